@@ -1,0 +1,280 @@
+"""The composition root: makes every part of the daemon and joins them with callables.
+
+What may import what (besides the standard library; an architecture test holds the table):
+
+| module | imports of ours |
+|---|---|
+| `protocol/` | `engine.spec` |
+| `transport/` | `protocol/`, `engine.spec` |
+| `jobs/` | `engine.spec` |
+| `takes/` | `engine.spec` |
+| `intake/` | `engine.spec` |
+| `stream/` | nothing |
+| `config`, `registration`, `logs` | `engine.spec` |
+| `ids` | nothing; all but `stream/` may import it |
+| `supervisor` | `engine.spec`, `engine.wire` |
+| `client` | `protocol/`, `registration`, `engine.spec` |
+| `watchers` | `protocol/`, `engine.spec` |
+| `transfers`, `service`, `app` | everything above: they are the root |
+| `cli` | `app`, `client`, `config`, and the engine |
+
+Nothing the daemon imports may import torch or numpy; only the engine process does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from daw_bridge.config import Config
+from daw_bridge.intake.uploads import UploadStore
+from daw_bridge.jobs.journal import Journal
+from daw_bridge.jobs.queue import Job, JobQueue
+from daw_bridge.jobs.scheduler import Ports, Scheduler
+from daw_bridge.logs import logging_to
+from daw_bridge.registration import (
+    ServerInfo,
+    announce,
+    make_private_folder,
+    token_of,
+    withdraw,
+)
+from daw_bridge.service import Service, done_fields
+from daw_bridge.supervisor import Supervisor, Timing, worker_command
+from daw_bridge.takes.store import TakeStore
+from daw_bridge.transport.http import WEBSOCKET_PATH, Gate
+from daw_bridge.transport.osc import OscServer
+from daw_bridge.transport.websocket import Handlers, Limits, WebSocketServer
+from daw_bridge.watchers import Watchers
+from engine.spec import Done, Event, RenderRequest, Stem
+
+_log = logging.getLogger(__name__)
+
+
+class App:
+    """A daemon; `async with App(config) as app` runs one.
+
+    Attributes:
+        config: its settings.
+        token: what clients must show.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.token = ""
+        self._spool_dir = config.data_dir / "spool"
+        self._stop = asyncio.Event()
+        self._exits = contextlib.AsyncExitStack()
+
+    @property
+    def url(self) -> str:
+        """WebSocket address."""
+        return f"ws://{self._host_in_url}:{self._websocket.port}{WEBSOCKET_PATH}"
+
+    @property
+    def http_url(self) -> str:
+        """Address of the page and of `/health`."""
+        return f"http://{self._host_in_url}:{self._websocket.port}"
+
+    @property
+    def osc_port(self) -> int:
+        """UDP port of OSC."""
+        return self._osc.port
+
+    @property
+    def supervisor(self) -> Supervisor:
+        """Owner of the engine process."""
+        return self._supervisor
+
+    @property
+    def _host_in_url(self) -> str:
+        return f"[{self.config.host}]" if ":" in self.config.host else self.config.host
+
+    def request_stop(self) -> None:
+        """Make `stopped` return."""
+        self._stop.set()
+
+    async def stopped(self) -> None:
+        """Wait until a client, a signal or a fault asks the daemon to stop."""
+        await self._stop.wait()
+
+    async def __aenter__(self) -> App:
+        """Start.
+
+        Raises:
+            BridgeError: `unavailable` when a port or the data folder is in use.
+        """
+        async with contextlib.AsyncExitStack() as exits:
+            await self._start(exits)
+            self._exits = exits.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._exits.aclose()
+
+    async def _start(self, exits: contextlib.AsyncExitStack) -> None:
+        data_dir = self.config.data_dir
+        make_private_folder(data_dir)
+        exits.enter_context(logging_to(data_dir / "logs"))
+        self.token = token_of(data_dir, self.config.token)
+        journal = exits.enter_context(Journal(data_dir / "journal.sqlite3"))
+        self._make_stores(data_dir)
+        self._watchers = Watchers()
+        self._supervisor = Supervisor(
+            worker_command(self.config.engine_factory, data_dir / "cache"), _timing(self.config)
+        )
+        self._scheduler = Scheduler(self._restored_queue(journal), self._ports(journal))
+        self._service = self._make_service()
+        self._websocket = await exits.enter_async_context(self._make_websocket())
+        self._osc = await exits.enter_async_context(self._make_osc())
+        exits.push_async_callback(self._supervisor.stop)
+        self._supervisor.start()
+        exits.push_async_callback(self._end_scheduler, self._start_scheduler())
+        info = ServerInfo(self.url, self.osc_port, os.getpid(), self.token)
+        announce(data_dir, info)
+        exits.callback(withdraw, data_dir, info.pid)
+        _log.info("listening on %s and OSC port %d", self.url, self.osc_port)
+
+    def _make_stores(self, data_dir: Path) -> None:
+        self._takes = TakeStore(data_dir / "takes")
+        self._takes.sweep()
+        self._uploads = UploadStore(
+            data_dir / "uploads", self.config.max_upload_bytes, self.config.max_uploads_total_bytes
+        )
+        self._uploads.sweep()
+        shutil.rmtree(self._spool_dir, ignore_errors=True)
+
+    def _restored_queue(self, journal: Journal) -> JobQueue:
+        journal.prune(self.config.max_job_history)
+        queue = JobQueue(
+            self.config.max_queued_jobs, self.config.max_job_history, journal.next_number()
+        )
+        for job in queue.restore(journal.load(), time.time(), self._takes.take_of_job):
+            journal.record(job)
+        return queue
+
+    def _ports(self, journal: Journal) -> Ports:
+        return Ports(
+            render=self._render,
+            cancel_render=self._supervisor.cancel,
+            adopt=self._adopt,
+            discard=self._discard,
+            record=journal.record,
+            publish=lambda job, fields, event: self._watchers.publish(job.id, fields, event),
+            now_s=time.time,
+        )
+
+    def _make_service(self) -> Service:
+        return Service(
+            self.config,
+            self._scheduler,
+            self._takes,
+            self._uploads,
+            self._supervisor,
+            self._watchers,
+            client_count=lambda: self._websocket.client_count,
+            request_stop=self.request_stop,
+        )
+
+    def _make_websocket(self) -> WebSocketServer:
+        config = self.config
+        limits = Limits(
+            config.max_frame_bytes,
+            config.max_outbox_bytes,
+            config.max_clients,
+            config.hello_timeout_s,
+        )
+        handlers = Handlers(
+            self._service.handle, self._service.transfers.take_binary, self._service.forget
+        )
+        return WebSocketServer(config.host, config.port, limits, handlers, self._gate)
+
+    def _make_osc(self) -> OscServer:
+        gate = self._gate(0)
+        required = self.config.osc_token_required
+        return OscServer(
+            self.config.host,
+            self.config.osc_port,
+            lambda token: not required or gate.accepts(token),
+            self._service.handle,
+        )
+
+    def _gate(self, port: int) -> Gate:
+        return Gate(port, self.token, self._service.health)
+
+    def _render(self, job_id: str, request: RenderRequest) -> AsyncGenerator[Event, None]:
+        spool_dir = self._spool_dir / job_id
+        spool_dir.mkdir(parents=True, exist_ok=True)
+        return self._supervisor.render(job_id, request, spool_dir)
+
+    async def _adopt(self, job: Job, stems: Sequence[Stem], done: Done) -> dict[str, Any]:
+        def adopt() -> dict[str, Any]:
+            take = self._takes.adopt(
+                job.request, stems, done, spool_dir=self._spool_dir, job=job.id
+            )
+            return done_fields(self._takes, take)
+
+        return await asyncio.to_thread(adopt)
+
+    async def _discard(self, job_id: str) -> None:
+        await asyncio.to_thread(shutil.rmtree, self._spool_dir / job_id, ignore_errors=True)
+
+    def _start_scheduler(self) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._scheduler.run(), name="scheduler")
+        task.add_done_callback(self._scheduler_ended)
+        return task
+
+    def _scheduler_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            # A daemon that accepts jobs and does none would be worse than one that stops.
+            _log.critical("the scheduler failed", exc_info=task.exception())
+            self.request_stop()
+
+    @staticmethod
+    async def _end_scheduler(task: asyncio.Task[None]) -> None:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def _timing(config: Config) -> Timing:
+    return Timing(
+        ready_timeout_s=config.engine_ready_timeout_s,
+        heartbeat_interval_s=config.heartbeat_interval_s,
+        heartbeat_timeout_s=config.heartbeat_timeout_s,
+        cancel_grace_s=config.cancel_grace_s,
+        restart_delay_s=config.restart_delay_s,
+    )
+
+
+async def serve(config: Config, on_ready: Callable[[App], None] | None = None) -> None:
+    """Run a daemon until it is asked to stop, by a client, Ctrl-C or a termination signal.
+
+    Args:
+        on_ready: called once clients can connect.
+
+    Raises:
+        BridgeError: `unavailable` when a port or the data folder is in use.
+    """
+    async with App(config) as app:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # Windows has no signal handlers in its event loop; Ctrl-C raises there instead.
+            with contextlib.suppress(NotImplementedError):
+                loop.add_signal_handler(number, app.request_stop)
+        if on_ready is not None:
+            on_ready(app)
+        await app.stopped()

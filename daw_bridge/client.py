@@ -1,0 +1,332 @@
+"""A small WebSocket client: what the command line, the demo and the tests talk to a daemon with.
+
+async with Client(info.url, info.token) as client:
+    job = await client.submit({"task": "extend", "source": "/home/me/groove.wav", "bars": 2})
+    async for event in client.events(job):
+        print(event["event"])
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+
+from daw_bridge.ids import job_id
+from daw_bridge.protocol.binary import CHUNK_BYTES, BinaryFrame, decode_binary
+from daw_bridge.protocol.messages import Message, is_last, reply_name
+from daw_bridge.registration import ServerInfo, find_server
+from engine.spec import BridgeError
+
+__all__ = ["Client", "ServerInfo", "find_server"]
+
+_CLOSED = object()
+Inbox = asyncio.Queue[Any]
+
+
+class Client:
+    """A connection to a daemon; an async context manager.
+
+    Args:
+        previews: whether `events` should bring preview audio.
+        reply_timeout_s: how long to wait for the answer to a command, not for a job.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        name: str = "daw-bridge client",
+        previews: bool = True,
+        reply_timeout_s: float = 30.0,
+    ) -> None:
+        self._url = url
+        self._token = token
+        self._name = name
+        self._previews = previews
+        self._reply_timeout_s = reply_timeout_s
+        self._ids = itertools.count(1)
+        self._calls: dict[str, Inbox] = {}
+        self._jobs: dict[str, Inbox] = {}
+        self._streams: dict[int, Inbox] = {}
+        self._preview_parts: dict[int, list[BinaryFrame]] = defaultdict(list)
+        self._reading: asyncio.Task[None] | None = None
+        self._connection: ClientConnection | None = None
+        self.server: Message = {}
+
+    async def __aenter__(self) -> Client:
+        """Connect and say hello; the answer is in `server`.
+
+        Raises:
+            BridgeError: `unavailable` when nobody listens, `forbidden` for a wrong token.
+        """
+        try:
+            # No proxy: the daemon is on this machine, whatever the environment says.
+            self._connection = await connect(self._url, max_size=None, compression=None, proxy=None)
+        except InvalidStatus as error:
+            raise _refusal(error.response.body) from None
+        except (OSError, InvalidHandshake, InvalidURI, TimeoutError) as error:
+            raise BridgeError(
+                "unavailable", f"no daemon at {self._url}: {error}", "start daw-bridge serve"
+            ) from None
+        self._reading = asyncio.create_task(self._read(self._connection), name="client-reader")
+        try:
+            self.server = await self.request(
+                "hello", token=self._token, client=self._name, previews=self._previews
+            )
+        except BaseException:
+            await self._close()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._close()
+
+    async def _close(self) -> None:
+        assert self._connection is not None
+        assert self._reading is not None
+        await self._connection.close()
+        await self._reading
+
+    async def request(self, command: str, **fields: Any) -> Message:
+        """Send a command and return its first reply. `None` fields are left out.
+
+        Raises:
+            BridgeError: as the daemon refuses; `unavailable` when the connection is lost.
+        """
+        call_id = await self._send(command, fields)
+        try:
+            return await self._next_reply(call_id)
+        finally:
+            del self._calls[call_id]
+
+    async def submit(self, request: Mapping[str, Any]) -> str:
+        """Ask for a render, given the fields of a `RenderRequest`; the job id.
+
+        Raises:
+            BridgeError: as the daemon refuses.
+        """
+        values = dict(request)
+        accepted = await self.request(str(values.pop("task", "")), **values)
+        return str(accepted["job"])
+
+    async def rerender(self, take: str, **overrides: Any) -> str:
+        """Ask to render a take again; the job id.
+
+        Raises:
+            BridgeError: as the daemon refuses.
+        """
+        accepted = await self.request("rerender", take=take, **overrides)
+        return str(accepted["job"])
+
+    async def events(self, job: str) -> AsyncGenerator[Message, None]:
+        """Every event of a job up to `done`, `failed` or `cancelled`.
+
+        A `preview` has its audio in `pcm`. The job may be another client's.
+
+        Raises:
+            BridgeError: `not_found` for an unknown job, `unavailable` without the daemon.
+        """
+        if job not in self._jobs:
+            await self.request("watch", job=job)
+        inbox = self._jobs[job]
+        try:
+            while True:
+                message = await _take(inbox)
+                yield message
+                if is_last(message):
+                    return
+        finally:
+            self._jobs.pop(job, None)
+
+    async def result(self, job: str) -> Message:
+        """The `done` of a job.
+
+        Raises:
+            BridgeError: as the job failed; `unavailable` when it was cancelled.
+        """
+        ending: Message = {}
+        async for event in self.events(job):
+            ending = event
+        match ending.get("event"):
+            case "done":
+                return ending
+            case "failed":
+                raise _error_of(ending)
+            case _:
+                raise BridgeError("unavailable", f"{job} was cancelled")
+
+    async def cancel(self, job: str) -> None:
+        """Ask to stop a job; `events` ends with `cancelled` once it has.
+
+        Raises:
+            BridgeError: `not_found`, or `bad_request` for a job that is over.
+        """
+        await self.request("cancel", job=job)
+
+    async def upload(self, path: Path) -> str:
+        """Send a file; the value to give as `source` or `melody`.
+
+        Raises:
+            BridgeError: as the daemon refuses; `not_found` without the file.
+        """
+        try:
+            data = await asyncio.to_thread(path.read_bytes)
+        except OSError as error:
+            raise BridgeError("not_found", f"{path}: {error.strerror}") from None
+        fields = {"name": path.name, "size_bytes": len(data)}
+        call_id = await self._send("upload", fields)
+        try:
+            number = (await self._next_reply(call_id))["upload"]
+            for start in range(0, len(data), CHUNK_BYTES):
+                part = data[start : start + CHUNK_BYTES]
+                last = start + CHUNK_BYTES >= len(data)
+                await self._send_raw(BinaryFrame("upload", number, start, part, last).encode())
+            return str((await self._next_reply(call_id))["source"])
+        finally:
+            del self._calls[call_id]
+
+    async def stream_frames(
+        self, take: str, *, stem: str | None = None, offset_samples: int = 0
+    ) -> AsyncGenerator[BinaryFrame, None]:
+        """The audio of a take as it arrives: float32, with its place, rate and channels.
+
+        Raises:
+            BridgeError: `not_found` or `bad_audio`; `unavailable` when the connection is lost.
+        """
+        answer = await self.request("stream", take=take, stem=stem, offset_samples=offset_samples)
+        inbox = self._streams[answer["stream"]]
+        try:
+            while True:
+                frame: BinaryFrame = await _take(inbox)
+                yield frame
+                if frame.last:
+                    return
+        finally:
+            del self._streams[answer["stream"]]
+
+    async def stream(self, take: str, *, stem: str | None = None, offset_samples: int = 0) -> bytes:
+        """The whole audio of a take: interleaved little-endian float32.
+
+        Raises:
+            BridgeError: as `stream_frames`.
+        """
+        frames = self.stream_frames(take, stem=stem, offset_samples=offset_samples)
+        return b"".join([frame.data async for frame in frames])
+
+    async def _send(self, command: str, fields: Mapping[str, Any]) -> str:
+        call_id = str(next(self._ids))
+        self._calls[call_id] = asyncio.Queue()
+        given = {name: value for name, value in fields.items() if value is not None}
+        try:
+            await self._send_raw(json.dumps({"id": call_id, "command": command, **given}))
+        except BaseException:
+            del self._calls[call_id]
+            raise
+        return call_id
+
+    async def _send_raw(self, frame: str | bytes) -> None:
+        assert self._connection is not None
+        try:
+            await self._connection.send(frame)
+        except ConnectionClosed:
+            raise BridgeError("unavailable", "the connection to the daemon is lost") from None
+
+    async def _next_reply(self, call_id: str) -> Message:
+        try:
+            message: Message = await asyncio.wait_for(
+                _take(self._calls[call_id]), self._reply_timeout_s
+            )
+        except TimeoutError:
+            raise BridgeError("unavailable", "the daemon does not answer") from None
+        if reply_name(message) == "failed":
+            raise _error_of(message)
+        return message
+
+    async def _read(self, connection: ClientConnection) -> None:
+        try:
+            async for frame in connection:
+                if isinstance(frame, str):
+                    self._take_message(json.loads(frame))
+                else:
+                    self._take_frame(decode_binary(frame))
+        except (ConnectionClosed, BridgeError, ValueError):
+            pass  # whoever waits is told below
+        finally:
+            for inbox in (*self._calls.values(), *self._jobs.values(), *self._streams.values()):
+                inbox.put_nowait(_CLOSED)
+            await connection.close()
+
+    def _take_message(self, message: Message) -> None:
+        if "event" in message:
+            if inbox := self._jobs.get(message["job"]):
+                inbox.put_nowait(message)
+            return
+        match message["reply"]:
+            case "accepted" | "watching":
+                self._jobs.setdefault(message["job"], asyncio.Queue())
+            case "stream":
+                self._streams[message["stream"]] = asyncio.Queue()
+        # An answer to nobody is one to a message of ours that the daemon could not read.
+        if inbox := self._calls.get(message["id"]):
+            inbox.put_nowait(message)
+
+    def _take_frame(self, frame: BinaryFrame) -> None:
+        if frame.kind == "stream":
+            if inbox := self._streams.get(frame.stream):
+                inbox.put_nowait(frame)
+            return
+        parts = self._preview_parts[frame.stream]
+        parts.append(frame)
+        if not frame.last:
+            return
+        del self._preview_parts[frame.stream]
+        job = job_id(frame.stream)
+        if inbox := self._jobs.get(job):
+            inbox.put_nowait(_preview_event(job, parts))
+
+
+def _preview_event(job: str, parts: list[BinaryFrame]) -> Message:
+    first = parts[0]
+    return {
+        "event": "preview",
+        "job": job,
+        "revision": first.revision,
+        "offset_samples": first.offset,
+        "sample_rate_hz": first.sample_rate_hz,
+        "channels": first.channels,
+        "pcm": b"".join(part.data for part in parts),
+    }
+
+
+async def _take(inbox: Inbox) -> Any:
+    item = await inbox.get()
+    if item is _CLOSED:
+        inbox.put_nowait(_CLOSED)  # for whoever asks next
+        raise BridgeError("unavailable", "the connection to the daemon is lost")
+    return item
+
+
+def _error_of(message: Message) -> BridgeError:
+    return BridgeError(message["code"], message["message"], message.get("hint", ""))
+
+
+def _refusal(body: bytes | None) -> BridgeError:
+    try:
+        return _error_of(json.loads(body or b""))
+    except (ValueError, KeyError, TypeError):
+        return BridgeError("unavailable", "what listens there is no daw-bridge")

@@ -1,0 +1,177 @@
+"""The command line's grammar, built from the tables of requests and settings."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from daw_bridge import __version__
+from daw_bridge.config import Config, Setting, settings_table
+from daw_bridge.protocol.table import COMMAND_BY_NAME, COMMANDS
+from engine.spec import FIELDS, TASKS, BridgeError, Field
+
+RERENDER = "rerender"
+RENDER_COMMANDS = (*TASKS, RERENDER)
+LISTINGS = ("models", "takes", "jobs")
+
+_ABOUT = {command.name: command.doc for command in COMMANDS}
+_POSITIONAL = {"source": "IN.wav", "melody": "IN.mid", "take": "TAKE", "job": "JOB"}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Refuses with the project's own error, so that bad flags look like every other mistake."""
+
+    def error(self, message: str) -> NoReturn:
+        raise BridgeError("bad_request", message, f"see {self.prog} --help")
+
+
+def flag_name(name: str) -> str:
+    """The flag of a field or setting: `crossfade_ms` is `--crossfade-ms`."""
+    return "--" + name.replace("_", "-")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line. Values stay text: the tables cast them."""
+    parser = _Parser(prog="daw-bridge", description="A companion for your DAW.", allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"daw-bridge {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add_serve(commands)
+    _add_doctor(commands)
+    for task in TASKS:
+        command = commands.add_parser(task, help=_ABOUT[task], allow_abbrev=False)
+        _add_fields(command, [item for item in FIELDS if item.applies_to(task)])
+        _add_outputs(command)
+        _add_connection(command)
+    rerender = commands.add_parser(RERENDER, help=_ABOUT[RERENDER], allow_abbrev=False)
+    rerender.add_argument("take", metavar=_POSITIONAL["take"], help="take to start from")
+    _add_fields(rerender, [item for item in FIELDS if item.kind != "path"])
+    _add_outputs(rerender)
+    _add_connection(rerender)
+    for name in LISTINGS:
+        listing = commands.add_parser(name, help=_ABOUT[name], allow_abbrev=False)
+        _add_fields(listing, COMMAND_BY_NAME[name].fields)
+        _add_connection(listing)
+    cancel = commands.add_parser("cancel", help=_ABOUT["cancel"], allow_abbrev=False)
+    cancel.add_argument("job", metavar=_POSITIONAL["job"], help="job to stop")
+    _add_connection(cancel)
+    return parser
+
+
+def _add_serve(commands: argparse._SubParsersAction[_Parser]) -> None:
+    serve = commands.add_parser("serve", help="run the daemon", allow_abbrev=False)
+    _add_json(serve)
+    for setting in settings_table():
+        serve.add_argument(
+            flag_name(setting.name), metavar=_setting_metavar(setting), help=_setting_help(setting)
+        )
+
+
+def _add_doctor(commands: argparse._SubParsersAction[_Parser]) -> None:
+    doctor = commands.add_parser(
+        "doctor", help="look at the installation and say what to mend", allow_abbrev=False
+    )
+    _add_json(doctor)
+    _add_data_dir(doctor)
+
+
+def _add_fields(command: argparse.ArgumentParser, items: Iterable[Field]) -> None:
+    for item in items:
+        if item.kind == "path":
+            command.add_argument(item.name, metavar=_POSITIONAL[item.name], help=item.doc)
+        else:
+            command.add_argument(
+                flag_name(item.name), metavar=_field_metavar(item), help=_field_help(item)
+            )
+
+
+def _add_outputs(command: argparse.ArgumentParser) -> None:
+    outputs = command.add_argument_group("results")
+    outputs.add_argument("--out", type=Path, metavar="OUT.wav", help="copy of the finished audio")
+    outputs.add_argument("--report", type=Path, metavar="R.json", help="write the report here")
+    outputs.add_argument("--plot", type=Path, metavar="R.png", help="draw the result here")
+    outputs.add_argument("--force", action="store_true", help="replace files that exist")
+
+
+def _add_connection(command: argparse.ArgumentParser) -> None:
+    connection = command.add_argument_group("where to work")
+    connection.add_argument(
+        "--server", metavar="URL", help="daemon to use; else the one running, else this process"
+    )
+    _add_data_dir(connection)
+    connection.add_argument(
+        "--token", metavar="TOKEN", help="token of the daemon; else the one in the data folder"
+    )
+    _add_json(connection)
+
+
+def _add_data_dir(group: argparse._ActionsContainer) -> None:
+    group.add_argument(
+        "--data-dir", metavar="DIR", help=f"{_data_dir_setting().doc} ({Config().data_dir})"
+    )
+
+
+def _add_json(group: argparse._ActionsContainer) -> None:
+    group.add_argument(
+        "--json", action="store_true", help="one machine-readable object on standard output"
+    )
+
+
+def _data_dir_setting() -> Setting:
+    return next(setting for setting in settings_table() if setting.name == "data_dir")
+
+
+def _setting_metavar(setting: Setting) -> str:
+    return setting.unit.upper() or {"int": "N", "float": "N"}.get(
+        type(setting.default).__name__, "VALUE"
+    )
+
+
+def _setting_help(setting: Setting) -> str:
+    default = setting.default
+    if isinstance(default, tuple):
+        default = ", ".join(map(str, default))
+    unit = f" {setting.unit}" if setting.unit else ""
+    shown = "" if default is None else f" [{default}{unit}]"
+    return _escaped(f"{setting.doc}{shown}")
+
+
+def _field_metavar(item: Field) -> str:
+    match item.kind:
+        case "choice":
+            return "{" + ",".join(item.choices) + "}"
+        case "metre":
+            return "4/4"
+        case "roles":
+            return "A,B"
+        case "text":
+            return "TEXT"
+        case _:
+            return {"s": "S", "ms": "MS", "bpm": "B"}.get(item.unit, "N")
+
+
+def _field_help(item: Field) -> str:
+    parts = [item.doc]
+    if item.low is not None and item.high is not None:
+        unit = f" {item.unit}" if item.unit else ""
+        parts.append(f"{item.low:.16g} to {item.high:.16g}{unit}")
+    if item.default not in (None, ""):
+        parts.append(f"default {_default_text(item.default)}")
+    return _escaped("; ".join(parts))
+
+
+def _default_text(default: Any) -> str:
+    if isinstance(default, tuple):
+        return ",".join(default)
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%%")  # argparse reads % as a format
+
+
+def given_values(options: argparse.Namespace, items: Iterable[Field] = FIELDS) -> dict[str, Any]:
+    """The fields that were given, as typed."""
+    given = vars(options)
+    return {item.name: given[item.name] for item in items if given.get(item.name) is not None}

@@ -1,0 +1,100 @@
+"""How commands speak: results on standard output, progress and errors on standard error."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, TextIO
+
+from engine.spec import BridgeError, Progress
+
+# Mistakes the caller can mend. Everything else is a failure on our side.
+BAD_INPUT_CODES = frozenset(
+    {"bad_request", "bad_audio", "bad_midi", "bad_message", "forbidden", "not_found", "too_large"}
+)
+EXIT_OK, EXIT_FAILED, EXIT_BAD_INPUT = 0, 1, 2
+
+
+def exit_status(error: BridgeError) -> int:
+    """2 for what the caller can mend, 1 for what failed."""
+    return EXIT_BAD_INPUT if error.code in BAD_INPUT_CODES else EXIT_FAILED
+
+
+class Console:
+    """Writes one command's result, as text for people or as one JSON object for programs."""
+
+    def __init__(self, as_json: bool, out: TextIO | None = None, err: TextIO | None = None) -> None:
+        self.as_json = as_json
+        self._out = out or sys.stdout
+        self._err = err or sys.stderr
+        self._is_terminal = self._err.isatty()
+        self._line_length = 0
+
+    def result(self, value: Mapping[str, Any], lines: Sequence[str]) -> None:
+        """Print the result: `value` as JSON, or `lines` for people."""
+        self._clear_line()
+        text = json.dumps(_finite(value), ensure_ascii=False) if self.as_json else "\n".join(lines)
+        if text:
+            print(text, file=self._out, flush=True)
+
+    def error(self, error: BridgeError) -> None:
+        """One line on standard error; with JSON the error object on standard output as well."""
+        self._clear_line()
+        if self.as_json:
+            print(json.dumps({"error": error.to_mapping()}), file=self._out, flush=True)
+        print(f"daw-bridge: {' '.join(str(error).split())}", file=self._err, flush=True)
+
+    def note(self, text: str) -> None:
+        """A remark for people on standard error; programs are not bothered."""
+        if not self.as_json:
+            self._clear_line()
+            print(text, file=self._err, flush=True)
+
+    def progress(self, event: Progress) -> None:
+        """Redraw the progress line, on a terminal only."""
+        if not self._is_terminal:
+            return
+        line = progress_line(event)[: shutil.get_terminal_size().columns - 1]
+        self._err.write("\r" + line.ljust(self._line_length))
+        self._err.flush()
+        self._line_length = len(line)
+
+    def _clear_line(self) -> None:
+        if self._line_length:
+            self._err.write("\r" + " " * self._line_length + "\r")
+            self._line_length = 0
+
+
+def progress_line(event: Progress) -> str:
+    """One line for people: stage, share done, step and time left."""
+    parts = [f"{event.fraction:4.0%}", event.stage]
+    if event.steps:
+        parts.append(f"{event.step}/{event.steps}")
+    if event.best is not None:
+        parts.append(f"best {event.best:.4g}")
+    if event.eta_s is not None:
+        parts.append(f"about {math.ceil(event.eta_s)} s left")
+    return "  ".join(parts)
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows no NaN: a figure that could not be measured is null."""
+    if isinstance(value, Mapping):
+        return {str(name): _finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of left-aligned columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]

@@ -1,0 +1,82 @@
+"""The commands that ask: models, takes, jobs, and the one that stops a job."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from daw_bridge.commands.arguments import given_values
+from daw_bridge.commands.console import Console, table
+from daw_bridge.commands.local import EngineFactory, finished_take
+from daw_bridge.commands.remote import ask, find_daemon
+from daw_bridge.config import Config
+from daw_bridge.protocol.table import COMMAND_BY_NAME
+from daw_bridge.takes.store import TakeStore
+from engine.spec import BridgeError, cast_field
+
+
+def run(
+    options: argparse.Namespace, config: Config, console: Console, make_engine: EngineFactory
+) -> None:
+    """Answer one of `models`, `takes`, `jobs` and `cancel`.
+
+    Raises:
+        BridgeError: as the daemon refuses; `unavailable` for `jobs` and `cancel` without one.
+    """
+    command = options.command
+    items = COMMAND_BY_NAME[command].fields
+    given = given_values(options, items)
+    fields = {item.name: cast_field(item, given[item.name]) for item in items if item.name in given}
+    client = find_daemon(options, config)
+    if client is not None:
+        answer = ask(client, command, **fields)
+    elif command == "models":
+        answer = _local_models(config, make_engine)
+    elif command == "takes":
+        answer = _local_takes(config, fields)
+    else:
+        raise BridgeError(
+            "unavailable", "no daemon is running, so there are no jobs", "daw-bridge serve"
+        )
+    _show(command, answer, console)
+
+
+def _local_models(config: Config, make_engine: EngineFactory) -> dict[str, Any]:
+    engine = make_engine(config.data_dir / "cache")
+    try:
+        return {"models": list(engine.info().get("models", ()))}
+    finally:
+        engine.unload()
+
+
+def _local_takes(config: Config, fields: dict[str, Any]) -> dict[str, Any]:
+    limits = {item.name: item.default for item in COMMAND_BY_NAME["takes"].fields}
+    if not (config.data_dir / "takes").is_dir():
+        return {"takes": []}
+    store = TakeStore(config.data_dir / "takes")
+    if "take" not in fields:
+        return {"takes": [take.summary() for take in store.list({**limits, **fields}["limit"])]}
+    take = store.get(fields["take"])
+    finished = finished_take(store, take)
+    told = {"report": finished.report, "recipe": finished.recipe}
+    return {"takes": [{**take.summary(), **told}]}
+
+
+def _show(command: str, answer: dict[str, Any], console: Console) -> None:
+    if command == "cancel":
+        console.result({"job": answer["job"]}, [f"{answer['job']} stops"])
+        return
+    entries: list[dict[str, Any]] = answer[command]
+    rows = [_row(command, entry) for entry in entries]
+    console.result({command: entries}, table(rows) if rows else [f"no {command} yet"])
+
+
+def _row(command: str, entry: dict[str, Any]) -> list[str]:
+    match command:
+        case "models":
+            return [entry["name"], entry.get("digest", "")[:16]]
+        case "takes":
+            length_s = entry["length_samples"] / entry["sample_rate_hz"]
+            return [entry["take"], entry["task"], f"{length_s:.2f} s", entry["path"]]
+        case _:
+            return [entry["job"], entry["task"], entry["state"], f"{entry['fraction']:.0%}"]

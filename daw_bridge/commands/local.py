@@ -1,0 +1,109 @@
+"""Renders in this process, for those who run no daemon. The engine is loaded on first use only."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from daw_bridge.commands.result import Finished
+from daw_bridge.config import Config
+from daw_bridge.takes.store import Take, TakeStore
+from engine.spec import BridgeError, Cancelled, Done, Event, Failed, Progress, RenderRequest, Stem
+
+if TYPE_CHECKING:
+    from engine.worker import Engine
+
+EngineFactory = Callable[[Path | None], "Engine"]
+OnProgress = Callable[[Progress], None]
+
+
+def engine_from_package(cache_dir: Path | None) -> Engine:
+    """The real engine. Importing it takes seconds, because it brings torch."""
+    from engine.pipeline import create_engine
+
+    return create_engine(cache_dir)
+
+
+def render(
+    request: RenderRequest, config: Config, make_engine: EngineFactory, on_progress: OnProgress
+) -> Finished:
+    """Render and keep the result as a take, as the daemon would. Ctrl-C cancels.
+
+    Raises:
+        BridgeError: as the engine refuses or fails; `unavailable` when it was cancelled.
+    """
+    config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    store = TakeStore(config.data_dir / "takes")
+    # In the data folder, so that a take is moved and not copied.
+    with (
+        tempfile.TemporaryDirectory(prefix=".spool-", dir=config.data_dir) as spool,
+        _cancelled_by_interrupt() as cancelled,
+    ):
+        engine = make_engine(config.data_dir / "cache")
+        try:
+            events = engine.render(request, Path(spool), cancelled)
+            stems, done = _follow(events, on_progress)
+            take = store.adopt(request, stems, done, spool_dir=Path(spool))
+        finally:
+            engine.unload()
+    return finished_take(store, take)
+
+
+def _follow(events: Iterator[Event], on_progress: OnProgress) -> tuple[list[Stem], Done]:
+    stems: list[Stem] = []
+    for event in events:
+        match event:
+            case Progress():
+                on_progress(event)
+            case Stem():
+                stems.append(event)
+            case Done():
+                return stems, event
+            case Cancelled():
+                raise BridgeError("unavailable", "cancelled")
+            case Failed():
+                raise BridgeError(event.code, event.message, event.hint)
+            case _:
+                pass  # a preview: nobody listens
+    raise BridgeError("engine_failed", "the engine ended without a result")
+
+
+@contextmanager
+def _cancelled_by_interrupt() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed; a second one ends the program as usual."""
+    flag = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield flag.is_set  # only the main thread may listen to signals
+        return
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        flag.set()
+        signal.signal(signal.SIGINT, previous)
+
+    previous = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield flag.is_set
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def finished_take(store: TakeStore, take: Take) -> Finished:
+    """A take as commands report it.
+
+    Raises:
+        BridgeError: `not_found` when the take is damaged.
+    """
+    return Finished(
+        take=take.id,
+        path=Path(take.main.path),
+        files=[asdict(item) for item in take.files],
+        report=store.report(take.id),
+        recipe=store.recipe(take.id),
+    )

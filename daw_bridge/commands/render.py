@@ -1,0 +1,103 @@
+"""The commands that render: with the daemon when there is one, else in this process."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from daw_bridge.commands.arguments import RERENDER, given_values
+from daw_bridge.commands.console import Console
+from daw_bridge.commands.local import EngineFactory
+from daw_bridge.commands.local import render as render_locally
+from daw_bridge.commands.remote import find_daemon
+from daw_bridge.commands.remote import render as render_remotely
+from daw_bridge.commands.remote import rerender as rerender_remotely
+from daw_bridge.commands.result import Finished, as_lines, check_outputs, deliver
+from daw_bridge.config import Config
+from daw_bridge.takes.store import TakeStore
+from engine.spec import FIELDS, BridgeError, RenderRequest, cast_field
+
+
+def run(
+    options: argparse.Namespace, config: Config, console: Console, make_engine: EngineFactory
+) -> None:
+    """Render, keep the take and write what was asked for.
+
+    Raises:
+        BridgeError: what is wrong with the request or its files, or how the render failed.
+    """
+    check_outputs(options)
+    if options.command == RERENDER:
+        finished = _rerender(options, config, console, make_engine)
+    else:
+        request = request_of(options)
+        client = find_daemon(options, config)
+        if client is None:
+            finished = render_locally(request, config, make_engine, console.progress)
+        else:
+            finished = render_remotely(client, request, console.progress)
+    result = deliver(options, finished, draw)
+    console.result(result, as_lines(finished, result))
+
+
+def request_of(options: argparse.Namespace) -> RenderRequest:
+    """The request that was typed, its files named by absolute paths.
+
+    Raises:
+        BridgeError: `bad_request`, or `not_found` for a file that is not there.
+    """
+    request = RenderRequest.from_mapping({"task": options.command, **given_values(options)})
+    paths = {}
+    for item in FIELDS:
+        named = getattr(request, item.name)
+        if item.kind == "path" and named is not None:
+            # A recipe has to be good from any folder.
+            path = Path(named).expanduser().absolute()
+            if not path.exists():
+                raise BridgeError("not_found", f"there is no file {str(named)!r}")
+            paths[item.name] = str(path)
+    return replace(request, **paths)  # type: ignore[arg-type]  # the path fields are text
+
+
+def changed_request(recipe: Mapping[str, Any], changes: Mapping[str, Any]) -> RenderRequest:
+    """The request of a recipe with other values; a length in one unit replaces the other.
+
+    Raises:
+        BridgeError: `bad_request` for a value that does not fit, `not_found` for a damaged recipe.
+    """
+    request = recipe.get("request")
+    if not isinstance(request, Mapping):
+        raise BridgeError("not_found", "the take's recipe holds no request")
+    base = dict(request)
+    for given, other in (("seconds", "bars"), ("bars", "seconds")):
+        if given in changes:
+            base.pop(other, None)
+    return RenderRequest.from_mapping({**base, **changes})
+
+
+def _rerender(
+    options: argparse.Namespace, config: Config, console: Console, make_engine: EngineFactory
+) -> Finished:
+    changes = given_values(options)
+    client = find_daemon(options, config)
+    if client is None:
+        store = TakeStore(config.data_dir / "takes")
+        request = changed_request(store.recipe(options.take), changes)
+        return render_locally(request, config, make_engine, console.progress)
+    by_name = {item.name: item for item in FIELDS}
+    typed = {name: cast_field(by_name[name], value) for name, value in changes.items()}
+    return rerender_remotely(client, options.take, typed, console.progress)
+
+
+def draw(finished: Finished, path: Path) -> None:
+    """Draw the waveform, spectrogram and seams of a take.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    from engine.render.plot import draw_take
+
+    draw_take(finished.path, finished.report, path, source=finished.source)

@@ -1,0 +1,144 @@
+"""What a render leaves for the caller: the copy asked for, its report and its plot."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.spec import BridgeError
+
+Draw = Callable[["Finished", Path], None]
+_ENDINGS: Mapping[str, tuple[str, ...]] = {
+    "out": (".wav",),
+    "report": (".json",),
+    "plot": (".png", ".svg", ".pdf"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A render that is done and kept as a take.
+
+    Attributes:
+        path: the take's main file.
+        files: every stem: name, path, sample_rate_hz, channels, length_samples.
+    """
+
+    take: str
+    path: Path
+    files: list[dict[str, Any]]
+    report: Mapping[str, Any]
+    recipe: Mapping[str, Any]
+
+    @property
+    def source(self) -> Path | None:
+        """The clip it was made from."""
+        source = self.recipe.get("request", {}).get("source")
+        return Path(source) if source else None
+
+
+def check_outputs(options: argparse.Namespace) -> None:
+    """Refuse names that cannot be written, before any work is done.
+
+    Raises:
+        BridgeError: `bad_request` for a wrong ending, a missing folder, or a file that exists.
+    """
+    for flag, endings in _ENDINGS.items():
+        path: Path | None = getattr(options, flag)
+        if path is None:
+            continue
+        if path.suffix.lower() not in endings:
+            listed = " or ".join(endings)
+            raise BridgeError(
+                "bad_request", f"--{flag} is {str(path)!r}", f"it must end in {listed}"
+            )
+        if not path.parent.is_dir():
+            raise BridgeError("bad_request", f"there is no folder {str(path.parent)!r}")
+        if path.is_dir() or (path.exists() and not options.force):
+            raise _exists(path)
+
+
+def deliver(options: argparse.Namespace, finished: Finished, draw: Draw) -> dict[str, Any]:
+    """Write the files that were asked for; returns the object for `--json`.
+
+    Raises:
+        BridgeError: `bad_request` when a file has come into being meanwhile, `unavailable` when
+            one cannot be written. The take is kept either way.
+    """
+    text = json.dumps(finished.report, indent=2, ensure_ascii=False) + "\n"
+    writers: dict[str, Callable[[Path], object]] = {
+        "out": lambda path: shutil.copyfile(finished.path, path),
+        "report": lambda path: path.write_text(text, encoding="utf-8"),
+        "plot": lambda path: draw(finished, path),
+    }
+    written = {}
+    for flag, write in writers.items():
+        path: Path | None = getattr(options, flag)
+        if path is None:
+            continue
+        try:
+            _publish(path, options.force, write)
+        except OSError as error:
+            raise BridgeError(
+                "unavailable", f"{path}: {error.strerror}", f"the take is kept: {finished.path}"
+            ) from error
+        written[flag] = str(path)
+    return {
+        "take": finished.take,
+        "path": str(finished.path),
+        "files": finished.files,
+        "written": written,
+        "report": finished.report,
+        "recipe": finished.recipe,
+    }
+
+
+def _publish(target: Path, force: bool, write: Callable[[Path], object]) -> None:
+    """Write beside the target and rename, so that it is whole or not there at all."""
+    partial = target.with_name(f".{target.stem}.{secrets.token_hex(4)}{target.suffix}")
+    try:
+        write(partial)
+        if not force:
+            # Claims the name: what another program has written meanwhile is not replaced.
+            try:
+                target.open("xb").close()
+            except FileExistsError:
+                raise _exists(target) from None
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _exists(path: Path) -> BridgeError:
+    return BridgeError("bad_request", f"{str(path)!r} exists", "name another file, or add --force")
+
+
+def as_lines(finished: Finished, result: Mapping[str, Any]) -> list[str]:
+    """What people want to know of it, in a few lines."""
+    report = finished.report
+    lines = [f"{result['written'].get('out') or finished.path}"]
+    length = report.get("length_samples")
+    rate_hz = report.get("sample_rate_hz")
+    if length and rate_hz:
+        error = report.get("length_error_samples", 0)
+        exact = "exact to the sample" if error == 0 else f"off by {error} samples"
+        lines.append(f"  {length / rate_hz:.2f} s, {length} samples, {exact}")
+    for seam in report.get("seams", ()):
+        figures = ", ".join(
+            f"{name.removesuffix('_ratio')} {seam[name]:.2f}"
+            for name in ("step_ratio", "flux_ratio", "timbre_ratio")
+            if seam.get(name) is not None
+        )
+        lines.append(f"  seam at sample {seam.get('at_sample')}: {figures}")
+    timings = report.get("timings_s", {})
+    if timings.get("total") is not None:
+        cache = f", cache {report['cache']}" if report.get("cache") else ""
+        lines.append(f"  {timings['total']:.1f} s{cache}")
+    return [*lines, f"  take {finished.take}"]

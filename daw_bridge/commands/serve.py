@@ -1,0 +1,41 @@
+"""`daw-bridge serve`: run the daemon in the foreground."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+from dataclasses import fields
+
+from daw_bridge import __version__
+from daw_bridge.app import App, serve
+from daw_bridge.commands.console import Console
+from daw_bridge.config import Config
+
+
+def run(options: argparse.Namespace, console: Console) -> None:
+    """Serve until stopped; says where to connect once that is possible.
+
+    Raises:
+        BridgeError: `bad_request` for a setting, `unavailable` for a port or folder in use.
+    """
+    given = vars(options)
+    config = Config.load({item.name: given[item.name] for item in fields(Config)})
+
+    def say_where(app: App) -> None:
+        told = {
+            "url": app.url,
+            "http_url": app.http_url,
+            "osc_port": app.osc_port,
+            "data_dir": str(config.data_dir),
+        }
+        lines = [
+            f"daw-bridge {__version__} listens on {app.http_url}, stop it with Ctrl-C",
+            f"  WebSocket  {app.url}",
+            f"  OSC        UDP port {app.osc_port}",
+            f"  takes      {config.data_dir / 'takes'}",
+        ]
+        console.result(told, lines)
+
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(serve(config, say_where))

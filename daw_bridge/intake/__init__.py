@@ -1,0 +1,1 @@
+"""What clients hand in: paths, which must lie under allowed folders, and uploads."""

@@ -1,0 +1,50 @@
+"""Paths named by clients. Nothing is opened here; decoding is the engine's business."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.spec import BridgeError
+
+
+def resolve_allowed(text: str, roots: Sequence[Path], max_bytes: int) -> Path:
+    """The real file a client names, links resolved.
+
+    Args:
+        roots: resolved folders; the file must lie under one of them.
+
+    Raises:
+        BridgeError: `bad_request` for a path that is not absolute, `forbidden` outside the roots,
+            `not_found` without a file, `bad_audio` for something else than a file, `too_large`.
+    """
+    try:
+        path = Path(text).expanduser()
+        if not path.is_absolute():
+            raise BridgeError("bad_request", f"{text[:200]!r} is not an absolute path")
+        path = path.resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        # A loop of links, an unknown ~user, a name that the system cannot encode.
+        raise BridgeError("bad_request", f"{text[:200]!r} is no path: {error}") from None
+    if not any(path.is_relative_to(root) for root in roots):
+        # Before anything else, so that nothing is told of files outside the roots.
+        listed = ", ".join(str(root) for root in roots)
+        raise BridgeError(
+            "forbidden", f"{text[:200]!r} is not in an allowed folder", f"allowed: {listed}"
+        )
+    _check_file(path, max_bytes)
+    return path
+
+
+def _check_file(path: Path, max_bytes: int) -> None:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise BridgeError("not_found", f"{path}: {error.strerror}") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise BridgeError("bad_audio", f"{path} is not a file")
+    if status.st_size > max_bytes:
+        raise BridgeError(
+            "too_large", f"{path} has {status.st_size} bytes", f"the limit is {max_bytes}"
+        )

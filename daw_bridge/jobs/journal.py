@@ -1,0 +1,157 @@
+"""The journal: accepted jobs in SQLite, so that none is lost when the daemon dies.
+
+The database is locked for as long as the daemon runs, which also keeps a second daemon off the
+same data folder. Write-ahead logging without a sync at each commit survives the death of the
+process; a power cut may lose the last moments, never the database.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from daw_bridge.jobs.queue import Job, State
+from engine.spec import BridgeError, Failed, RenderRequest
+
+_SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS jobs (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    request TEXT NOT NULL,
+    state TEXT NOT NULL,
+    crashes INTEGER NOT NULL,
+    created_s REAL NOT NULL,
+    started_s REAL,
+    finished_s REAL,
+    take TEXT,
+    error TEXT
+);
+"""
+_COLUMNS = (
+    "number", "request", "state", "crashes", "created_s", "started_s", "finished_s", "take", "error"
+)  # fmt: skip
+
+
+class Journal:
+    """An open journal; a context manager.
+
+    Raises:
+        BridgeError: `unavailable` when another daemon holds it, or it cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._db = sqlite3.connect(path, timeout=0.2, isolation_level=None)
+        except sqlite3.Error as error:
+            raise BridgeError("unavailable", f"{path} cannot be opened: {error}") from None
+        try:
+            self._open()
+        except sqlite3.Error as error:
+            self._db.close()
+            if "locked" in str(error):
+                raise BridgeError(
+                    "unavailable",
+                    f"another daemon uses {path.parent}",
+                    "stop it, or give this one its own --data-dir",
+                ) from None
+            raise BridgeError(
+                "unavailable",
+                f"{path} is damaged: {error}",
+                "move it away; takes and recipes are kept outside of it",
+            ) from None
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _open(self) -> None:
+        self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        # The lock is taken by the first write.
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.execute(_SCHEMA)
+        self._db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+        self._db.execute("COMMIT")
+
+    def record(self, job: Job) -> None:
+        """Write a job's present state.
+
+        Raises:
+            BridgeError: `unavailable` when the disk refuses.
+        """
+        error = json.dumps(asdict(job.error)) if job.error else None
+        values = (
+            job.number,
+            json.dumps(job.request.to_mapping()),
+            str(job.state),
+            job.crashes,
+            job.created_s,
+            job.started_s,
+            job.finished_s,
+            job.take,
+            error,
+        )
+        marks = ", ".join("?" * len(_COLUMNS))
+        try:
+            self._db.execute(f"REPLACE INTO jobs ({', '.join(_COLUMNS)}) VALUES ({marks})", values)
+        except sqlite3.Error as failure:
+            raise BridgeError(
+                "unavailable", f"the journal cannot be written: {failure}", "is the disk full?"
+            ) from None
+
+    def load(self) -> list[Job]:
+        """Every job, oldest first; one that this version cannot read any more is failed."""
+        rows = self._db.execute(f"SELECT {', '.join(_COLUMNS)} FROM jobs ORDER BY number")
+        return [_job_of(dict(zip(_COLUMNS, row, strict=True))) for row in rows]
+
+    def next_number(self) -> int:
+        """A number that no job ever had."""
+        row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'").fetchone()
+        return (row[0] if row else 0) + 1
+
+    def prune(self, keep: int) -> None:
+        """Forget all but the newest `keep` jobs that are over."""
+        over = [str(state) for state in (State.DONE, State.FAILED, State.CANCELLED)]
+        self._db.execute(
+            "DELETE FROM jobs WHERE state IN (?, ?, ?) AND number NOT IN "
+            "(SELECT number FROM jobs WHERE state IN (?, ?, ?) ORDER BY number DESC LIMIT ?)",
+            (*over, *over, keep),
+        )
+
+    def close(self) -> None:
+        """Close the database and release the lock."""
+        self._db.close()
+
+
+def _job_of(row: dict[str, Any]) -> Job:
+    try:
+        request = RenderRequest.from_mapping(json.loads(row["request"]))
+        state, error = State(row["state"]), json.loads(row["error"]) if row["error"] else None
+        failed = Failed(**error) if error else None
+    except (BridgeError, ValueError, TypeError) as problem:
+        request, state = RenderRequest("generate"), State.FAILED
+        failed = Failed("bad_request", f"the journal's entry cannot be read: {problem}"[:300])
+    return Job(
+        number=row["number"],
+        request=request,
+        created_s=row["created_s"],
+        state=state,
+        crashes=row["crashes"],
+        started_s=row["started_s"],
+        finished_s=row["finished_s"],
+        fraction=1.0 if state is State.DONE else 0.0,
+        take=row["take"],
+        error=failed,
+    )

@@ -1,0 +1,231 @@
+"""The state of every job, as a pure state machine: no I/O, no clock, no tasks.
+
+    queued ──start──► running ──finish──► done
+      │  ▲               │ └───fail─────► failed
+      │  └──crash, once──┘ └──stopped───► cancelled
+      └────cancel────────────────────────► cancelled
+
+A job whose engine, or whose daemon, died while it ran is queued again once, at the front; the
+second time it is poison and fails. Times are seconds since the epoch, given by the caller.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from daw_bridge.ids import job_id
+from engine.spec import BridgeError, Failed, Progress, RenderRequest
+
+MAX_CRASHES = 2
+
+
+class State(StrEnum):
+    """Where a job is in its life."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+_NEXT: dict[State, frozenset[State]] = {
+    State.QUEUED: frozenset({State.RUNNING, State.CANCELLED, State.FAILED}),
+    State.RUNNING: frozenset({State.QUEUED, State.DONE, State.FAILED, State.CANCELLED}),
+    State.DONE: frozenset(),
+    State.FAILED: frozenset(),
+    State.CANCELLED: frozenset(),
+}
+
+
+@dataclass(slots=True)
+class Job:
+    """One job and all that is known of it.
+
+    Attributes:
+        crashes: how often the engine or the daemon died while it ran.
+        fraction: progress from 0 to 1; never falls, not even when the job starts again.
+        take: id of its take once done.
+    """
+
+    number: int
+    request: RenderRequest
+    created_s: float
+    state: State = State.QUEUED
+    crashes: int = 0
+    started_s: float | None = None
+    finished_s: float | None = None
+    stage: str = ""
+    fraction: float = 0.0
+    eta_s: float | None = None
+    take: str | None = None
+    error: Failed | None = None
+    cancel_requested: bool = False
+
+    @property
+    def id(self) -> str:
+        """The id clients use."""
+        return job_id(self.number)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return not _NEXT[self.state]
+
+
+class JobQueue:
+    """Every live job, and the finished ones that are still remembered.
+
+    Args:
+        max_queued: jobs that may wait.
+        max_finished: finished jobs to remember; older ones are forgotten.
+        next_number: number of the next job; above any that was used before.
+    """
+
+    def __init__(self, max_queued: int, max_finished: int, next_number: int = 1) -> None:
+        self._max_queued = max_queued
+        self._max_finished = max_finished
+        self._next_number = next_number
+        self._jobs: dict[str, Job] = {}
+        self._waiting: deque[Job] = deque()
+        self._finished: deque[Job] = deque()
+
+    def restore(
+        self, jobs: Iterable[Job], now_s: float, take_of: Callable[[str], str | None]
+    ) -> list[Job]:
+        """Take over the jobs of an earlier daemon, oldest first; those that changed.
+
+        What ran when that daemon died is queued again, unless it is the second time, or
+        `take_of(job id)` knows a take: then the daemon died just before it noted the end.
+        """
+        changed = []
+        for job in jobs:
+            self._jobs[job.id] = job
+            self._next_number = max(self._next_number, job.number + 1)
+            if job.state is State.RUNNING:
+                if take := take_of(job.id):
+                    self.finish(job, take, now_s)
+                else:
+                    self.crash(job, now_s, "the daemon died while it worked on this job")
+                changed.append(job)
+            elif job.state is State.QUEUED:
+                self._waiting.append(job)
+            else:
+                self._finished.append(job)
+        return changed
+
+    def submit(self, request: RenderRequest, now_s: float) -> Job:
+        """Queue a new job.
+
+        Raises:
+            BridgeError: `too_large` when the queue is full.
+        """
+        if len(self._waiting) >= self._max_queued:
+            raise BridgeError(
+                "too_large",
+                f"{len(self._waiting)} jobs are waiting already",
+                "wait for one to finish or cancel some",
+            )
+        job = Job(self._next_number, request, now_s)
+        self._next_number += 1
+        self._jobs[job.id] = job
+        self._waiting.append(job)
+        return job
+
+    def start_next(self, now_s: float) -> Job | None:
+        """Take the next job out of the queue and start it."""
+        if not self._waiting:
+            return None
+        job = self._waiting.popleft()
+        self._move(job, State.RUNNING)
+        job.started_s = now_s
+        return job
+
+    def progress(self, job: Job, event: Progress) -> None:
+        """Note how far a running job is."""
+        job.stage = event.stage
+        job.fraction = max(job.fraction, min(1.0, event.fraction))
+        job.eta_s = event.eta_s
+
+    def finish(self, job: Job, take: str, now_s: float) -> None:
+        """A running job has its take."""
+        job.take = take
+        job.fraction = 1.0
+        self._end(job, State.DONE, now_s)
+
+    def fail(self, job: Job, error: Failed, now_s: float) -> None:
+        """A job cannot be finished."""
+        job.error = error
+        self._end(job, State.FAILED, now_s)
+
+    def stopped(self, job: Job, now_s: float) -> None:
+        """A running job has obeyed its cancel."""
+        self._end(job, State.CANCELLED, now_s)
+
+    def crash(self, job: Job, now_s: float, reason: str) -> None:
+        """What rendered the job died. Queues it again, or ends it: look at its state after."""
+        job.crashes += 1
+        if job.cancel_requested:
+            self._end(job, State.CANCELLED, now_s)
+        elif job.crashes >= MAX_CRASHES:
+            hint = f"it was tried {job.crashes} times and is not tried again"
+            self.fail(job, Failed("engine_crashed", reason, hint), now_s)
+        else:
+            self.requeue(job)
+
+    def requeue(self, job: Job) -> None:
+        """Put a running job back at the front, as when the daemon shuts down."""
+        self._move(job, State.QUEUED)
+        job.eta_s = None
+        self._waiting.appendleft(job)
+
+    def cancel(self, wanted_id: str, now_s: float) -> Job:
+        """Cancel a queued job at once; note the wish for a running one, which is stopped outside.
+
+        Raises:
+            BridgeError: `not_found` for an unknown job, `bad_request` for one that is over.
+        """
+        job = self.get(wanted_id)
+        if job.over:
+            raise BridgeError("bad_request", f"{job.id} is over, it is {job.state}")
+        job.cancel_requested = True
+        if job.state is State.QUEUED:
+            self._waiting.remove(job)
+            self._end(job, State.CANCELLED, now_s)
+        return job
+
+    def get(self, wanted_id: str) -> Job:
+        """A job by its id.
+
+        Raises:
+            BridgeError: `not_found`.
+        """
+        job = self._jobs.get(wanted_id)
+        if job is None:
+            raise BridgeError("not_found", f"no job {wanted_id[:40]!r}", "jobs lists them")
+        return job
+
+    @property
+    def waiting_count(self) -> int:
+        """Jobs that wait."""
+        return len(self._waiting)
+
+    def newest(self) -> Iterator[Job]:
+        """Every remembered job, newest first."""
+        return iter(sorted(self._jobs.values(), key=lambda job: job.number, reverse=True))
+
+    def _end(self, job: Job, state: State, now_s: float) -> None:
+        self._move(job, state)
+        job.finished_s = now_s
+        job.eta_s = None
+        self._finished.append(job)
+        while len(self._finished) > self._max_finished:
+            del self._jobs[self._finished.popleft().id]
+
+    @staticmethod
+    def _move(job: Job, state: State) -> None:
+        assert state in _NEXT[job.state], f"{job.id}: {job.state} to {state}"
+        job.state = state

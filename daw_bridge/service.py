@@ -1,0 +1,272 @@
+"""Answers commands: every command of the protocol table has one method here.
+
+Part of the composition root: this is where a command meets jobs, takes, uploads and streams. It
+knows clients only as `Peer`s, so that all transports get the same answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, replace
+from typing import Any
+
+from daw_bridge import __version__
+from daw_bridge.config import Config
+from daw_bridge.intake.paths import resolve_allowed
+from daw_bridge.intake.uploads import PREFIX, UploadStore
+from daw_bridge.jobs.queue import Job, State
+from daw_bridge.jobs.scheduler import Scheduler
+from daw_bridge.protocol.messages import Call, Peer, failed, reply
+from daw_bridge.protocol.table import COMMANDS, VERSION
+from daw_bridge.supervisor import Supervisor
+from daw_bridge.takes.store import Take, TakeStore
+from daw_bridge.transfers import Transfers
+from daw_bridge.watchers import Watchers
+from engine.spec import TASKS, BridgeError, RenderRequest
+from engine.units import Metre, bars_to_seconds
+
+_log = logging.getLogger(__name__)
+
+_PATH_FIELDS = ("source", "melody")
+
+
+class Service:
+    """The commands.
+
+    Args:
+        client_count: how many WebSocket clients there are.
+        request_stop: makes the daemon stop.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        scheduler: Scheduler,
+        takes: TakeStore,
+        uploads: UploadStore,
+        supervisor: Supervisor,
+        watchers: Watchers,
+        client_count: Callable[[], int],
+        request_stop: Callable[[], None],
+    ) -> None:
+        self._config = config
+        self._scheduler = scheduler
+        self._takes = takes
+        self._uploads = uploads
+        self._supervisor = supervisor
+        self._watchers = watchers
+        self._client_count = client_count
+        self._request_stop = request_stop
+        self._started_s = time.monotonic()
+        self._roots = config.allowed_roots
+        self.transfers = Transfers(takes, uploads)
+        self._handlers: dict[str, Callable[[Call, Peer], Awaitable[None]]] = {
+            **dict.fromkeys(TASKS, self._render),
+            "hello": self._hello,
+            "ping": self._ping,
+            "rerender": self._rerender,
+            "status": self._status,
+            "cancel": self._cancel,
+            "watch": self._watch,
+            "jobs": self._jobs,
+            "takes": self._list_takes,
+            "upload": self.transfers.begin_upload,
+            "stream": self.transfers.begin_stream,
+            "models": self._models,
+            "shutdown": self._shutdown,
+        }
+
+    async def handle(self, call: Call, peer: Peer) -> None:
+        """Answer a command; a refusal is an answer, too."""
+        try:
+            await self._handlers[call.command](call, peer)
+        except BridgeError as error:
+            peer.send(failed(call.id, error))
+        except Exception as error:
+            _log.exception("command %s", call.command)
+            refusal = BridgeError(
+                "unavailable", f"{call.command}: {error!r}"[:300], "the daemon's log says more"
+            )
+            peer.send(failed(call.id, refusal))
+
+    def forget(self, peer: Peer) -> None:
+        """A client is gone; its jobs go on."""
+        self._watchers.forget(peer)
+        self.transfers.forget(peer)
+
+    def health(self) -> dict[str, Any]:
+        """What `/health` says; never waits."""
+        return {
+            "name": "daw-bridge",
+            "version": __version__,
+            "protocol": VERSION,
+            "pid": os.getpid(),
+            "engine": str(self._supervisor.state),
+            "queued": self._scheduler.queue.waiting_count,
+            "running": self._scheduler.running is not None,
+        }
+
+    async def _hello(self, call: Call, peer: Peer) -> None:
+        limits = ("max_frame_bytes", "max_upload_bytes", "max_queued_jobs", "max_new_audio_s")
+        peer.send(
+            reply(
+                call.id,
+                "hello",
+                version=__version__,
+                protocol=VERSION,
+                commands=[command.name for command in COMMANDS],
+                limits={name: getattr(self._config, name) for name in limits},
+            )
+        )
+
+    async def _ping(self, call: Call, peer: Peer) -> None:
+        peer.send(reply(call.id, "pong"))
+
+    async def _render(self, call: Call, peer: Peer) -> None:
+        values = {**call.values, "task": call.command}
+        await self._submit(call, peer, RenderRequest.from_mapping(values))
+
+    async def _rerender(self, call: Call, peer: Peer) -> None:
+        overrides = dict(call.values)
+        recipe = await asyncio.to_thread(self._takes.recipe, overrides.pop("take"))
+        await self._submit(call, peer, _changed(recipe, overrides))
+
+    async def _submit(self, call: Call, peer: Peer, request: RenderRequest) -> None:
+        self._check_length(request)
+        request = await asyncio.to_thread(self._with_real_paths, request)
+        job = self._scheduler.submit(request)
+        # Nothing is awaited from here to the answer, so no event can come before it.
+        self._watchers.add(job.id, peer, call.id)
+        peer.send(reply(call.id, "accepted", job=job.id))
+
+    def _check_length(self, request: RenderRequest) -> None:
+        seconds = request.seconds
+        if request.bars is not None and request.bpm is not None:
+            metre = Metre.parse(request.metre)
+            seconds = float(bars_to_seconds(request.bars, request.bpm, metre))
+        if seconds is not None and seconds > self._config.max_new_audio_s:
+            limit = f"the limit is {self._config.max_new_audio_s:g} s"
+            raise BridgeError("too_large", f"{seconds:g} s of new audio", limit)
+
+    def _with_real_paths(self, request: RenderRequest) -> RenderRequest:
+        real: dict[str, str] = {}
+        for name in _PATH_FIELDS:
+            text: str | None = getattr(request, name)
+            if text is None:
+                continue
+            if text.startswith(PREFIX):
+                real[name] = str(self._uploads.path_of(text.removeprefix(PREFIX)))
+            else:
+                limit = self._config.max_source_bytes
+                real[name] = str(resolve_allowed(text, self._roots, limit))
+        return replace(request, **real)  # type: ignore[arg-type]  # both fields are text
+
+    async def _status(self, call: Call, peer: Peer) -> None:
+        running = self._scheduler.running
+        peer.send(
+            reply(
+                call.id,
+                "status",
+                version=__version__,
+                engine=str(self._supervisor.state),
+                running=running.id if running else "",
+                queued=self._scheduler.queue.waiting_count,
+                clients=self._client_count(),
+                uptime_s=round(time.monotonic() - self._started_s, 1),
+                engine_info=self._supervisor.info,
+                engine_error=self._supervisor.error,
+            )
+        )
+
+    async def _cancel(self, call: Call, peer: Peer) -> None:
+        job = self._scheduler.cancel(call.get("job"))
+        peer.send(reply(call.id, "cancelling", job=job.id))
+
+    async def _watch(self, call: Call, peer: Peer) -> None:
+        job = self._scheduler.queue.get(call.get("job"))
+        if job.take is not None:
+            take = await asyncio.to_thread(self._takes.get, job.take)
+            fields = await asyncio.to_thread(done_fields, self._takes, take)
+            peer.send(reply(call.id, "watching", job=job.id, state=str(job.state)))
+            peer.send({"id": call.id, "job": job.id, "event": "done", **fields})
+            return
+        peer.send(reply(call.id, "watching", job=job.id, state=str(job.state)))
+        if job.error is not None:
+            peer.send({"id": call.id, "job": job.id, "event": "failed", **asdict(job.error)})
+        elif job.state is State.CANCELLED:
+            peer.send({"id": call.id, "job": job.id, "event": "cancelled"})
+        else:
+            self._watchers.add(job.id, peer, call.id)
+
+    async def _jobs(self, call: Call, peer: Peer) -> None:
+        newest = self._scheduler.queue.newest()
+        listed = [_job_entry(job) for job, _ in zip(newest, range(call.get("limit")), strict=False)]
+        peer.send(reply(call.id, "jobs", jobs=listed))
+
+    async def _list_takes(self, call: Call, peer: Peer) -> None:
+        wanted = call.get("take")
+        if wanted is None:
+            takes = await asyncio.to_thread(self._takes.list, call.get("limit"))
+            peer.send(reply(call.id, "takes", takes=[take.summary() for take in takes]))
+            return
+        take = await asyncio.to_thread(self._takes.get, wanted)
+        fields = await asyncio.to_thread(done_fields, self._takes, take)
+        peer.send(reply(call.id, "takes", takes=[{**take.summary(), **fields}]))
+
+    async def _models(self, call: Call, peer: Peer) -> None:
+        if not self._supervisor.info:
+            error = self._supervisor.error or {}
+            raise BridgeError(
+                "unavailable",
+                error.get("message", "the engine is still starting"),
+                error.get("hint", "ask again in a moment"),
+            )
+        peer.send(reply(call.id, "models", models=list(self._supervisor.info.get("models", ()))))
+
+    async def _shutdown(self, call: Call, peer: Peer) -> None:
+        peer.send(reply(call.id, "stopping"))
+        self._request_stop()
+
+
+def done_fields(takes: TakeStore, take: Take) -> dict[str, Any]:
+    """What the event `done` says of a take."""
+    return {
+        "take": take.id,
+        "path": take.main.path,
+        "files": [asdict(item) for item in take.files],
+        "report": takes.report(take.id),
+        "recipe": takes.recipe(take.id),
+    }
+
+
+def _changed(recipe: dict[str, Any], overrides: dict[str, Any]) -> RenderRequest:
+    """The request of a recipe with other values; a length in one unit replaces the other."""
+    request = recipe.get("request")
+    if not isinstance(request, dict):
+        raise BridgeError("not_found", "the take's recipe holds no request")
+    base = dict(request)
+    for given, other in (("seconds", "bars"), ("bars", "seconds")):
+        if given in overrides:
+            base.pop(other, None)
+    return RenderRequest.from_mapping({**base, **overrides})
+
+
+def _job_entry(job: Job) -> dict[str, Any]:
+    return {
+        "job": job.id,
+        "task": job.request.task,
+        "state": str(job.state),
+        "stage": job.stage,
+        "fraction": job.fraction,
+        "eta_s": job.eta_s,
+        "take": job.take,
+        "created_s": job.created_s,
+        "started_s": job.started_s,
+        "finished_s": job.finished_s,
+        "request": job.request.to_mapping(),
+        "error": asdict(job.error) if job.error else None,
+    }

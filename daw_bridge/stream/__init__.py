@@ -1,0 +1,1 @@
+"""Sending the audio of a take to a client."""

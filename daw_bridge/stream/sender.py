@@ -1,0 +1,50 @@
+"""Sends PCM in chunks, each read only when the client has room for it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+CHUNK_BYTES = 256 * 1024
+FLOAT32_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A part of a stream, interleaved little-endian float32.
+
+    Attributes:
+        offset_samples: place in the whole file.
+        last: whether the stream ends with it.
+    """
+
+    offset_samples: int
+    pcm: bytes
+    last: bool
+
+
+async def send_pcm(
+    read: Callable[[int, int], Awaitable[bytes]],
+    send: Callable[[Chunk], Awaitable[None]],
+    *,
+    length_samples: int,
+    channels: int,
+    offset_samples: int = 0,
+    chunk_bytes: int = CHUNK_BYTES,
+) -> None:
+    """Send samples from an offset to the end; at least one chunk, so that the end is always told.
+
+    Args:
+        read: returns PCM, given the first sample and how many.
+        send: returns once the client has room for the next chunk (back-pressure).
+    """
+    step_samples = max(1, chunk_bytes // (FLOAT32_BYTES * channels))
+    position = min(offset_samples, length_samples)
+    while True:
+        count = min(step_samples, length_samples - position)
+        pcm = await read(position, count) if count else b""
+        last = position + count >= length_samples
+        await send(Chunk(position, pcm, last))
+        if last:
+            return
+        position += count

@@ -1,0 +1,381 @@
+"""Keeps the engine process alive: starts it, listens to its heart, kills it when it hangs.
+
+A crash, an out-of-memory kill or a hang of the engine ends the render it was at with
+`Failed(engine_crashed)` and nothing else: the daemon goes on and a new engine is started, at
+first soon and then with growing delays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import engine
+from engine.spec import (
+    BridgeError,
+    Cancelled,
+    Done,
+    Event,
+    Failed,
+    RenderRequest,
+    event_from_message,
+)
+from engine.wire import FrameDecoder, encode_frame
+
+_log = logging.getLogger(__name__)
+_engine_log = logging.getLogger("daw_bridge.engine")
+
+_READ_BYTES = 2**18
+_MAX_RESTART_DELAY_S = 30.0
+_MAX_SILENT_STARTS = 3
+_HEALTHY_AFTER_S = 30.0
+_STOP_GRACE_S = 2.0
+_TAIL_CHARACTERS = 400
+_LOG_HINT = "the engine's log in the data folder says more"
+
+
+class EngineState(StrEnum):
+    """What the engine process is doing."""
+
+    STARTING = "starting"
+    READY = "ready"
+    BROKEN = "broken"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How patient the supervisor is; all in seconds."""
+
+    ready_timeout_s: float
+    heartbeat_interval_s: float
+    heartbeat_timeout_s: float
+    cancel_grace_s: float
+    restart_delay_s: float
+
+
+@dataclass(eq=False, slots=True)
+class _Render:
+    """The render the engine is at, or will be at once it has started."""
+
+    job_id: str
+    events: asyncio.Queue[Event] = field(default_factory=asyncio.Queue)
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    sent: bool = False
+    cancelled: bool = False
+    patience: asyncio.TimerHandle | None = None
+
+
+def worker_command(factory: str, cache_dir: Path) -> list[str]:
+    """Command line of an engine process."""
+    # -P keeps the current folder, which may hold anything, out of the search for modules.
+    return [
+        *(sys.executable, "-P", "-X", "faulthandler", "-m", "engine.worker"),
+        *("--factory", factory, "--cache-dir", str(cache_dir)),
+    ]
+
+
+class Supervisor:
+    """Owner of the engine process. Renders one request at a time."""
+
+    def __init__(self, command: list[str], timing: Timing) -> None:
+        self._command = command
+        self._timing = timing
+        self._state = EngineState.STOPPED
+        self._process: asyncio.subprocess.Process | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._render: _Render | None = None
+        self._info: dict[str, Any] = {}
+        self._error: dict[str, str] = {}
+        self._unanswered_pings = 0
+        self._started_at_s = 0.0
+        self._proven = False
+        self._tail = ""
+
+    @property
+    def state(self) -> EngineState:
+        """What the engine process is doing."""
+        return self._state
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What the engine said of its device and models when it was last ready."""
+        return self._info
+
+    @property
+    def error(self) -> dict[str, str] | None:
+        """Why the engine is broken."""
+        return self._error if self._state is EngineState.BROKEN else None
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the engine while there is one."""
+        return self._process.pid if self._process else None
+
+    def start(self) -> None:
+        """Start the engine and keep it running, in the background."""
+        self._become(EngineState.STARTING)
+        self._task = asyncio.create_task(self._keep_running(), name="supervisor")
+
+    async def stop(self) -> None:
+        """End the engine: asked first, then killed."""
+        if self._task is None:
+            return
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        self._task = None
+        self._become(EngineState.STOPPED)
+
+    async def render(
+        self, job_id: str, request: RenderRequest, spool_dir: Path
+    ) -> AsyncGenerator[Event, None]:
+        """Render in the engine; the last event is `Done`, `Cancelled` or `Failed`.
+
+        Leaving early (`aclose`) cancels the render.
+        """
+        while self._render is not None:
+            await self._render.over.wait()
+        render = self._render = _Render(job_id)
+        try:
+            await self._wait_until_settled(render)
+            if self._render is render:
+                message = {"op": "render", "job": job_id, "request": request.to_mapping()}
+                self._send({**message, "spool": str(spool_dir)})
+                render.sent = True
+            while True:
+                event = await render.events.get()
+                yield event
+                if isinstance(event, Done | Cancelled | Failed):
+                    return
+        finally:
+            self.cancel(job_id)
+
+    async def _wait_until_settled(self, render: _Render) -> None:
+        """Wait for an engine that is ready; end the render if there will be none."""
+        while self._render is render and self._state is not EngineState.READY:
+            if self._state is EngineState.BROKEN:
+                self._end_render(render, Failed(**self._error))
+            else:
+                await render.woken.wait()
+                render.woken.clear()
+
+    def cancel(self, job_id: str) -> None:
+        """Ask the engine to stop a render; it is killed if it does not obey in time."""
+        render = self._render
+        if render is None or render.job_id != job_id or render.cancelled:
+            return
+        render.cancelled = True
+        if not render.sent:
+            self._end_render(render, Cancelled())
+            return
+        self._send({"op": "cancel", "job": job_id})
+        loop = asyncio.get_running_loop()
+        render.patience = loop.call_later(self._timing.cancel_grace_s, self._lose_patience, render)
+
+    def _lose_patience(self, render: _Render) -> None:
+        _log.warning("the engine does not stop %s and is killed", render.job_id)
+        self._kill()
+
+    def _end_render(self, render: _Render, event: Event) -> None:
+        if render.patience is not None:
+            render.patience.cancel()
+        self._render = None
+        render.events.put_nowait(event)
+        render.woken.set()
+        render.over.set()
+
+    def _become(self, state: EngineState) -> None:
+        self._state = state
+        if self._render is not None:
+            self._render.woken.set()
+
+    async def _keep_running(self) -> None:
+        delay_s = self._timing.restart_delay_s
+        silent_starts = 0
+        while True:
+            await self._run_once()
+            if self._state is EngineState.READY:
+                silent_starts = 0
+                self._become(EngineState.STARTING)
+            else:
+                silent_starts += 1
+            if self._proven:
+                delay_s = self._timing.restart_delay_s
+            if self._error or silent_starts >= _MAX_SILENT_STARTS:
+                self._error = self._error or {
+                    "code": "engine_failed",
+                    "message": f"the engine dies when it starts: {self._tail}",
+                    "hint": _LOG_HINT,
+                }
+                self._become(EngineState.BROKEN)
+            await asyncio.sleep(delay_s)
+            delay_s = min(_MAX_RESTART_DELAY_S, delay_s * 2)
+
+    async def _run_once(self) -> None:
+        """Run one engine process from its start to its end."""
+        self._proven = False
+        self._unanswered_pings = 0
+        self._started_at_s = asyncio.get_running_loop().time()
+        if self._state is not EngineState.BROKEN:
+            self._error = {}
+        try:
+            process = await self._spawn()
+        except OSError as error:
+            _log.error("the engine cannot be started: %s", error)
+            return
+        self._process = process
+        reading = asyncio.create_task(self._read_log(process), name="engine-log")
+        heart = asyncio.create_task(self._watch_heart(), name="engine-heart")
+        try:
+            await self._read_frames(process)
+        finally:
+            heart.cancel()
+            await self._reap(process, reading)
+            with contextlib.suppress(asyncio.CancelledError):
+                await heart
+            self._process = None
+            self._mourn(process.returncode)
+
+    async def _spawn(self) -> asyncio.subprocess.Process:
+        # The engine must be found as this process found it, installed or not.
+        package_root = str(Path(engine.__file__).parent.parent)
+        path = os.pathsep.join(filter(None, (package_root, os.environ.get("PYTHONPATH"))))
+        return await asyncio.create_subprocess_exec(
+            *self._command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            limit=_READ_BYTES,
+            env={**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
+        )
+
+    async def _reap(self, process: asyncio.subprocess.Process, reading: asyncio.Task[None]) -> None:
+        """See a process to its end: it is asked to shut down, then killed."""
+        assert process.stdin is not None
+        if self._state is EngineState.READY:
+            self._send({"op": "shutdown"})
+        else:
+            process.stdin.close()
+        try:
+            async with asyncio.timeout(_STOP_GRACE_S):
+                await process.wait()
+        except TimeoutError:
+            self._kill()
+            await process.wait()
+        process.stdin.close()
+        # A process that inherited the pipe may hold it open, so the rest is not awaited for ever.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(reading, _STOP_GRACE_S)
+
+    def _mourn(self, status: int | None) -> None:
+        render = self._render
+        if render is None or not render.sent:
+            return
+        if render.cancelled:
+            self._end_render(render, Cancelled())
+            return
+        _log.error("the engine died with status %s while it worked on %s", status, render.job_id)
+        message = f"the engine process died ({_describe_status(status)})"
+        self._end_render(render, Failed("engine_crashed", message, _LOG_HINT))
+
+    async def _read_frames(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None
+        decoder = FrameDecoder()
+        try:
+            while data := await process.stdout.read(_READ_BYTES):
+                for message, payload in decoder.feed(data):
+                    self._hear(message, payload)
+        except BridgeError:
+            _log.exception("the engine does not speak the protocol and is killed")
+            self._kill()
+
+    def _hear(self, message: dict[str, Any], payload: bytes) -> None:
+        self._unanswered_pings = 0
+        match message.pop("op", None):
+            case "event":
+                self._take_event(str(message.pop("job", "")), message, payload)
+            case "ready":
+                self._info = dict(message.get("info") or {})
+                self._error = {}
+                self._become(EngineState.READY)
+                _log.info("the engine is ready")
+            case "broken":
+                self._error = dict(message["error"])
+                _log.error("the engine cannot start: %s", self._error)
+            case "pong":
+                now_s = asyncio.get_running_loop().time()
+                self._proven |= now_s - self._started_at_s > _HEALTHY_AFTER_S
+            case op:
+                raise BridgeError("bad_message", f"unknown op {op!r}")
+
+    def _take_event(self, job_id: str, message: dict[str, Any], payload: bytes) -> None:
+        render = self._render
+        if render is None or render.job_id != job_id:
+            return
+        event = event_from_message(message, payload)
+        if isinstance(event, Done | Cancelled | Failed):
+            self._proven = True
+            self._end_render(render, event)
+        else:
+            render.events.put_nowait(event)
+
+    async def _read_log(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stderr is not None
+        rest = ""
+        while data := await process.stderr.read(_READ_BYTES):
+            *lines, rest = (rest + data.decode(errors="replace")).replace("\r", "\n").split("\n")
+            for line in filter(None, lines):
+                _engine_log.info("%s", line)
+                self._tail = line[-_TAIL_CHARACTERS:]
+            rest = rest[-_READ_BYTES:]
+        if rest:
+            _engine_log.info("%s", rest)
+            self._tail = rest[-_TAIL_CHARACTERS:]
+
+    async def _watch_heart(self) -> None:
+        """Kill an engine that does not get ready, or is ready and does not answer.
+
+        Pings are counted rather than seconds, because a laptop may sleep in between.
+        """
+        timing = self._timing
+        wait_s = min(timing.heartbeat_interval_s, timing.ready_timeout_s)
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(wait_s)
+            if self._state is EngineState.READY:
+                silence_s = self._unanswered_pings * wait_s
+                if silence_s >= timing.heartbeat_timeout_s:
+                    _log.error("the engine has been silent for %.0f s and is killed", silence_s)
+                    self._kill()
+                    return
+                self._unanswered_pings += 1
+                self._send({"op": "ping", "count": self._unanswered_pings})
+            elif loop.time() - self._started_at_s > timing.ready_timeout_s:
+                message = f"the engine was not ready after {timing.ready_timeout_s:g} s"
+                self._error = {"code": "engine_failed", "message": message, "hint": _LOG_HINT}
+                self._kill()
+                return
+
+    def _send(self, message: dict[str, Any]) -> None:
+        # A pipe to a dead engine swallows the frame; its death is seen by the reader.
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.write(encode_frame(message))
+
+    def _kill(self) -> None:
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+
+
+def _describe_status(status: int | None) -> str:
+    return f"signal {-status}" if status is not None and status < 0 else f"status {status}"

@@ -1,0 +1,309 @@
+"""The take store: one folder for each take, written whole or not at all.
+
+    takes/t-0007/groove-extend-120bpm-seed0.wav     the audio; stems beside it end in -<stem>.wav
+    takes/t-0007/recipe.json                        how to make it again
+    takes/t-0007/report.json                        the figures of its seams and grid
+    takes/t-0007/take.json                          what this folder holds
+
+A take is put together in a hidden folder and then renamed, so a folder `t-...` is always
+complete, and nothing is ever overwritten. The store may be shared by a daemon and by command
+lines that render without one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from daw_bridge.takes.naming import slug, take_slug
+from engine.spec import BridgeError, Done, RenderRequest, Stem
+
+MAIN_STEM = "mix"
+_FOLDER_FORM = re.compile(r"t-(\d{4,9})")
+_INCOMING = ".incoming-"
+
+
+@dataclass(frozen=True, slots=True)
+class TakeFile:
+    """One audio file of a take."""
+
+    name: str
+    path: str
+    sample_rate_hz: int
+    channels: int
+    length_samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """One take.
+
+    Attributes:
+        files: the main file first, then the stems.
+        created: UTC, ISO 8601.
+        job: id of the job that made it, empty without a daemon.
+    """
+
+    id: str
+    task: str
+    created: str
+    job: str
+    files: tuple[TakeFile, ...]
+
+    @property
+    def main(self) -> TakeFile:
+        """The file a musician means by "the take"."""
+        return self.files[0]
+
+    def file(self, stem: str | None) -> TakeFile:
+        """The file of a stem; the main one for None.
+
+        Raises:
+            BridgeError: `not_found`.
+        """
+        for item in self.files:
+            if stem is None or item.name == stem:
+                return item
+        names = ", ".join(item.name for item in self.files)
+        raise BridgeError("not_found", f"{self.id} has no stem {stem!r}", f"it has {names}")
+
+    def summary(self) -> dict[str, Any]:
+        """What a list of takes says of it."""
+        main = self.main
+        return {
+            "take": self.id,
+            "task": self.task,
+            "path": main.path,
+            "sample_rate_hz": main.sample_rate_hz,
+            "channels": main.channels,
+            "length_samples": main.length_samples,
+            "created": self.created,
+            "files": [asdict(item) for item in self.files],
+        }
+
+
+class TakeStore:
+    """Takes in a folder. Methods block on the disk; a daemon calls them in a thread."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def adopt(
+        self,
+        request: RenderRequest,
+        stems: Sequence[Stem],
+        done: Done,
+        *,
+        spool_dir: Path | None = None,
+        job: str = "",
+    ) -> Take:
+        """Make a take of finished files: moved out of the spool, copied from anywhere else.
+
+        Raises:
+            BridgeError: `engine_failed` when there is no audio or it cannot be moved.
+        """
+        if not stems:
+            raise BridgeError("engine_failed", "the engine finished without audio")
+        incoming = self._folder / f"{_INCOMING}{secrets.token_hex(6)}"
+        incoming.mkdir()
+        try:
+            names = _file_names(take_slug(request, done.report), _main_first(stems))
+            for name, stem in names.items():
+                _bring(Path(stem.path), incoming / name, spool_dir)
+            return self._complete(incoming, request, names, done, job)
+        except OSError as error:
+            raise BridgeError(
+                "engine_failed", f"the take cannot be kept: {error}", "is the disk full?"
+            ) from None
+        finally:
+            shutil.rmtree(incoming, ignore_errors=True)
+
+    def _complete(
+        self,
+        incoming: Path,
+        request: RenderRequest,
+        names: dict[str, Stem],
+        done: Done,
+        job: str,
+    ) -> Take:
+        recipe = {"request": request.to_mapping(), **done.recipe}
+        _write_json(incoming / "recipe.json", recipe)
+        _write_json(incoming / "report.json", done.report)
+        record = {
+            "task": request.task,
+            "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "job": job,
+            "files": [
+                {
+                    "name": stem.name,
+                    "file": name,
+                    "sample_rate_hz": stem.sample_rate_hz,
+                    "channels": stem.channels,
+                    "length_samples": stem.length_samples,
+                }
+                for name, stem in names.items()
+            ],
+        }
+        _write_json(incoming / "take.json", record)
+        _sync(incoming)
+        folder = self._publish(incoming)
+        _sync(self._folder)
+        return _take_of(folder, record)
+
+    def _publish(self, incoming: Path) -> Path:
+        """Rename to the next free number; another process may take it first."""
+        number = max((_number(folder) for folder in self._folders()), default=0) + 1
+        while True:
+            folder = self._folder / f"t-{number:04d}"
+            if not folder.exists():
+                try:
+                    incoming.rename(folder)
+                except OSError:
+                    # Renaming onto a folder with files fails: it appeared in between.
+                    if not folder.exists():
+                        raise
+                else:
+                    return folder
+            number += 1
+
+    def list(self, limit: int) -> list[Take]:
+        """The newest takes, newest first; folders that are damaged are left out."""
+        takes: list[Take] = []
+        for folder in sorted(self._folders(), key=_number, reverse=True):
+            if len(takes) == limit:
+                break
+            with contextlib.suppress(BridgeError):
+                takes.append(_read_take(folder))
+        return takes
+
+    def get(self, take_id: str) -> Take:
+        """A take by its id.
+
+        Raises:
+            BridgeError: `not_found`.
+        """
+        # The form is checked first: an id is no path.
+        if not _FOLDER_FORM.fullmatch(take_id) or not (self._folder / take_id).is_dir():
+            raise BridgeError("not_found", f"no take {take_id[:40]!r}", "takes lists them")
+        return _read_take(self._folder / take_id)
+
+    def recipe(self, take_id: str) -> dict[str, Any]:
+        """How to make a take again; `request` holds what was asked.
+
+        Raises:
+            BridgeError: `not_found`.
+        """
+        self.get(take_id)
+        return _read_json(self._folder / take_id / "recipe.json")
+
+    def report(self, take_id: str) -> dict[str, Any]:
+        """The figures of a take.
+
+        Raises:
+            BridgeError: `not_found`.
+        """
+        self.get(take_id)
+        return _read_json(self._folder / take_id / "report.json")
+
+    def take_of_job(self, job_id: str, among: int = 50) -> str | None:
+        """Id of the take that a job made, looked for among the newest."""
+        return next((take.id for take in self.list(among) if take.job == job_id), None)
+
+    def sweep(self) -> None:
+        """Remove what a process that died left half put together."""
+        for folder in self._folder.glob(f"{_INCOMING}*"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _folders(self) -> Iterator[Path]:
+        return (path for path in self._folder.iterdir() if _FOLDER_FORM.fullmatch(path.name))
+
+
+def _number(folder: Path) -> int:
+    return int(folder.name.removeprefix("t-"))
+
+
+def _main_first(stems: Sequence[Stem]) -> list[Stem]:
+    return sorted(stems, key=lambda stem: stem.name != MAIN_STEM)
+
+
+def _file_names(base: str, stems: Sequence[Stem]) -> dict[str, Stem]:
+    names: dict[str, Stem] = {}
+    for index, stem in enumerate(stems):
+        suffix = Path(stem.path).suffix.lower() or ".wav"
+        part = "" if index == 0 else f"-{slug(stem.name) or index}"
+        name = f"{base}{part}{suffix}"
+        if name in names:
+            name = f"{base}{part}-{index}{suffix}"
+        names[name] = stem
+    return names
+
+
+def _bring(origin: Path, target: Path, spool_dir: Path | None) -> None:
+    if spool_dir is not None and origin.resolve().is_relative_to(spool_dir.resolve()):
+        shutil.move(origin, target)  # which copies where the spool lies on another disk
+    else:
+        shutil.copyfile(origin, target)
+    _sync(target)
+
+
+def _read_take(folder: Path) -> Take:
+    return _take_of(folder, _read_json(folder / "take.json"))
+
+
+def _take_of(folder: Path, record: dict[str, Any]) -> Take:
+    try:
+        files = tuple(
+            TakeFile(
+                item["name"],
+                # Only a name: an edited take.json must not lead out of the folder.
+                str(folder / Path(item["file"]).name),
+                item["sample_rate_hz"],
+                item["channels"],
+                item["length_samples"],
+            )
+            for item in record["files"]
+        )
+        take = Take(folder.name, record["task"], record["created"], record["job"], files)
+    except (KeyError, TypeError) as error:
+        raise BridgeError("not_found", f"{folder.name} is damaged: {error!r}") from None
+    if not files:
+        raise BridgeError("not_found", f"{folder.name} is damaged: it has no audio")
+    return take
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BridgeError("not_found", f"{path.parent.name} is damaged: {error}") from None
+    if not isinstance(values, dict):
+        raise BridgeError("not_found", f"{path.parent.name} is damaged: {path.name} is no object")
+    return values
+
+
+def _write_json(path: Path, values: dict[str, Any]) -> None:
+    with path.open("x", encoding="utf-8") as file:
+        json.dump(values, file, indent=1, ensure_ascii=False)
+        file.write("\n")
+    _sync(path)
+
+
+def _sync(path: Path) -> None:
+    """Make sure that a file or folder is on the disk."""
+    if path.is_dir() and os.name == "nt":
+        return  # Windows opens no folders
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

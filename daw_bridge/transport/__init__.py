@@ -1,0 +1,1 @@
+"""The ways in: OSC over UDP, WebSocket, and a little HTTP."""

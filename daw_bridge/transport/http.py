@@ -1,0 +1,112 @@
+"""The HTTP side of the WebSocket port: who may connect, `/health` and a page that says hello.
+
+A web page anywhere can make a browser connect to a local port. Two checks keep it out: the
+`Origin` a browser sends must be our own page, and the `Host` must be a loopback name with our
+port, which defeats a hostile name server that points its own name at this machine.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
+
+from engine.spec import BridgeError
+
+WEBSOCKET_PATH = "/ws"
+_LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
+_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>daw-bridge</title>
+<h1>daw-bridge is running</h1>
+<p>DAW scripts and plugins talk to it over OSC and over the WebSocket at <code>/ws</code>.
+Its state is at <a href="/health">/health</a>.</p></html>
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Decides on each HTTP request.
+
+    Attributes:
+        port: port the daemon listens on.
+        token: token that an Authorization header must carry, when there is one.
+        health: figures for `/health`; must not block.
+    """
+
+    port: int
+    token: str
+    health: Callable[[], dict[str, Any]]
+
+    def answer(self, request: Request) -> Response | None:
+        """A response, or None to go on with the WebSocket handshake."""
+        try:
+            self._check_host(request.headers)
+            self._check_origin(request.headers)
+            path = request.path.partition("?")[0]
+            upgrade = "websocket" in ",".join(request.headers.get_all("Upgrade")).lower()
+            if path == WEBSOCKET_PATH and upgrade:
+                self.has_token(request.headers)
+                return None
+        except BridgeError as error:
+            return _json_response(HTTPStatus.FORBIDDEN, error.to_mapping())
+        match path:
+            case "/health":
+                return _json_response(HTTPStatus.OK, self.health())
+            case "/":
+                return _response(HTTPStatus.OK, "text/html; charset=utf-8", _PAGE.encode())
+            case _:
+                missing = BridgeError("not_found", "no such page", "the WebSocket is at /ws")
+                return _json_response(HTTPStatus.NOT_FOUND, missing.to_mapping())
+
+    def has_token(self, headers: Headers) -> bool:
+        """Whether the Authorization header carries the token; False without a header.
+
+        Raises:
+            BridgeError: `forbidden` when it carries another.
+        """
+        given = headers.get_all("Authorization")
+        if not given:
+            return False
+        scheme, _, token = given[0].partition(" ")
+        if len(given) > 1 or scheme.lower() != "bearer" or not self.accepts(token.strip()):
+            raise BridgeError("forbidden", "the Authorization header does not carry the token")
+        return True
+
+    def accepts(self, token: str | None) -> bool:
+        """Whether this is the token, compared in constant time."""
+        return hmac.compare_digest((token or "").encode(errors="replace"), self.token.encode())
+
+    def _check_host(self, headers: Headers) -> None:
+        hosts = headers.get_all("Host")
+        allowed = [f"{name}:{self.port}" for name in _LOOPBACK_NAMES]
+        if len(hosts) != 1 or hosts[0].lower() not in allowed:
+            raise BridgeError("forbidden", "the Host is not this daemon", f"use {allowed[0]}")
+
+    def _check_origin(self, headers: Headers) -> None:
+        own = [f"http://{name}:{self.port}" for name in _LOOPBACK_NAMES]
+        if any(origin.lower() not in own for origin in headers.get_all("Origin")):
+            raise BridgeError("forbidden", "the page is not from this daemon", f"open {own[0]}/")
+
+
+def _json_response(status: HTTPStatus, values: dict[str, Any]) -> Response:
+    return _response(status, "application/json", json.dumps(values).encode())
+
+
+def _response(status: HTTPStatus, content_type: str, body: bytes) -> Response:
+    headers = Headers(
+        {
+            "Content-Type": content_type,
+            "Content-Length": str(len(body)),
+            "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff",
+            "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'",
+            "Connection": "close",
+        }
+    )
+    return Response(status.value, status.phrase, headers, body)

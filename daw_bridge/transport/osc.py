@@ -1,0 +1,169 @@
+"""OSC over UDP: control and file paths; audio never rides in OSC."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any
+
+from daw_bridge.protocol.messages import Call, Message, Peer, failed
+from daw_bridge.protocol.osc_codec import (
+    OscCall,
+    OscCallError,
+    decode_call,
+    encode_reply,
+    split_packet,
+)
+from engine.spec import BridgeError
+
+_log = logging.getLogger(__name__)
+
+_MAX_WAITING_MESSAGES = 1024
+
+Address = tuple[Any, ...]
+
+
+class OscPeer:
+    """A client known by the address its replies go to."""
+
+    wants_previews = True
+
+    def __init__(self, send_packet: Callable[[bytes, Address], None], address: Address) -> None:
+        self._send_packet = send_packet
+        self._address = address
+
+    def send(self, message: Message, payload: bytes = b"", *, droppable: bool = False) -> None:
+        """Send a reply at once; UDP has no queue of ours."""
+        try:
+            packets = encode_reply(message)
+        except BridgeError as error:
+            packets = encode_reply(failed(str(message.get("id", "")), error))
+        for packet in packets:
+            self._send_packet(packet, self._address)
+
+    async def send_audio(self, frame: bytes) -> None:
+        """OSC carries no audio; the protocol table offers it no command that would send any."""
+        raise AssertionError("audio over OSC")
+
+
+class _Receiver(asyncio.DatagramProtocol):
+    """Puts datagrams in a queue; drops them when it is full, as UDP may."""
+
+    def __init__(self, waiting: asyncio.Queue[tuple[bytes, Address]]) -> None:
+        self._waiting = waiting
+
+    def datagram_received(self, data: bytes, addr: Address) -> None:
+        with contextlib.suppress(asyncio.QueueFull):
+            self._waiting.put_nowait((data, addr))
+
+    def error_received(self, exc: Exception) -> None:
+        # A client that has closed its port, as `oscsend` does at once; nothing to do about it.
+        _log.debug("OSC reply not delivered: %s", exc)
+
+
+class OscServer:
+    """The UDP socket; an async context manager.
+
+    Args:
+        accepts: whether a token is the right one; called with None when there is none.
+        on_call: answers a command through the peer.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        accepts: Callable[[str | None], bool],
+        on_call: Callable[[Call, Peer], Awaitable[None]],
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._accepts = accepts
+        self._on_call = on_call
+        self._waiting: asyncio.Queue[tuple[bytes, Address]] = asyncio.Queue(_MAX_WAITING_MESSAGES)
+        self._transport: asyncio.DatagramTransport | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def port(self) -> int:
+        """The port in use."""
+        return self._port
+
+    async def __aenter__(self) -> OscServer:
+        """Listen.
+
+        Raises:
+            BridgeError: `unavailable` when the port is taken.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            self._transport, _ = await loop.create_datagram_endpoint(
+                lambda: _Receiver(self._waiting), local_addr=(self._host, self._port)
+            )
+        except OSError as error:
+            raise BridgeError(
+                "unavailable",
+                f"UDP port {self._port} of {self._host} cannot be used: {error.strerror}",
+                "--osc-port 0 takes a free one",
+            ) from None
+        self._port = self._transport.get_extra_info("sockname")[1]
+        self._task = asyncio.create_task(self._work(), name="osc")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._transport is not None
+        assert self._task is not None
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        self._transport.close()
+
+    async def _work(self) -> None:
+        while True:
+            packet, sender = await self._waiting.get()
+            if sender[1] == self._port:
+                continue  # sent by ourselves to our own port, as `reply_port` can ask for
+            try:
+                for message in split_packet(packet):
+                    await self._answer(message, sender)
+            except BridgeError as error:
+                self._peer(sender, None).send(failed("", error))
+            except Exception:
+                _log.exception("OSC packet of %d bytes", len(packet))
+
+    async def _answer(self, message: bytes, sender: Address) -> None:
+        try:
+            call = decode_call(message)
+        except OscCallError as error:
+            self._peer(sender, error.reply_port).send(failed(error.call_id, error.error))
+            return
+        if call is not None:
+            await self._admit(call, sender)
+
+    async def _admit(self, call: OscCall, sender: Address) -> None:
+        peer = self._peer(sender, call.reply_port)
+        if not self._accepts(call.token):
+            error = BridgeError(
+                "forbidden",
+                "the OSC message does not carry the token",
+                "send the pair `token` and the text in server.json",
+            )
+            peer.send(failed(call.call.id, error))
+            return
+        await self._on_call(call.call, peer)
+
+    def _peer(self, sender: Address, reply_port: int | None) -> OscPeer:
+        # Only ports of the sender's own host, so that nobody is made to flood another machine.
+        address = (sender[0], reply_port, *sender[2:]) if reply_port else sender
+        return OscPeer(self._send_packet, address)
+
+    def _send_packet(self, packet: bytes, address: Address) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.sendto(packet, address)

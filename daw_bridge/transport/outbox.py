@@ -1,0 +1,98 @@
+"""What waits to be sent to one client: bounded, with back-pressure.
+
+Previews and progress are dropped, oldest first, when a client reads too slowly; everything else
+is kept, and streams wait for room before they add more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+Frame = str | bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Parcel:
+    """Frames that are sent together or not at all."""
+
+    frames: Sequence[Frame]
+    size_bytes: int
+    droppable: bool
+
+
+class Outbox:
+    """The queue in front of one client's socket."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._parcels: deque[_Parcel] = deque()
+        self._waiting_bytes = 0
+        self._filled = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closed = False
+        self.dropped = 0
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Size of what waits."""
+        return self._waiting_bytes
+
+    def put(self, frames: Sequence[Frame], *, droppable: bool = False) -> None:
+        """Queue frames that belong together; never waits. A closed outbox takes them nowhere."""
+        if self._closed:
+            return
+        parcel = _Parcel(frames, sum(len(frame) for frame in frames), droppable)
+        if droppable:
+            self._make_room(parcel.size_bytes)
+        self._parcels.append(parcel)
+        self._waiting_bytes += parcel.size_bytes
+        self._idle.clear()
+        self._filled.set()
+        if self._waiting_bytes >= self._max_bytes:
+            self._room.clear()
+
+    async def room(self) -> None:
+        """Wait until less than the limit waits."""
+        await self._room.wait()
+
+    async def flushed(self) -> None:
+        """Wait until everything has been handed to the socket."""
+        await self._idle.wait()
+
+    async def run(self, send: Callable[[Frame], Awaitable[None]]) -> None:
+        """Hand frames to the socket until cancelled, or until `send` raises."""
+        try:
+            while True:
+                while not self._parcels:
+                    self._idle.set()
+                    self._filled.clear()
+                    await self._filled.wait()
+                parcel = self._parcels.popleft()
+                for frame in parcel.frames:
+                    await send(frame)
+                self._waiting_bytes -= parcel.size_bytes
+                if self._waiting_bytes < self._max_bytes:
+                    self._room.set()
+        finally:
+            # Whoever waits for room would wait for ever.
+            self._closed = True
+            self._parcels.clear()
+            self._waiting_bytes = 0
+            self._room.set()
+            self._idle.set()
+
+    def _make_room(self, size_bytes: int) -> None:
+        """Drop the oldest droppable parcels until the new one fits, or none is left."""
+        while self._waiting_bytes + size_bytes > self._max_bytes:
+            oldest = next((parcel for parcel in self._parcels if parcel.droppable), None)
+            if oldest is None:
+                return
+            self._parcels.remove(oldest)
+            self._waiting_bytes -= oldest.size_bytes
+            self.dropped += 1

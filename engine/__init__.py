@@ -1,0 +1,1 @@
+"""The render engine: analysis, priors, models, sampling, noise optimisation, rendering."""

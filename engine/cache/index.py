@@ -1,0 +1,127 @@
+"""The cache's index: which entries there are, how large, and in what order they were used.
+
+SQLite in WAL mode, so several processes may share one cache folder. The files are the truth and
+the index only a summary of them: an index that cannot be read is thrown away and built anew.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS entries (
+    digest TEXT PRIMARY KEY,
+    source_digest TEXT NOT NULL,
+    model_digest TEXT NOT NULL,
+    task TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    used INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS near ON entries (source_digest, model_digest, task, used);
+CREATE INDEX IF NOT EXISTS oldest ON entries (used);
+"""
+_NEXT_USE = "(SELECT COALESCE(MAX(used), 0) + 1 FROM entries)"
+_BUSY_TIMEOUT_S = 10.0
+
+
+class Index:
+    """Rows of (digest, what it was made of, bytes, order of use)."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the index.
+
+        Raises:
+            sqlite3.Error: the file cannot be read even after it was made anew.
+        """
+        self._path = path
+        self.rebuilt = False
+        try:
+            self._connection = self._open()
+        except sqlite3.DatabaseError as error:
+            # Busy or out of space is no damage; only a file that is not a database is replaced.
+            if isinstance(error, sqlite3.OperationalError):
+                raise
+            for suffix in ("", "-wal", "-shm"):
+                with suppress(FileNotFoundError):
+                    path.with_name(path.name + suffix).unlink()
+            self.rebuilt = True
+            self._connection = self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        # Autocommit: `transaction` alone says where a write begins and ends.
+        connection = sqlite3.connect(
+            self._path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+        )
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.executescript(_SCHEMA)
+            if connection.execute("PRAGMA quick_check").fetchone()[0] != "ok":
+                raise sqlite3.DatabaseError("the index fails its own check")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Hold the write lock over all processes; changes are kept together or not at all."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def add(
+        self, digest: str, source_digest: str, model_digest: str, task: str, size_bytes: int
+    ) -> None:
+        """Note an entry as the one used last, replacing a row of the same digest."""
+        self._connection.execute(
+            f"INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, {_NEXT_USE})",
+            (digest, source_digest, model_digest, task, size_bytes),
+        )
+
+    def remove(self, digest: str) -> None:
+        """Forget an entry; unknown ones are ignored."""
+        self._connection.execute("DELETE FROM entries WHERE digest = ?", (digest,))
+
+    def touch(self, digest: str) -> None:
+        """Note that an entry was used now."""
+        self._connection.execute(
+            f"UPDATE entries SET used = {_NEXT_USE} WHERE digest = ?", (digest,)
+        )
+
+    def digests(self) -> set[str]:
+        """Every entry known."""
+        return {row[0] for row in self._connection.execute("SELECT digest FROM entries")}
+
+    def near(self, source_digest: str, model_digest: str, task: str) -> list[str]:
+        """Entries with these parts in common, the one used last first."""
+        rows = self._connection.execute(
+            "SELECT digest FROM entries WHERE source_digest = ? AND model_digest = ? AND task = ?"
+            " ORDER BY used DESC",
+            (source_digest, model_digest, task),
+        )
+        return [row[0] for row in rows]
+
+    def oldest(self) -> str | None:
+        """The entry unused for longest."""
+        row = self._connection.execute("SELECT digest FROM entries ORDER BY used LIMIT 1")
+        found = row.fetchone()
+        return None if found is None else str(found[0])
+
+    def total(self) -> tuple[int, int]:
+        """Number of entries and their bytes."""
+        row = self._connection.execute(
+            "SELECT COUNT(*), COALESCE(SUM(size_bytes), 0) FROM entries"
+        ).fetchone()
+        return int(row[0]), int(row[1])
+
+    def close(self) -> None:
+        """Release the file."""
+        self._connection.close()

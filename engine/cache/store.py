@@ -1,0 +1,312 @@
+"""Finished renders on disk: the noise that made them, their audio, recipe and report.
+
+An entry is one folder, written under a temporary name and published with a single rename, so a
+crash leaves either the whole entry or none of it:
+
+    <folder>/index.sqlite3
+    <folder>/entries/<digest>/entry.json, latents.safetensors, audio.wav
+
+`entry.json` holds the SHA-256 of the other two. Whatever does not match on reading counts as a
+miss; it is removed and reported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.cache.index import Index
+from engine.cache.key import CacheKey
+
+if TYPE_CHECKING:
+    import torch
+
+_LATENTS = "latents.safetensors"
+_ENTRY = "entry.json"
+_PARTIAL = ".partial-"
+# Another process may be writing a partial entry at this moment; one this old was abandoned.
+_ABANDONED_AFTER_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One verified render.
+
+    Attributes:
+        audio_path: the finished audio; copy it at once, a later `put` may evict it.
+        recipe, report: as they were stored.
+    """
+
+    digest: str
+    audio_path: Path
+    recipe: dict[str, Any]
+    report: dict[str, Any]
+    _latents: bytes
+
+    def load_tensors(self) -> dict[str, torch.Tensor]:
+        """The stored tensors, on the CPU. They were read and verified with the entry."""
+        from safetensors.torch import load
+
+        tensors: dict[str, torch.Tensor] = load(self._latents)
+        return tensors
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How full the cache is."""
+
+    entries: int
+    size_bytes: int
+    limit_bytes: int
+
+
+class _DamagedEntryError(Exception):
+    """An entry on disk is incomplete or does not match its checksums."""
+
+
+class LatentCache:
+    """Renders by key, least recently used out first. Safe for several threads and processes."""
+
+    def __init__(
+        self, folder: Path, limit_bytes: int, report_problem: Callable[[str], None] | None = None
+    ) -> None:
+        """Open the cache, making the folder when it is missing.
+
+        Args:
+            limit_bytes: all entries together stay at or under this size.
+            report_problem: told about every damaged entry; the default logs a warning.
+
+        Raises:
+            OSError: the folder cannot be made or written.
+        """
+        self._entries = folder / "entries"
+        self._entries.mkdir(parents=True, exist_ok=True)
+        self._limit_bytes = limit_bytes
+        self._report_problem = report_problem or logging.getLogger(__name__).warning
+        self._lock = threading.Lock()
+        self._index = Index(folder / "index.sqlite3")
+        if self._index.rebuilt:
+            self._report_problem("the cache index was damaged and has been built anew")
+        with self._lock, self._index.transaction():
+            self._reconcile()
+            self._evict()
+
+    def get(self, key: CacheKey) -> Entry | None:
+        """The render with exactly this key, verified, or None. Damage counts as a miss."""
+        try:
+            with self._lock:
+                return self._read(key.digest)
+        except sqlite3.Error as error:
+            self._report_problem(f"the cache index cannot be used: {error}")
+            return None
+
+    def near(self, source_digest: str, model_digest: str, task: str) -> Entry | None:
+        """The render used last that shares source, model and task: a warm start, or None."""
+        try:
+            with self._lock:
+                found = map(self._read, self._index.near(source_digest, model_digest, task))
+                return next((entry for entry in found if entry is not None), None)
+        except sqlite3.Error as error:
+            self._report_problem(f"the cache index cannot be used: {error}")
+            return None
+
+    def put(
+        self,
+        key: CacheKey,
+        tensors: Mapping[str, torch.Tensor],
+        audio_path: Path,
+        recipe: Mapping[str, Any],
+        report: Mapping[str, Any],
+    ) -> bool:
+        """Keep a copy of a render, then evict what no longer fits.
+
+        Returns:
+            False when the render alone is larger than the limit and was not kept.
+
+        Raises:
+            OSError: the audio cannot be read or the cache cannot be written.
+        """
+        partial = self._entries / f"{_PARTIAL}{uuid.uuid4().hex}"
+        partial.mkdir()
+        try:
+            size_bytes = _write_entry(partial, key, tensors, audio_path, recipe, report)
+            if size_bytes > self._limit_bytes:
+                return False
+            with self._lock, self._index.transaction():
+                final = self._entries / key.digest
+                # A folder cannot be renamed over another; the lock keeps the gap private.
+                shutil.rmtree(final, ignore_errors=True)
+                partial.rename(final)
+                self._index.add(
+                    key.digest, key.source_digest, key.model_digest, key.task, size_bytes
+                )
+                self._evict()
+            return True
+        except sqlite3.Error as error:
+            raise OSError(f"the cache index cannot be written: {error}") from error
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+    def usage(self) -> Usage:
+        """Entries and bytes in use."""
+        with self._lock:
+            entries, size_bytes = self._index.total()
+        return Usage(entries, size_bytes, self._limit_bytes)
+
+    def close(self) -> None:
+        """Release the index. The cache is not usable afterwards."""
+        with self._lock:
+            self._index.close()
+
+    def _read(self, digest: str) -> Entry | None:
+        folder = self._entries / digest
+        if not folder.is_dir():
+            return None
+        try:
+            entry = _load_entry(folder)
+        except _DamagedEntryError as error:
+            # Seen without the lock, the damage may be another process replacing the entry.
+            with self._index.transaction():
+                return self._read_or_drop(folder, error)
+        self._index.touch(digest)
+        return entry
+
+    def _read_or_drop(self, folder: Path, error: Exception) -> Entry | None:
+        if folder.is_dir():
+            try:
+                return _load_entry(folder)
+            except _DamagedEntryError as again:
+                error = again
+        self._drop(folder.name)
+        self._report_problem(f"cache entry {folder.name[:12]} was removed: {error}")
+        return None
+
+    def _drop(self, digest: str) -> None:
+        self._index.remove(digest)
+        shutil.rmtree(self._entries / digest, ignore_errors=True)
+
+    def _evict(self) -> None:
+        while self._index.total()[1] > self._limit_bytes:
+            digest = self._index.oldest()
+            if digest is None:
+                return
+            self._drop(digest)
+
+    def _reconcile(self) -> None:
+        """Make the index say what the folder holds; a crash can leave them apart."""
+        known = self._index.digests()
+        present: set[str] = set()
+        for folder in sorted(self._entries.iterdir(), key=_modified_s):
+            if folder.name.startswith(_PARTIAL):
+                if time.time() - _modified_s(folder) > _ABANDONED_AFTER_S:
+                    shutil.rmtree(folder, ignore_errors=True)
+                continue
+            present.add(folder.name)
+            if folder.name not in known:
+                self._adopt(folder)
+        for digest in known - present:
+            self._index.remove(digest)
+
+    def _adopt(self, folder: Path) -> None:
+        try:
+            about = _read_about(folder)
+            source, model, task = (
+                str(about[name]) for name in ("source_digest", "model_digest", "task")
+            )
+            size_bytes = sum(file.stat().st_size for file in folder.iterdir())
+        except (_DamagedEntryError, KeyError, OSError) as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            self._report_problem(f"cache entry {folder.name[:12]} was removed: {error}")
+            return
+        self._index.add(folder.name, source, model, task, size_bytes)
+
+
+def _modified_s(folder: Path) -> float:
+    try:
+        return folder.stat().st_mtime
+    except FileNotFoundError:  # another process removed it after the listing
+        return time.time()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush_to_disk(path: Path) -> None:
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
+
+
+def _write_entry(
+    folder: Path,
+    key: CacheKey,
+    tensors: Mapping[str, torch.Tensor],
+    audio_path: Path,
+    recipe: Mapping[str, Any],
+    report: Mapping[str, Any],
+) -> int:
+    """Write one entry's files; returns their bytes."""
+    from safetensors.torch import save
+
+    # Safetensors stores neither views nor device memory.
+    latents = save({name: item.detach().cpu().contiguous() for name, item in tensors.items()})
+    audio = folder / f"audio{audio_path.suffix}"
+    (folder / _LATENTS).write_bytes(latents)
+    shutil.copyfile(audio_path, audio)
+    about = {
+        "source_digest": key.source_digest,
+        "model_digest": key.model_digest,
+        "task": key.task,
+        "latents_sha256": hashlib.sha256(latents).hexdigest(),
+        "audio": audio.name,
+        "audio_sha256": _sha256(audio),
+        "recipe": dict(recipe),
+        "report": dict(report),
+    }
+    (folder / _ENTRY).write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
+    files = list(folder.iterdir())
+    for file in files:
+        _flush_to_disk(file)
+    return sum(file.stat().st_size for file in files)
+
+
+def _read_about(folder: Path) -> dict[str, Any]:
+    try:
+        about = json.loads((folder / _ENTRY).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _DamagedEntryError(f"{_ENTRY}: {error}") from error
+    if not isinstance(about, dict):
+        raise _DamagedEntryError(f"{_ENTRY} is not an object")
+    return about
+
+
+def _load_entry(folder: Path) -> Entry:
+    """Read and verify one entry.
+
+    Raises:
+        _DamagedEntryError: a file is missing, unreadable or not what was written.
+    """
+    about = _read_about(folder)
+    try:
+        # The name alone: an entry must not be able to point outside its folder.
+        audio = folder / Path(about["audio"]).name
+        latents = (folder / _LATENTS).read_bytes()
+        if hashlib.sha256(latents).hexdigest() != about["latents_sha256"]:
+            raise _DamagedEntryError(f"{_LATENTS} does not match its checksum")
+        if _sha256(audio) != about["audio_sha256"]:
+            raise _DamagedEntryError(f"{audio.name} does not match its checksum")
+        return Entry(folder.name, audio, dict(about["recipe"]), dict(about["report"]), latents)
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        raise _DamagedEntryError(f"{type(error).__name__}: {error}") from error

@@ -1,0 +1,127 @@
+"""File formats by the byte: a WAV writer, and how many bytes a cut-off file lacks.
+
+WAV is written here and not by libsndfile, because libsndfile stamps float files with the time of
+day (the `PEAK` chunk): the same take would not give the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from engine.files.quantise import FLOAT_BITS, INTEGER_BITS, to_integers
+from engine.spec import BridgeError
+
+Samples = npt.NDArray[np.float64]
+
+_MAX_RIFF_BYTES = (1 << 32) - 1024
+_STREAMED_SIZES = (0, 0xFFFFFFFF, 0x7FFFFFFF)  # written by programs that could not seek back
+_FORMAT_PCM, _FORMAT_FLOAT, _FORMAT_EXTENSIBLE = 1, 3, 0xFFFE
+_GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")
+
+
+def encode(samples: Samples, sample_rate_hz: int, subtype: str, container: str) -> bytes:
+    """The bytes of an audio file; deterministic for WAV.
+
+    Args:
+        samples: float64 `[channels, samples]`.
+
+    Raises:
+        BridgeError: `bad_request` for a combination that cannot be written, `too_large` beyond
+            4 GiB, `engine_failed` for NaN.
+    """
+    if not np.all(np.isfinite(samples)):
+        raise BridgeError("engine_failed", "the rendered audio holds values that are not numbers")
+    if subtype not in INTEGER_BITS and subtype not in FLOAT_BITS:
+        known = ", ".join((*INTEGER_BITS, *FLOAT_BITS))
+        raise BridgeError("bad_request", f"the sample format {subtype!r} is not written", known)
+    if container == "WAV" and subtype != "PCM_S8":
+        return _wav_bytes(samples, sample_rate_hz, subtype)
+    if container not in ("WAV", "AIFF", "FLAC") or not soundfile.check_format(container, subtype):
+        raise BridgeError("bad_request", f"{container} files cannot hold {subtype} samples")
+    buffer = io.BytesIO()
+    if subtype in INTEGER_BITS:  # left-justified integers: libsndfile only drops the zero bits
+        shift = 32 - INTEGER_BITS[subtype]
+        frames: npt.NDArray[np.generic] = (to_integers(samples, subtype) << shift).astype(np.int32)
+    else:
+        frames = samples
+    soundfile.write(buffer, frames.T, sample_rate_hz, subtype, format=container)
+    return buffer.getvalue()
+
+
+def _wav_bytes(samples: Samples, sample_rate_hz: int, subtype: str) -> bytes:
+    channels, length = samples.shape
+    bits = INTEGER_BITS.get(subtype) or FLOAT_BITS[subtype]
+    frame_bytes = channels * bits // 8
+    if length * frame_bytes > _MAX_RIFF_BYTES:
+        raise BridgeError("too_large", "the result does not fit into a WAV file (4 GiB)")
+    payload = _interleaved(samples, subtype)
+    code = _FORMAT_FLOAT if subtype in FLOAT_BITS else _FORMAT_PCM
+    rates = (channels, sample_rate_hz, sample_rate_hz * frame_bytes, frame_bytes, bits)
+    if channels > 2:  # plain PCM headers are defined for mono and stereo; no speaker is claimed
+        form = struct.pack("<HHIIHH", _FORMAT_EXTENSIBLE, *rates)
+        form += struct.pack("<HHIH", 22, bits, 0, code) + _GUID_TAIL
+    else:
+        form = struct.pack("<HHIIHH", code, *rates)
+    chunks = _chunk(b"fmt ", form)
+    if code == _FORMAT_FLOAT:
+        chunks += _chunk(b"fact", struct.pack("<I", length))
+    chunks += _chunk(b"data", payload)
+    return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks
+
+
+def _chunk(name: bytes, body: bytes) -> bytes:
+    return name + struct.pack("<I", len(body)) + body + b"\0" * (len(body) % 2)
+
+
+def _interleaved(samples: Samples, subtype: str) -> bytes:
+    """Little-endian frames as they lie in the `data` chunk."""
+    frames = np.ascontiguousarray(samples.T)
+    if subtype in FLOAT_BITS:
+        return frames.astype("<f4" if subtype == "FLOAT" else "<f8").tobytes()
+    values = to_integers(frames, subtype)
+    if subtype == "PCM_U8":
+        return (values + 128).astype(np.uint8).tobytes()
+    width = INTEGER_BITS[subtype] // 8
+    as_bytes = values.astype("<i4").reshape(-1, 1).view(np.uint8)
+    return as_bytes[:, :width].tobytes()
+
+
+def truncated_by_bytes(data: bytes) -> int:
+    """How many bytes a WAV, AIFF or OGG file lacks by its own headers; 0 when complete.
+
+    Decoders read such files without complaint and return what is there.
+    """
+    if data[:4] in (b"RIFF", b"RIFX") and data[8:12] == b"WAVE":
+        return _missing_in_chunks(data, "<" if data[:4] == b"RIFF" else ">", b"data")
+    if data[:4] == b"FORM" and data[8:12] in (b"AIFF", b"AIFC"):
+        return _missing_in_chunks(data, ">", b"SSND")
+    if data[:4] == b"OggS":
+        return _missing_in_last_page(data)
+    return 0
+
+
+def _missing_in_chunks(data: bytes, order: str, wanted: bytes) -> int:
+    position = 12
+    while position + 8 <= len(data):
+        name = data[position : position + 4]
+        (size,) = struct.unpack(f"{order}I", data[position + 4 : position + 8])
+        position += 8
+        if name == wanted:
+            return 0 if size in _STREAMED_SIZES else max(0, position + size - len(data))
+        position += size + size % 2
+    return max(0, position - len(data))
+
+
+def _missing_in_last_page(data: bytes) -> int:
+    """An Ogg page: 27 header bytes, the last the number of segments; their lengths; the body."""
+    page = data.rfind(b"OggS")
+    if len(data) < page + 27:
+        return page + 27 - len(data)
+    segments = data[page + 26]
+    table = data[page + 27 : page + 27 + segments]
+    return max(0, page + 27 + segments + sum(table) - len(data))

@@ -1,0 +1,291 @@
+"""MIDI files as one melody: notes in beats, the tempo map that puts them in time.
+
+A melody is one voice. Where several notes sound, the highest is the melody (the skyline); channel
+10, the drums of General MIDI, has no pitch and is left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import stat
+from collections import defaultdict, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import mido
+import numpy as np
+import numpy.typing as npt
+
+from engine.files.tempo_map import TempoMap
+from engine.spec import BridgeError
+from engine.units import Metre
+
+MAX_FILE_BYTES = 4 << 20
+MAX_NOTES = 50_000
+MAX_SECONDS = 3600.0
+LOW_BPM, HIGH_BPM = 5.0, 1000.0
+_DRUM_CHANNEL = 9
+_DEFAULT_BPM = 120.0
+_HINT = "export the melody again as a standard MIDI file"
+
+
+@dataclass(frozen=True, slots=True)
+class MelodyNote:
+    """One note; times in quarter notes from the file's start, pitch 0 to 127 (60 is middle C)."""
+
+    start_beats: float
+    duration_beats: float
+    pitch: int
+    velocity: int
+
+    @property
+    def end_beats(self) -> float:
+        """Where the note ends."""
+        return self.start_beats + self.duration_beats
+
+
+@dataclass(frozen=True, slots=True)
+class Melody:
+    """A monophonic melody.
+
+    Attributes:
+        notes: in order, never overlapping.
+        length_beats: end of the last note.
+        bpm: tempo at the start.
+        digest: SHA-256 of the file's bytes, in hexadecimal.
+    """
+
+    notes: tuple[MelodyNote, ...] = field(repr=False)
+    tempo_map: TempoMap
+    metre: Metre
+    length_beats: float
+    bpm: float
+    digest: str
+
+    @property
+    def seconds(self) -> float:
+        """End of the last note through the tempo map, in seconds."""
+        return float(self.tempo_map.seconds_at(self.length_beats))
+
+
+def read_melody(path: str | Path) -> Melody:
+    """Read a MIDI file of any type as one melody.
+
+    Raises:
+        BridgeError: `bad_midi` when it is missing, not MIDI, damaged, without pitched notes or of
+            an absurd tempo; `too_large` when it is over a limit.
+    """
+    source = Path(path)
+    return melody_from_bytes(_read_bytes(source), source.name)
+
+
+def melody_from_bytes(data: bytes, name: str = "the melody") -> Melody:
+    """Like `read_melody`, from the file's bytes."""
+    try:
+        file = mido.MidiFile(file=io.BytesIO(data), clip=True)
+    except Exception as error:  # the parser meets hostile bytes: anything may be raised
+        kind = "is damaged or truncated" if data.startswith(b"MThd") else "is not a MIDI file"
+        raise BridgeError("bad_midi", f"{name} {kind}", str(error) or _HINT) from None
+    tracks = _tracks(file)
+    division, fixed_bpm = _division(file.ticks_per_beat, name)
+    tempo_map = _tempo_map(tracks, division, fixed_bpm, name)
+    raw, drums = _sounding(tracks, division, name)
+    if not raw:
+        found = "only drums (channel 10)" if drums else "no notes"
+        raise BridgeError("bad_midi", f"{name} holds {found}", "export the track with the melody")
+    notes = tuple(_skyline(raw))
+    length = notes[-1].end_beats
+    seconds = float(tempo_map.seconds_at(length))
+    if seconds > MAX_SECONDS:
+        raise BridgeError(
+            "too_large", f"{name} lasts {seconds:.0f} s", f"at most {MAX_SECONDS:.0f} s are taken"
+        )
+    digest = hashlib.sha256(data).hexdigest()
+    return Melody(notes, tempo_map, _metre(tracks, name), length, tempo_map.changes[0][1], digest)
+
+
+def melody_chroma(
+    melody: Melody, frames: int, frame_rate_hz: float, bpm: float | None = None
+) -> npt.NDArray[np.float32]:
+    """One-hot pitch class of the melody per frame, `[frames, 12]`, C first; rests are all zero.
+
+    Args:
+        frame_rate_hz: frame i is judged at its middle, (i + 1/2) / frame_rate_hz seconds.
+        bpm: a fixed tempo in quarter notes a minute in place of the file's own tempo map.
+    """
+    pitches = melody_pitches(melody, np.asarray((np.arange(frames) + 0.5) / frame_rate_hz), bpm)
+    chroma = np.zeros((frames, 12), dtype=np.float32)
+    sounding = np.flatnonzero(pitches >= 0)
+    chroma[sounding, pitches[sounding] % 12] = 1.0
+    return chroma
+
+
+def melody_pitches(
+    melody: Melody, seconds: npt.NDArray[np.floating], bpm: float | None = None
+) -> npt.NDArray[np.int64]:
+    """MIDI pitch sounding at each time in seconds, -1 in rests; `bpm` as in `melody_chroma`."""
+    beats = melody.tempo_map.beats_at(seconds) if bpm is None else np.asarray(seconds * bpm / 60.0)
+    starts = np.array([note.start_beats for note in melody.notes])
+    ends = np.array([note.end_beats for note in melody.notes])
+    pitches = np.array([note.pitch for note in melody.notes])
+    index = np.searchsorted(starts, beats, side="right") - 1
+    inside = (index >= 0) & (beats < ends[np.maximum(index, 0)])
+    return np.where(inside, pitches[np.maximum(index, 0)], -1)
+
+
+def _read_bytes(path: Path) -> bytes:
+    name = path.name or str(path)
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise BridgeError("bad_midi", f"{name} is no regular file", "give a MIDI file")
+        if status.st_size > MAX_FILE_BYTES:
+            raise BridgeError(
+                "too_large", f"{name} has {status.st_size} bytes", f"at most {MAX_FILE_BYTES}"
+            )
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise BridgeError("bad_midi", f"{name} does not exist", "check the path") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise BridgeError("bad_midi", f"{name} cannot be read: {reason}") from None
+    if not data:
+        raise BridgeError("bad_midi", f"{name} is an empty file", _HINT)
+    return data
+
+
+def _tracks(file: Any) -> list[list[tuple[int, Any]]]:
+    """Messages of each track with absolute ticks. Type 2 holds separate songs: the first counts."""
+    tracks = []
+    for track in file.tracks:
+        ticks, messages = 0, []
+        for message in track:
+            ticks += message.time
+            messages.append((ticks, message))
+        tracks.append(messages)
+    if file.type == 2:
+        with_notes = [t for t in tracks if any(m.type == "note_on" for _, m in t)]
+        return with_notes[:1] or tracks[:1]
+    return tracks
+
+
+def _division(division: int, name: str) -> tuple[float, float | None]:
+    """Ticks to the beat; for SMPTE time also the fixed tempo that makes beats of its seconds.
+
+    A negative division is frames a second (the upper byte) and ticks a frame (the lower one).
+    """
+    if division > 0:
+        return float(division), None
+    frames, ticks = -(division >> 8), division & 0xFF
+    rate = {24: 24.0, 25: 25.0, 29: 30000 / 1001, 30: 30.0}.get(frames)
+    if rate is None or ticks == 0:
+        raise BridgeError("bad_midi", f"{name} has a time division of {division}", _HINT)
+    return rate * ticks * 60.0 / _DEFAULT_BPM, _DEFAULT_BPM
+
+
+def _tempo_map(
+    tracks: list[list[tuple[int, Any]]], division: float, fixed_bpm: float | None, name: str
+) -> TempoMap:
+    if fixed_bpm is not None:
+        return TempoMap(((0.0, fixed_bpm),))
+    changes = {0.0: _DEFAULT_BPM}
+    events = [(t, m) for track in tracks for t, m in track if m.type == "set_tempo"]
+    for ticks, message in sorted(events, key=lambda event: event[0]):
+        bpm = 60e6 / message.tempo if message.tempo else float("inf")
+        if not LOW_BPM <= bpm <= HIGH_BPM:
+            raise BridgeError(
+                "bad_midi",
+                f"{name} has a tempo of {bpm:g} bpm at beat {ticks / division:g}",
+                f"{LOW_BPM:g} to {HIGH_BPM:g} bpm are taken",
+            )
+        changes[ticks / division] = bpm
+    return TempoMap(tuple(sorted(changes.items())))
+
+
+def _metre(tracks: list[list[tuple[int, Any]]], name: str) -> Metre:
+    """The first time signature; 4/4 without one."""
+    events = [(t, m) for track in tracks for t, m in track if m.type == "time_signature"]
+    if not events:
+        return Metre(4, 4)
+    first = min(events, key=lambda event: event[0])[1]
+    try:
+        return Metre(first.numerator, first.denominator)
+    except ValueError as error:
+        raise BridgeError("bad_midi", f"{name} has an unusable metre: {error}", _HINT) from None
+
+
+def _sounding(
+    tracks: list[list[tuple[int, Any]]], division: float, name: str
+) -> tuple[list[MelodyNote], bool]:
+    """All pitched notes of all tracks, and whether there were drums.
+
+    A key that is struck again before its release counts twice; releases go to the oldest. A note
+    never released lasts to the end of its track.
+    """
+    notes: list[MelodyNote] = []
+    drums = False
+    for track in tracks:
+        pressed: dict[tuple[int, int], deque[tuple[int, int]]] = defaultdict(deque)
+        end = track[-1][0] if track else 0
+        for ticks, message in track:
+            if message.type not in ("note_on", "note_off"):
+                continue
+            if message.channel == _DRUM_CHANNEL:
+                drums = True
+                continue
+            keys = pressed[message.channel, message.note]
+            if message.type == "note_on" and message.velocity > 0:
+                keys.append((ticks, message.velocity))
+            elif keys:
+                start, velocity = keys.popleft()
+                _add(notes, start, ticks, message.note, velocity, division)
+        for (_, pitch), keys in pressed.items():
+            for start, velocity in keys:
+                _add(notes, start, end, pitch, velocity, division)
+        if len(notes) > MAX_NOTES:
+            raise BridgeError("too_large", f"{name} has over {MAX_NOTES} notes", "shorten it")
+    return notes, drums
+
+
+def _add(
+    notes: list[MelodyNote], start: int, end: int, pitch: int, velocity: int, division: float
+) -> None:
+    if end > start:
+        notes.append(MelodyNote(start / division, (end - start) / division, pitch, velocity))
+
+
+def _skyline(notes: Iterable[MelodyNote]) -> list[MelodyNote]:
+    """The highest note at every moment; of equal ones the latest struck.
+
+    A lower note that sounds on after a higher one is heard again, but not for less than a 32nd:
+    such a scrap is an imprecise release and no part of the tune.
+    """
+    ordered = sorted(notes, key=lambda note: note.start_beats)
+    edges = sorted({edge for n in ordered for edge in (n.start_beats, n.end_beats)})
+    line: list[MelodyNote] = []
+    active: list[MelodyNote] = []
+    upcoming = deque(ordered)
+    for low, high in pairwise(edges):
+        while upcoming and upcoming[0].start_beats <= low:
+            active.append(upcoming.popleft())
+        active = [note for note in active if note.end_beats > low]
+        if not active:
+            continue
+        top = max(active, key=lambda note: (note.pitch, note.start_beats))
+        last = line[-1] if line else None
+        if last and last.end_beats == low and last.pitch == top.pitch and top.start_beats < low:
+            line[-1] = MelodyNote(
+                last.start_beats, high - last.start_beats, last.pitch, last.velocity
+            )
+        else:
+            line.append(MelodyNote(low, high - low, top.pitch, top.velocity))
+    starts = {(note.start_beats, note.pitch) for note in ordered}
+    return [
+        note
+        for note in line
+        if note.duration_beats >= 0.125 or (note.start_beats, note.pitch) in starts
+    ]

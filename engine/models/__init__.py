@@ -1,0 +1,1 @@
+"""Generative models behind one pair of contracts: a denoiser and a codec."""

@@ -1,0 +1,53 @@
+"""What a model must offer to the engine, whatever its own parametrisation.
+
+All models speak of one path, the straight line of rectified flow: at noise level `t` in [0, 1]
+
+    x_t = (1 - t) x_0 + t ε,   ε ~ N(0, I)
+
+A variance-preserving diffusion model with coefficients (α, σ) lies on it after the rescaling
+`t = σ / (α + σ)`, `x_t = x / (α + σ)`, so samplers, priors and the optimiser are written once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from torch import Tensor
+
+# (x_t `[batch, channels, steps]`, t) -> the estimate of x_0, of the same shape
+Denoiser = Callable[[Tensor, float], Tensor]
+
+
+class Codec(Protocol):
+    """Audio to latents and back.
+
+    Attributes:
+        sample_rate_hz: rate of the audio.
+        step_samples: audio samples to a latent step.
+        latent_channels: values in a step.
+    """
+
+    sample_rate_hz: int
+    step_samples: int
+    latent_channels: int
+
+    def encode(self, audio: Tensor) -> Tensor:
+        """`[..., 2, samples]` to `[..., latent_channels, steps]`; differentiable."""
+        ...
+
+    def decode(self, latent: Tensor, guide: Tensor | None = None) -> Tensor:
+        """`[..., latent_channels, steps]` to `[..., 2, steps × step_samples]`."""
+        ...
+
+
+def guided(conditional: Denoiser, unconditional: Denoiser, scale: float) -> Denoiser:
+    """Classifier-free guidance (Ho & Salimans 2022): away from the unconditional estimate."""
+    if scale == 1.0:
+        return conditional
+
+    def denoise(x: Tensor, level: float) -> Tensor:
+        without = unconditional(x, level)
+        return without + scale * (conditional(x, level) - without)
+
+    return denoise

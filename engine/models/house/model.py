@@ -1,0 +1,114 @@
+"""The embedded model: weights file, network and codec behind the engine's contracts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from engine.models.contracts import Denoiser
+from engine.models.house.codec import CodecBasis, SpectralCodec
+from engine.models.house.conditions import FrameConditions
+from engine.models.house.network import Globals, HouseNetwork, NetworkShape
+from engine.spec import BridgeError
+
+WINDOW_STEPS = 256
+_FORMAT = "daw-bridge house 1"
+
+
+def default_weights_path() -> Path:
+    """The weights that ship with the engine."""
+    return Path(str(files("engine.weights"))) / "house.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class HouseModel:
+    """The embedded model, ready to sample.
+
+    Attributes:
+        digest: SHA-256 of the weights file; part of every recipe and cache key.
+    """
+
+    network: HouseNetwork
+    codec: SpectralCodec
+    digest: str
+    device: torch.device
+
+    name = "house"
+
+    def denoiser(self, frames: FrameConditions, conditions: Globals) -> Denoiser:
+        """The denoiser under these conditions; x is float32, the network runs in bfloat16.
+
+        Depends on hardware only through rounding: autocast keeps float32 where the device has no
+        fast bfloat16.
+        """
+        stacked = frames.stack()
+
+        def denoise(x: Tensor, level: float) -> Tensor:
+            time = x.new_full((x.shape[0],), level)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self._fast_bfloat16()):
+                velocity = self.network(x, time, stacked, conditions)
+            return x - level * velocity.float()
+
+        return denoise
+
+    def unconditioned(self, batch: int) -> Globals:
+        """Global conditions that say nothing."""
+        return Globals.unknown(batch, self.network.shape, self.device)
+
+    def warm_up(self) -> None:
+        """Run everything once, so that the first request pays for no initialisation."""
+        steps = 64
+        empty = torch.zeros(1, self.codec.latent_channels, steps, device=self.device)
+        frames = FrameConditions(empty, empty[:, :1])
+        with torch.no_grad():
+            latent = self.denoiser(frames, self.unconditioned(1))(empty, 0.5)
+        silence = torch.zeros(1, 2, steps * self.codec.step_samples, device=self.device)
+        self.codec.decode(latent, guide=silence + 1e-3)
+
+    def _fast_bfloat16(self) -> bool:
+        if self.device.type == "cpu":
+            return bool(torch.backends.mkldnn.is_available() and _cpu_has_bfloat16())
+        return self.device.type == "cuda"
+
+
+def _cpu_has_bfloat16() -> bool:
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def load_house(path: Path | None = None, device: str = "cpu") -> HouseModel:
+    """Read the weights file.
+
+    Raises:
+        BridgeError: `not_found` where the file is missing or is not this model's.
+    """
+    path = path or default_weights_path()
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise BridgeError(
+            "not_found", f"the weights {path.name} cannot be read: {error}",
+            "install the package again, or give the path of a complete file",
+        ) from None
+    if metadata.get("format") != _FORMAT:
+        raise BridgeError("not_found", f"{path.name} does not hold weights of the house model")
+    shape = NetworkShape(**json.loads(metadata["shape"]))
+    network = HouseNetwork(shape)
+    prefix = "network."
+    network.load_state_dict(
+        {name[len(prefix) :]: value.float() for name, value in tensors.items()
+         if name.startswith(prefix)}
+    )
+    network.requires_grad_(False).eval().to(device)
+    basis = CodecBasis.from_mapping(tensors)
+    basis = CodecBasis(*(part.to(device) for part in (basis.mean, basis.components, basis.scale)))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return HouseModel(network, SpectralCodec(basis), digest, torch.device(device))

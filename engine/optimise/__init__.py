@@ -1,0 +1,1 @@
+"""Optimisation of the initial noise against what the musician asked for."""

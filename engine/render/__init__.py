@@ -1,0 +1,1 @@
+"""From generated audio to the finished file: rate, level, seams, plots."""

@@ -1,0 +1,188 @@
+"""From the model's 44.1 kHz stereo to the host's rate, channels and level, and the other way.
+
+Channel mapping. The model hears and plays stereo. One channel is played to both sides, and both
+sides are averaged back. Of more than two channels, even ones (0, 2, ...) form the left side and odd
+ones the right; the way back gives every channel the share of each side that explains it best in the
+source (least squares), so that a silent LFE stays silent and a rear channel stays as quiet as it
+was, whatever the layout.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import soxr
+
+Samples = npt.NDArray[np.float64]
+
+MODEL_RATE_HZ = 44_100
+LEVEL_LIMIT_DB = 6.0
+_PAD = 256
+_TINY = 1e-12
+
+
+def to_stereo(samples: Samples) -> Samples:
+    """Mix `[channels, samples]` down or up to `[2, samples]`."""
+    channels = samples.shape[0]
+    if channels == 1:
+        return np.repeat(samples, 2, axis=0)
+    if channels == 2:
+        return samples
+    return np.stack([samples[0::2].mean(axis=0), samples[1::2].mean(axis=0)])
+
+
+def from_stereo(stereo: Samples, like: Samples) -> Samples:
+    """Spread `[2, samples]` over as many channels as `like` `[channels, any]` has.
+
+    Args:
+        like: the source; for more than two channels its image is learned from it.
+    """
+    channels = like.shape[0]
+    if channels == 1:
+        return np.asarray(stereo.mean(axis=0, keepdims=True))
+    if channels == 2:
+        return stereo
+    heard = to_stereo(like)
+    both = heard @ heard.T
+    ridge = 1e-6 * np.trace(both) + _TINY
+    shares = like @ heard.T @ np.linalg.inv(both + ridge * np.eye(2))
+    # Least squares gives the part that is explained; keep each channel's level in the source.
+    explained = np.sqrt(np.sum((shares @ heard) ** 2, axis=1))
+    wanted = np.sqrt(np.sum(like**2, axis=1))
+    gain = np.where(explained > 1e-9 * (wanted + _TINY), wanted / (explained + _TINY), 0.0)
+    return np.asarray((shares * np.minimum(gain, 4.0)[:, None]) @ stereo)
+
+
+def resample(samples: Samples, from_hz: int, to_hz: int, length_samples: int) -> Samples:
+    """Resample `[channels, samples]` to exactly `length_samples` (soxr VHQ).
+
+    The ends are mirrored before filtering, so that the first and last samples are not faded by the
+    filter. Missing audio of up to a millisecond is taken from the mirror.
+
+    Raises:
+        ValueError: more than a millisecond of audio is missing.
+    """
+    available = samples.shape[1] * to_hz / from_hz
+    if length_samples > available + to_hz / 1000 + 1:
+        raise ValueError(f"{length_samples} samples wanted of {available:.0f}")
+    if from_hz == to_hz and samples.shape[1] >= length_samples:
+        return samples[:, :length_samples]
+    # A pad that is a whole number of samples at both rates keeps the result on the sample.
+    pad = from_hz // int(np.gcd(from_hz, to_hz))
+    pad *= max(1, _PAD // pad)
+    padded = np.pad(samples, ((0, 0), (pad, pad)), mode="symmetric")
+    output = soxr.resample(padded.T, from_hz, to_hz, quality="VHQ").T
+    start = pad * to_hz // from_hz
+    return np.ascontiguousarray(output[:, start : start + length_samples], dtype=np.float64)
+
+
+def to_model(samples: Samples, sample_rate_hz: int) -> npt.NDArray[np.float32]:
+    """The clip as the model hears it: float32 `[2, round(samples * 44100 / rate)]`."""
+    length = round(samples.shape[1] * MODEL_RATE_HZ / sample_rate_hz)
+    return resample(to_stereo(samples), sample_rate_hz, MODEL_RATE_HZ, length).astype(np.float32)
+
+
+def from_model(
+    generated: npt.NDArray[np.float32] | Samples,
+    sample_rate_hz: int,
+    length_samples: int,
+    like: Samples,
+) -> Samples:
+    """The model's audio at the host's rate and channel count, exactly `length_samples` long.
+
+    Args:
+        generated: `[2, samples]` at 44.1 kHz.
+        like: float64 `[channels, any]`, the source.
+
+    Raises:
+        ValueError: too little audio was generated.
+    """
+    stereo = np.asarray(generated, dtype=np.float64)
+    return from_stereo(resample(stereo, MODEL_RATE_HZ, sample_rate_hz, length_samples), like)
+
+
+def _level_step(reference: Samples, generated: Samples) -> float:
+    """Gain in dB that brings `generated` to the level of `reference`, clamped."""
+    wanted, found = float(np.mean(reference**2)), float(np.mean(generated**2))
+    if min(wanted, found) < 1e-10:  # -100 dB: a pause says nothing about level
+        return 0.0
+    step = 10 * np.log10(wanted / found)
+    return float(np.clip(step, -LEVEL_LIMIT_DB, LEVEL_LIMIT_DB))
+
+
+def match_level(
+    generated: Samples, *, left: Samples | None = None, right: Samples | None = None
+) -> tuple[Samples, tuple[float, float]]:
+    """Bring generated audio to the source's level where the two overlap.
+
+    Args:
+        generated: `[channels, samples]`, beginning (ending) with its own rendition of the audio in
+            `left` (`right`).
+        left, right: `[channels, overlap]` source audio at the same time as the first (last)
+            samples of `generated`.
+
+    Returns:
+        The audio with its gain, which glides in dB from the left overlap's to the right one's, and
+        the two gains in dB, each within ±6.
+    """
+    gains = []
+    if left is not None:
+        gains.append(_level_step(left, generated[:, : left.shape[1]]))
+    if right is not None:
+        gains.append(_level_step(right, generated[:, generated.shape[1] - right.shape[1] :]))
+    if not gains:
+        return generated, (0.0, 0.0)
+    first, last = gains[0], gains[-1]
+    glide = np.linspace(0.0, 1.0, generated.shape[1])
+    glide = 0.5 - 0.5 * np.cos(np.pi * glide)
+    curve = 10 ** ((first + (last - first) * glide) / 20)
+    return generated * curve, (first, last)
+
+
+@dataclass(frozen=True, slots=True)
+class Headroom:
+    """What was done so that an integer file does not clip; 0 dB is nothing."""
+
+    new_audio_gain_db: float = 0.0
+    crossfade_gain_db: float = 0.0
+
+
+def ceiling(subtype: str) -> float | None:
+    """Largest sample an integer format holds on both sides; None for float formats."""
+    bits = {"PCM_U8": 8, "PCM_S8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}.get(subtype)
+    return None if bits is None else 1.0 - 2.0 ** (1 - bits)
+
+
+def fit_new_audio(generated: Samples, subtype: str) -> tuple[Samples, float]:
+    """Scale new audio down where it would clip in the format; returns it and the gain in dB."""
+    limit = ceiling(subtype)
+    peak = float(np.max(np.abs(generated), initial=0.0))
+    if limit is None or peak <= limit:
+        return generated, 0.0
+    return generated * (limit / peak), float(20 * np.log10(limit / peak))
+
+
+def fit_crossfade(
+    result: Samples, start: int, end: int, sample_rate_hz: int, subtype: str
+) -> float:
+    """Keep the mix inside a crossfade below full scale, in place; returns the deepest gain in dB.
+
+    Two signals at full scale can exceed it together. Only `[start, end)` is touched: the gain dips
+    smoothly around each peak (5 ms), and the samples outside are the source's, or already fit.
+    """
+    limit = ceiling(subtype)
+    part = result[:, start:end]
+    if limit is None or not part.size or float(np.max(np.abs(part))) <= limit:
+        return 0.0
+    needed = np.minimum(1.0, limit / np.maximum(np.max(np.abs(part), axis=0), _TINY))
+    reach = max(1, round(0.005 * sample_rate_hz))
+    dip = np.ones_like(needed)
+    shape = 0.5 + 0.5 * np.cos(np.pi * np.arange(-reach, reach + 1) / (reach + 1))
+    for at in np.flatnonzero(needed < 1.0).tolist():
+        low, high = max(0, at - reach), min(dip.size, at + reach + 1)
+        around = shape[low - at + reach : high - at + reach]
+        dip[low:high] = np.minimum(dip[low:high], 1.0 - (1.0 - needed[at]) * around)
+    result[:, start:end] = part * dip
+    return float(20 * np.log10(dip.min()))

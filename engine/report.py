@@ -1,0 +1,110 @@
+"""The figures that come with every render: is it exact, can the seams be heard, is it in time."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from typing import Any
+
+import numpy as np
+
+from engine.analysis.grid import grid_figures
+from engine.analysis.loudness import loudness_lufs, true_peak_dbfs
+from engine.analysis.melody import melody_accuracy
+from engine.analysis.seams import seam_figures, wrap_figures
+from engine.files.midi import melody_pitches
+from engine.render.splice import source_samples_identical
+from engine.tasks.scene import Finished, Samples, Scene
+from engine.timeline import WindowOutcome
+
+
+def build_report(
+    scene: Scene,
+    finished: Finished,
+    samples: Samples,
+    draft: tuple[WindowOutcome, ...],
+    outcomes: tuple[WindowOutcome, ...],
+) -> dict[str, Any]:
+    """Figures of one render, measured on the samples as the file holds them.
+
+    Args:
+        samples: float64 `[channels, samples]`, the file's own values.
+        draft, outcomes: losses before and after the optimisation.
+
+    Returns:
+        a JSON object; units are in the names.
+    """
+    report: dict[str, Any] = {
+        "source_samples_identical": _identical(scene, finished, samples),
+        "sample_rate_hz": scene.sample_rate_hz,
+        "channels": int(samples.shape[0]),
+        "length_samples": int(samples.shape[1]),
+        "length_error_samples": int(samples.shape[1]) - scene.expected_samples,
+        "new_samples": list(finished.new),
+        "headroom_db": finished.headroom_db,
+        "seams": [_seam(scene, samples, at) for at in finished.seams],
+        "losses": {"draft": _losses(draft), "refined": _losses(outcomes)},
+        "loss_curve": [round(value, 6) for outcome in outcomes for value in outcome.curve],
+        "loudness_lufs": loudness_lufs(samples, scene.sample_rate_hz),
+        "true_peak_dbfs": true_peak_dbfs(samples),
+        "peak_memory_bytes": peak_memory_bytes(),
+        **scene.facts,
+    }
+    if scene.grid is not None:
+        report["grid"] = _grid(scene, finished, samples)
+    melody = scene.melody
+    if melody is not None and scene.grid is not None:
+        bpm = scene.grid.bpm
+        accuracy = melody_accuracy(
+            samples, scene.sample_rate_hz, lambda times: melody_pitches(melody, times, bpm)
+        )
+        report["melody_accuracy"] = None if accuracy is None else round(accuracy, 4)
+    return report
+
+
+def _identical(scene: Scene, finished: Finished, samples: Samples) -> bool | None:
+    if scene.source is None:
+        return None
+    return source_samples_identical(scene.source.samples, samples, finished.kept)
+
+
+def _seam(scene: Scene, samples: Samples, at: int) -> dict[str, float | int]:
+    assert scene.source is not None
+    if at == 0:
+        return wrap_figures(samples, scene.sample_rate_hz, source=scene.source.samples)
+    return seam_figures(samples, scene.sample_rate_hz, at, source=scene.source.samples)
+
+
+def _grid(scene: Scene, finished: Finished, samples: Samples) -> dict[str, Any]:
+    """The grid and how well the new audio keeps to it."""
+    assert scene.grid is not None
+    grid = scene.grid
+    figures: dict[str, Any] = {
+        "bpm": round(grid.bpm, 4),
+        "metre": str(grid.metre),
+        "given": grid.given,
+        "confidence": round(grid.confidence, 3),
+    }
+    if grid.trusted:
+        start, stop = finished.new
+        begins_s = (scene.grid_start_samples + start) / scene.sample_rate_hz
+        figures |= grid_figures(
+            samples[:, start:stop], scene.sample_rate_hz, grid.bpm,
+            first_beat_s=grid.first_beat_s - begins_s,
+        )
+    return figures
+
+
+def _losses(outcomes: tuple[WindowOutcome, ...]) -> dict[str, float]:
+    """Mean over the windows of each objective's loss."""
+    names = {name for outcome in outcomes for name in outcome.losses}
+    return {
+        name: float(np.mean([o.losses[name] for o in outcomes if name in o.losses]))
+        for name in sorted(names)
+    }
+
+
+def peak_memory_bytes() -> int:
+    """Largest resident size of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak if sys.platform == "darwin" else peak * 1024)

@@ -1,0 +1,1 @@
+"""From noise to latents: levels, step rules, the loop and how gradients pass through it."""

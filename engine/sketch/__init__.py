@@ -1,0 +1,1 @@
+"""Composition, harmonisation and a plain synthesiser: the priors for melody and text."""

@@ -1,0 +1,307 @@
+"""Scenes that start from a clip: extend, inpaint, loop.
+
+All three lay the same kind of timeline: kept audio, a stretch to be made whose prior is the clip's
+own material, and for inpainting and loops kept audio again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from engine.analysis.bridge import BridgePrior, bridge_prior
+from engine.analysis.continuation import Prior, Segment, continuation
+from engine.analysis.tempo import Grid, estimate_grid
+from engine.files.audio import Clip, lossless_subtype, read_clip
+from engine.models.house.codec import SAMPLE_RATE_HZ, STEP_SAMPLES
+from engine.models.house.model import WINDOW_STEPS, HouseModel
+from engine.models.house.network import Globals
+from engine.render.finish import fit_crossfade, fit_new_audio, from_model
+from engine.render.splice import (
+    close_loop,
+    inpaint_overlaps,
+    kept_extend,
+    kept_inpaint,
+    kept_loop,
+    splice_extend,
+    splice_inpaint,
+)
+from engine.spec import BridgeError, RenderRequest
+from engine.tasks.scene import (
+    Finished,
+    Samples,
+    Scene,
+    Stereo,
+    beat_phases,
+    known_steps,
+    model_audio,
+)
+from engine.timeline import Timeline
+from engine.units import Metre, bars_to_samples, seconds_to_samples
+
+WINDOW_S = WINDOW_STEPS * STEP_SAMPLES / SAMPLE_RATE_HZ
+LONGEST_RESULT_S = 900.0
+_TOUCHED_S = 0.025  # the joins of a bridge change at most this much of the known audio
+_SHORTEST_CLOSING_S, _LONGEST_CLOSING_S = 0.4, 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Audio of a timeline at the host's rate: `left` known samples, new ones, `right` known ones.
+
+    Attributes:
+        audio: float64 `[channels, left + new + right]`.
+        starts_at: sample of the clip with which `audio` begins; negative before the clip.
+        touched: known samples beside each seam that the prior's join has already changed.
+    """
+
+    audio: Samples
+    left: int
+    right: int
+    starts_at: int
+    touched: int
+
+    @property
+    def new(self) -> int:
+        return self.audio.shape[1] - self.left - self.right
+
+
+def extend_scene(request: RenderRequest, model: HouseModel) -> Scene:
+    """The clip with new audio after it, or before it."""
+    clip, grid = _read(request)
+    rate, backwards = clip.sample_rate_hz, request.side == "start"
+    length = _new_length(request, grid, rate)
+    _check_length(clip.length_samples + length, rate)
+    overlap_s = min(request.overlap, clip.seconds)
+    prior = continuation(
+        clip.samples, rate, grid, length,
+        side="start" if backwards else "end", context_s=overlap_s,
+    )
+    layout = _extension_layout(clip, prior, length, backwards)
+    fade = min(
+        round(request.crossfade_ms * rate / 1000), clip.length_samples // 2, layout.left
+        if not backwards else layout.right,
+    )
+    side = "start" if backwards else "end"
+    subtype = lossless_subtype(clip.subtype)
+
+    def finish(rendered: Stereo) -> Finished:
+        audio = from_model(rendered, rate, layout.audio.shape[1], clip.samples)
+        if backwards:
+            part = audio[:, : length + fade]
+        else:
+            part = audio[:, layout.left - fade : layout.left + length]
+        part, headroom_db = fit_new_audio(part, subtype)
+        result = splice_extend(clip.samples, part, side, fade)
+        seam = length if backwards else clip.length_samples
+        edge = (seam, seam + fade) if backwards else (seam - fade, seam)
+        fit_crossfade(result, *edge, rate, subtype)
+        kept = kept_extend(clip.length_samples, length, side, fade)
+        source_start = fade if backwards else 0
+        new = (0, length) if backwards else (seam, seam + length)
+        return Finished(result, (seam,), ((kept, source_start),), new, headroom_db)
+
+    facts = {"prior": _prior_facts(prior.segments, rate)}
+    scene = _scene(model, clip, grid, layout, finish, facts, backwards)
+    return replace(
+        scene,
+        expected_samples=clip.length_samples + length,
+        grid_start_samples=-length if backwards else 0,
+    )
+
+
+def inpaint_scene(request: RenderRequest, model: HouseModel) -> Scene:
+    """The clip with a region replaced."""
+    clip, grid = _read(request)
+    rate = clip.sample_rate_hz
+    assert request.start is not None
+    assert request.end is not None
+    start, end = (seconds_to_samples(value, rate) for value in (request.start, request.end))
+    if end > clip.length_samples:
+        raise BridgeError(
+            "bad_request", f"the region ends at {request.end:g} s, the clip at {clip.seconds:g} s",
+            "choose a region inside the clip",
+        )
+    if start == 0 and end == clip.length_samples:
+        raise BridgeError(
+            "bad_request", "the region is the whole clip", "leave some of it to be heard"
+        )
+    context = _context_samples(request, end - start, rate)
+    left, right = min(context, start), min(context, clip.length_samples - end)
+    before_gap, after_gap = clip.samples[:, :start], clip.samples[:, end:]
+    bridge = bridge_prior(before_gap, after_gap, rate, grid, end - start)
+    layout = _bridge_layout(before_gap, after_gap, bridge, left, right)
+    fade = round(request.crossfade_ms * rate / 1000)
+    before, after = inpaint_overlaps(clip.length_samples, start, end, fade)
+    before, after = min(before, left), min(after, right)
+    subtype = lossless_subtype(clip.subtype)
+
+    def finish(rendered: Stereo) -> Finished:
+        audio = from_model(rendered, rate, layout.audio.shape[1], clip.samples)
+        part, headroom_db = fit_new_audio(
+            audio[:, left - before : left + (end - start) + after], subtype
+        )
+        result = splice_inpaint(clip.samples, part, start, end, fade)
+        fit_crossfade(result, start - before, start, rate, subtype)
+        fit_crossfade(result, end, end + after, rate, subtype)
+        kept = tuple(
+            (span, span[0])
+            for span in kept_inpaint(clip.length_samples, start, end, fade)
+            if span[0] < span[1]
+        )
+        seams = tuple(at for at in (start, end) if 0 < at < clip.length_samples)
+        return Finished(result, seams, kept, (start, end), headroom_db)
+
+    return _scene(model, clip, grid, layout, finish,
+                  {"prior": _prior_facts(bridge.segments, rate)}, False)
+
+
+def loop_scene(request: RenderRequest, model: HouseModel) -> Scene:
+    """Exactly so many bars that repeat without a seam.
+
+    What the clip has of those bars is kept but for a closing stretch of a beat or so before the
+    loop's end, which is made anew so that it leads back into the clip's own start.
+    """
+    clip, grid = _read(request)
+    rate = clip.sample_rate_hz
+    assert request.bars is not None
+    bpm = request.bpm if request.bpm is not None else grid.bpm
+    total = bars_to_samples(request.bars, bpm, Metre.parse(request.metre), rate)
+    _check_length(total, rate)
+    fade = min(round(request.crossfade_ms * rate / 1000), clip.length_samples // 4, total // 8)
+    closing_s = min(max(grid.beat_s, _SHORTEST_CLOSING_S), _LONGEST_CLOSING_S, total / rate / 2)
+    keep = min(clip.length_samples, total - round(closing_s * rate))
+    missing = total - keep
+    context = _context_samples(request, missing, rate)
+    left, right = min(context, keep), min(context, keep)
+    kept_part = clip.samples[:, :keep]
+    bridge = bridge_prior(kept_part, kept_part, rate, grid, missing)
+    layout = _bridge_layout(kept_part, kept_part, bridge, left, right)
+    fade = min(fade, left, right)
+    subtype = lossless_subtype(clip.subtype)
+
+    def finish(rendered: Stereo) -> Finished:
+        audio = from_model(rendered, rate, layout.audio.shape[1], clip.samples)
+        part = audio[:, left - fade : left + missing + fade]
+        part, headroom_db = fit_new_audio(part, subtype)
+        result = close_loop(kept_part, part, total, fade)
+        fit_crossfade(result, 0, fade, rate, subtype)
+        fit_crossfade(result, keep - fade, keep, rate, subtype)
+        kept = kept_loop(keep, total, fade)
+        return Finished(result, (keep, 0), ((kept, kept[0]),), (keep, total), headroom_db)
+
+    facts = {
+        "prior": _prior_facts(bridge.segments, rate),
+        "closing_s": round(missing / rate, 4),
+        "kept_samples": keep,
+    }
+    scene = _scene(model, clip, grid, layout, finish, facts, False)
+    return replace(scene, expected_samples=total)
+
+
+def _read(request: RenderRequest) -> tuple[Clip, Grid]:
+    assert request.source is not None
+    clip = read_clip(request.source)
+    metre = Metre.parse(request.metre)
+    return clip, estimate_grid(clip.samples, clip.sample_rate_hz, bpm=request.bpm, metre=metre)
+
+
+def _new_length(request: RenderRequest, grid: Grid, rate: int) -> int:
+    if request.seconds is not None:
+        return seconds_to_samples(request.seconds, rate)
+    assert request.bars is not None
+    bpm = request.bpm if request.bpm is not None else grid.bpm
+    return bars_to_samples(request.bars, bpm, Metre.parse(request.metre), rate)
+
+
+def _check_length(samples: int, rate: int) -> None:
+    if samples > LONGEST_RESULT_S * rate:
+        raise BridgeError(
+            "too_large", f"the result would be {samples / rate:.0f} s long",
+            f"ask for at most {LONGEST_RESULT_S:.0f} s, the clip included",
+        )
+
+
+def _context_samples(request: RenderRequest, new: int, rate: int) -> int:
+    """Known audio on each side: the overlap asked for, or what fills a window of the model."""
+    filling_s = (WINDOW_S - new / rate) / 2
+    return round(max(request.overlap, filling_s) * rate)
+
+
+def _extension_layout(clip: Clip, prior: Prior, length: int, backwards: bool) -> _Layout:
+    """The prior with as much more of the clip as fills a window."""
+    rate = clip.sample_rate_hz
+    filling = round(WINDOW_S * rate) - length - prior.context_samples
+    spare = clip.length_samples - prior.context_samples
+    extra = max(0, min(filling, spare))
+    known = prior.context_samples + extra
+    if backwards:
+        more = clip.samples[:, prior.context_samples : known]
+        audio = np.concatenate([prior.audio, more], axis=1)
+        return _Layout(audio, 0, known, -length, prior.joined_samples)
+    more = clip.samples[:, clip.length_samples - known : spare]
+    audio = np.concatenate([more, prior.audio], axis=1)
+    return _Layout(audio, known, 0, clip.length_samples - known, prior.joined_samples)
+
+
+def _bridge_layout(
+    before: Samples, after: Samples, bridge: BridgePrior, left: int, right: int
+) -> _Layout:
+    """The bridge with its contexts lengthened (or cut) to `left` and `right` samples."""
+    touched = round(_TOUCHED_S * 44_100)
+    own_left, own_right = min(left, bridge.left_context), min(right, bridge.right_context)
+    end = bridge.audio.shape[1] - bridge.right_context
+    middle = bridge.audio[:, bridge.left_context - own_left : end + own_right]
+    more_left = before[:, before.shape[1] - left : before.shape[1] - own_left]
+    more_right = after[:, own_right:right]
+    audio = np.concatenate([more_left, middle, more_right], axis=1)
+    return _Layout(audio, left, right, before.shape[1] - left, touched)
+
+
+def _scene(
+    model: HouseModel,
+    clip: Clip,
+    grid: Grid,
+    layout: _Layout,
+    finish: Callable[[Stereo], Finished],
+    facts: dict[str, Any],
+    backwards: bool,
+) -> Scene:
+    rate = clip.sample_rate_hz
+    guide = model_audio(layout.audio, rate)
+    prior = model.codec.encode(guide)[None]
+    steps = prior.shape[-1]
+    ranges = []
+    if layout.left:
+        ranges.append((0.0, (layout.left - layout.touched) / rate))
+    if layout.right:
+        first = layout.left + layout.new
+        ranges.append(((first + layout.touched) / rate, steps * STEP_SAMPLES / SAMPLE_RATE_HZ))
+    conditions = model.unconditioned(1)
+    beat = None
+    if grid.trusted:
+        conditions = Globals(
+            conditions.style, conditions.key, prior.new_full((1,), grid.bpm), conditions.roles
+        )
+        beat = beat_phases(steps, grid, layout.starts_at / rate)
+    timeline = Timeline(prior, known_steps(steps, ranges), conditions, None, beat, backwards)
+    return Scene(
+        timeline, guide, finish, rate, lossless_subtype(clip.subtype),
+        clip.digest, clip.name, clip.length_samples, clip, None, grid, 0, facts,
+    )
+
+
+def _prior_facts(segments: tuple[Segment, ...], rate: int) -> list[dict[str, float]]:
+    """Where the prior was taken from, in seconds."""
+    return [
+        {
+            "at_s": round(segment.at / rate, 4),
+            "from_s": round(segment.source_start / rate, 4),
+            "seconds": round(segment.length / rate, 4),
+            "cost_db": round(segment.cost_db, 3),
+        }
+        for segment in segments
+    ]

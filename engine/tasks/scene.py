@@ -1,0 +1,119 @@
+"""A scene: everything a render needs, made from a request before any noise is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from engine.analysis.tempo import Grid
+from engine.files.audio import Clip
+from engine.files.midi import Melody
+from engine.models.house.codec import SAMPLE_RATE_HZ, STEP_SAMPLES, WINDOW_SAMPLES
+from engine.models.house.conditions import beat_channels
+from engine.render.finish import to_model
+from engine.timeline import Timeline
+
+Samples = npt.NDArray[np.float64]
+Stereo = npt.NDArray[np.float32]
+Range = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The assembled result.
+
+    Attributes:
+        samples: float64 `[channels, samples]` at the host's rate.
+        seams: where old and new audio meet, in samples; 0 is the wrap of a loop.
+        kept: ranges of the result with the source sample each begins with.
+        new: the range of the result that holds new audio.
+        headroom_db: gain taken off the new audio so that an integer file does not clip.
+    """
+
+    samples: Samples = field(repr=False)
+    seams: tuple[int, ...]
+    kept: tuple[tuple[Range, int], ...]
+    new: Range
+    headroom_db: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What to render and how to put it together.
+
+    Attributes:
+        timeline: known latents, prior latents and conditions.
+        guide: the same as audio, float32 `[2, steps × 1024]` at 44.1 kHz.
+        finish: the rendered counterpart of `guide` -> the assembled result.
+        facts: what was found on the way, for the report.
+        digest: of the source clip or the melody.
+        expected_samples: the length asked for.
+        grid_start_samples: where the result begins on the grid's own time axis.
+    """
+
+    timeline: Timeline
+    guide: Tensor = field(repr=False)
+    finish: Callable[[Stereo], Finished]
+    sample_rate_hz: int
+    subtype: str
+    digest: str
+    name: str
+    expected_samples: int
+    source: Clip | None = None
+    melody: Melody | None = None
+    grid: Grid | None = None
+    grid_start_samples: int = 0
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def whole_steps(audio: Stereo) -> Tensor:
+    """Pad `[2, samples]` with its own last samples mirrored to whole latent steps."""
+    missing = -audio.shape[1] % STEP_SAMPLES
+    padded = np.pad(audio, ((0, 0), (0, missing)), mode="symmetric") if missing else audio
+    return torch.from_numpy(np.ascontiguousarray(padded))
+
+
+def model_audio(samples: Samples, sample_rate_hz: int) -> Tensor:
+    """The host's audio as the model hears it, float32 `[2, whole steps]`."""
+    return whole_steps(to_model(samples, sample_rate_hz))
+
+
+def known_steps(steps: int, ranges_s: list[tuple[float, float]]) -> Tensor:
+    """1 for each latent step whose analysis windows lie wholly inside one of the ranges.
+
+    Args:
+        ranges_s: known audio, in seconds from the timeline's start; a range that begins at 0 or
+            reaches the end is not cut short there.
+
+    Returns:
+        `[1, 1, steps]`.
+    """
+    half, total = WINDOW_SAMPLES // 2, steps * STEP_SAMPLES
+    known = torch.zeros(1, 1, steps)
+    for start_s, end_s in ranges_s:
+        first, last = start_s * SAMPLE_RATE_HZ, end_s * SAMPLE_RATE_HZ
+        for step in range(steps):
+            at = step * STEP_SAMPLES
+            from_sample = 0 if step == 0 else at - half
+            to_sample = min(total, at + STEP_SAMPLES // 2 + half)
+            if from_sample >= first - 1 and to_sample <= last + 1:
+                known[..., step] = 1.0
+    return known
+
+
+def beat_phases(steps: int, grid: Grid, start_s: float) -> Tensor:
+    """Beat and bar phases of a timeline that begins `start_s` seconds into the grid's clip.
+
+    Beats are counted from each bar line, as in the training pieces: `[1, 4, steps]`.
+    """
+    times_s = start_s + np.arange(steps) * STEP_SAMPLES / SAMPLE_RATE_HZ
+    beats = np.mod((times_s - grid.first_beat_s) / grid.beat_s + 1e-9, grid.bar_s / grid.beat_s)
+    beat = torch.from_numpy(np.mod(beats, 1.0).astype(np.float32))
+    bar = torch.from_numpy((beats * grid.beat_s / grid.bar_s).astype(np.float32))
+    return beat_channels(beat, bar)[None]

@@ -1,0 +1,156 @@
+"""Scenes that start from a sketch: accompany a melody, or play what a prompt says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from engine.analysis.tempo import Grid
+from engine.files.midi import melody_chroma, read_melody
+from engine.models.house.codec import SAMPLE_RATE_HZ, STEP_SAMPLES
+from engine.models.house.model import HouseModel
+from engine.models.house.network import Globals
+from engine.render.finish import fit_new_audio
+from engine.sketch.harmonise import harmonise
+from engine.sketch.prompt import read_prompt, sketch_from_prompt
+from engine.sketch.score import MODES, ROLES, Key, Note, Piece
+from engine.sketch.styles import STYLES
+from engine.sketch.synth import mix, synthesise
+from engine.spec import BridgeError, RenderRequest
+from engine.tasks.scene import Finished, Scene, Stereo, beat_phases, whole_steps
+from engine.timeline import Timeline
+from engine.units import Metre, bars_to_samples, seconds_to_samples
+
+SUBTYPE = "PCM_24"
+FRAME_RATE_HZ = SAMPLE_RATE_HZ / STEP_SAMPLES
+LONGEST_RESULT_S = 300.0
+_TONICS = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
+
+
+def melody_scene(request: RenderRequest, model: HouseModel) -> Scene:
+    """An accompaniment to a MIDI melody: harmonised, arranged, plainly played, then rendered."""
+    assert request.melody is not None
+    melody = read_melody(request.melody)
+    reading = read_prompt(request.prompt)
+    bpm = float(request.bpm or melody.bpm)
+    length = _length_samples(request, bpm)
+    metre = melody.metre if request.metre == "4/4" else Metre.parse(request.metre)
+    piece = harmonise(
+        [Note(n.start_beats, n.duration_beats, n.pitch, n.velocity) for n in melody.notes],
+        tempo_bpm=bpm,
+        metre=(metre.beats, metre.unit),
+        key=_key(request.key) or reading.key,
+        style=reading.style,
+        mood=reading.mood,
+        length_beats=_beats(length, bpm),
+        roles=request.roles if request.roles != ROLES else reading.roles or ROLES,
+        programs=reading.programs,
+        rng=np.random.default_rng(request.seed),
+    )
+    chroma = melody_chroma(melody, -(-length // STEP_SAMPLES), FRAME_RATE_HZ, bpm=bpm)
+    if not chroma.any():
+        raise BridgeError(
+            "bad_midi", "no note of the melody falls into the length asked for",
+            "ask for more seconds or bars, or move the notes to the start",
+        )
+    # The tune steers the model only where the tune is to be heard.
+    heard = chroma if any(part.role == "lead" for part in piece.parts) else None
+    scene = _scene(request, model, piece, length, reading.unknown, heard)
+    return replace(scene, melody=melody, digest=melody.digest)
+
+
+def generate_scene(request: RenderRequest, model: HouseModel) -> Scene:
+    """A piece from words alone."""
+    metre = Metre.parse(request.metre)
+    asked = None if (metre.beats, metre.unit) == (4, 4) else (metre.beats, metre.unit)
+    tempo = request.bpm or read_prompt(request.prompt).tempo_bpm
+    if request.bars is not None and tempo is None:
+        raise BridgeError("bad_request", "generate needs a tempo for a length in bars",
+                          "give bpm, or write it into the prompt, or give seconds")
+    length = _length_samples(request, float(tempo or 0.0))
+    piece, unknown = sketch_from_prompt(
+        request.prompt,
+        rng=np.random.default_rng(request.seed),
+        length_s=length / SAMPLE_RATE_HZ,
+        tempo_bpm=tempo,
+        metre=asked,
+        key=_key(request.key),
+        roles=request.roles if request.roles != ROLES else None,
+    )
+    return _scene(request, model, piece, length, unknown, None)
+
+
+def _length_samples(request: RenderRequest, bpm: float) -> int:
+    if request.seconds is not None:
+        length = seconds_to_samples(request.seconds, SAMPLE_RATE_HZ)
+    else:
+        assert request.bars is not None
+        length = bars_to_samples(request.bars, bpm, Metre.parse(request.metre), SAMPLE_RATE_HZ)
+    if length > LONGEST_RESULT_S * SAMPLE_RATE_HZ:
+        raise BridgeError(
+            "too_large", f"the result would be {length / SAMPLE_RATE_HZ:.0f} s long",
+            f"ask for at most {LONGEST_RESULT_S:.0f} s",
+        )
+    return length
+
+
+def _beats(length_samples: int, bpm: float) -> float:
+    return length_samples / SAMPLE_RATE_HZ * bpm / 60.0
+
+
+def _key(text: str | None) -> Key | None:
+    """Read "A minor".
+
+    Raises:
+        BridgeError: `bad_request` where the text is no key.
+    """
+    if not text:
+        return None
+    key = read_prompt(text).key
+    if key is None:
+        raise BridgeError("bad_request", f"{text!r} is no key", "write it like 'A minor' or 'Eb'")
+    return key
+
+
+def _scene(
+    request: RenderRequest,
+    model: HouseModel,
+    piece: Piece,
+    length: int,
+    unknown: list[str],
+    chroma: np.ndarray[Any, np.dtype[np.float32]] | None,
+) -> Scene:
+    """The sketch as prior, nothing known."""
+    audio = mix(synthesise(piece, SAMPLE_RATE_HZ))
+    audio = np.pad(audio, ((0, 0), (0, max(0, length - audio.shape[1]))))[:, :length]
+    guide = whole_steps(audio.astype(np.float32))
+    prior = model.codec.encode(guide)[None]
+    steps = prior.shape[-1]
+    grid = Grid(piece.tempo_bpm, 1.0, 0.0, True, Metre(*piece.metre))
+    playing = {part.role for part in piece.parts}
+    conditions = Globals(
+        torch.tensor([sorted(STYLES).index(piece.style)]),
+        torch.tensor([piece.key.tonic + 12 * MODES.index(piece.key.mode)]),
+        torch.tensor([float(piece.tempo_bpm)]),
+        torch.tensor([[int(role in playing) for role in ROLES]]),
+    )
+    target = None if chroma is None else torch.from_numpy(chroma.T.astype(np.float32))[None]
+    timeline = Timeline(
+        prior, torch.zeros(1, 1, steps), conditions, target, beat_phases(steps, grid, 0.0)
+    )
+
+    def finish(rendered: Stereo) -> Finished:
+        samples, headroom_db = fit_new_audio(rendered[:, :length].astype(np.float64), SUBTYPE)
+        return Finished(samples, (), (), (0, length), headroom_db)
+
+    facts = {
+        "style": piece.style, "mood": piece.mood, "key": f"{_TONICS[piece.key.tonic]} {piece.key.mode}",
+        "roles": sorted(playing), "unknown_words": unknown,
+    }
+    return Scene(
+        timeline, guide, finish, SAMPLE_RATE_HZ, SUBTYPE,
+        "", request.task, length, grid=grid, facts=facts,
+    )

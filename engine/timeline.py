@@ -1,0 +1,247 @@
+"""A stretch of latents to be made, window by window.
+
+The model sees `WINDOW_STEPS` at a time. A timeline is longer or shorter than that: part of it is
+known (the musician's audio), the rest starts from a prior. Windows are made in order, each beside
+what is known by then, so pieces of any length chain without a seam of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from engine.controls.melody import melody_objective
+from engine.controls.overlap import overlap_objective
+from engine.models.contracts import Denoiser
+from engine.models.house.conditions import FrameConditions
+from engine.models.house.model import WINDOW_STEPS, HouseModel
+from engine.models.house.network import Globals
+from engine.optimise.noise import NoiseSettings, Objective, OptimisedNoise, optimise_noise
+from engine.sampling.levels import levels
+from engine.sampling.loop import GradientPolicy, noised, sample
+
+CONTEXT_STEPS = 64  # known steps that each window of a chain begins with
+_LAST_PART_STEPS = 32  # a window never ends just before a known tail: this much is left for the next
+_FULL_GRADIENT_STEPS = 6  # up to here keeping all activations costs little memory and saves a pass
+MELODY_WEIGHT = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """What is to be made.
+
+    Attributes:
+        prior: latent of the known audio and of the prior `[1, 128, steps]`.
+        known: 1 where the latent is the musician's own audio `[1, 1, steps]`.
+        conditions: global conditions of the model.
+        melody_chroma: `[1, 12, steps]` or None.
+        beat: `[1, 4, steps]` or None where there is no trusted beat.
+        backwards: make the last window first (audio that leads up to a clip).
+    """
+
+    prior: Tensor
+    known: Tensor
+    conditions: Globals
+    melody_chroma: Tensor | None = None
+    beat: Tensor | None = None
+    backwards: bool = False
+
+    @property
+    def steps(self) -> int:
+        """Length in latent steps."""
+        return int(self.prior.shape[-1])
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Steps `[start, stop)` of a timeline."""
+
+    start: int
+    stop: int
+
+    def of(self, tensor: Tensor) -> Tensor:
+        """That part of `[..., steps]`."""
+        return tensor[..., self.start : self.stop]
+
+
+def plan_windows(known: Sequence[bool], *, backwards: bool = False) -> tuple[Window, ...]:
+    """Windows that make every unknown step once, each beside something known.
+
+    Args:
+        known: for each step of the timeline.
+    """
+    if backwards:
+        mirrored = plan_windows(list(reversed(known)))
+        return tuple(Window(len(known) - w.stop, len(known) - w.start) for w in mirrored)
+    unknown = [index for index, value in enumerate(known) if not value]
+    windows: list[Window] = []
+    position, end, steps = (unknown[0], unknown[-1] + 1, len(known)) if unknown else (0, 0, 0)
+    while position < end:
+        start = max(0, min(position - CONTEXT_STEPS, steps - WINDOW_STEPS))
+        stop = min(steps, start + WINDOW_STEPS)
+        if end <= stop < steps:
+            stop = max(position + 1, end - _LAST_PART_STEPS)
+        windows.append(Window(start, stop))
+        position = stop
+    return tuple(windows)
+
+
+@dataclass(frozen=True, slots=True)
+class RenderSettings:
+    """How a timeline is rendered.
+
+    Attributes:
+        variation: noise level the prior is taken to; 0 keeps it, 1 ignores it.
+        steps: sampler steps.
+        refine: optimisation steps; 0 samples once.
+        rate: Adam's step on the noise.
+    """
+
+    variation: float
+    steps: int
+    refine: int = 0
+    rate: float = 2e-2
+
+
+@dataclass(frozen=True, slots=True)
+class WindowOutcome:
+    """One finished window: losses are empty without optimisation."""
+
+    window: Window
+    latent: Tensor
+    noise: Tensor
+    losses: dict[str, float]
+    curve: tuple[float, ...] = ()
+
+
+def render_timeline(
+    model: HouseModel,
+    timeline: Timeline,
+    noise: Tensor,
+    settings: RenderSettings,
+    *,
+    on_step: Callable[[int, OptimisedNoise | None], None] | None = None,
+    on_window: Callable[[WindowOutcome, Tensor], None] | None = None,
+) -> tuple[Tensor, Tensor, tuple[WindowOutcome, ...]]:
+    """Make every unknown step.
+
+    Args:
+        noise: `[1, 128, steps]`, the initial noise of the whole timeline.
+        on_step: after each sampler step (number of the window, None) and each optimisation step
+            (number of the window, run so far); may raise to stop.
+        on_window: after each window, with the timeline's latent so far.
+
+    Returns:
+        the latent, the (optimised) noise, and the outcome of each window.
+    """
+    latent, used = timeline.prior.clone(), noise.clone()
+    if settings.variation == 0.0:
+        return latent, used, ()
+    known = timeline.known.clone()
+    outcomes: list[WindowOutcome] = []
+    flags = [bool(value) for value in known[0, 0]]
+    for number, window in enumerate(plan_windows(flags, backwards=timeline.backwards)):
+        task = _WindowTask(model, timeline, window, latent, known, settings)
+
+        def step(run: OptimisedNoise | None, number: int = number) -> None:
+            if on_step is not None:
+                on_step(number, run)
+
+        outcome = task.refine(window.of(used), step) if settings.refine else task.draft(
+            window.of(used), step
+        )
+        mask = window.of(known)
+        latent[..., window.start : window.stop] = torch.where(
+            mask > 0, window.of(latent), outcome.latent
+        )
+        used[..., window.start : window.stop] = outcome.noise
+        known[..., window.start : window.stop] = 1.0
+        outcomes.append(outcome)
+        if on_window is not None:
+            on_window(outcome, latent)
+    return latent, used, tuple(outcomes)
+
+
+class _WindowTask:
+    """One window: its denoiser, its start, its objectives."""
+
+    def __init__(
+        self,
+        model: HouseModel,
+        timeline: Timeline,
+        window: Window,
+        latent: Tensor,
+        known: Tensor,
+        settings: RenderSettings,
+    ) -> None:
+        self.window = window
+        self.settings = settings
+        self.levels = levels(settings.variation, settings.steps)
+        self.prior = window.of(latent).clone()
+        self.mask = window.of(known).clone()
+        chroma = None if timeline.melody_chroma is None else window.of(timeline.melody_chroma)
+        beat = None if timeline.beat is None else window.of(timeline.beat)
+        frames = FrameConditions(self.prior, self.mask, chroma, beat)
+        self.denoiser: Denoiser = model.denoiser(frames, timeline.conditions)
+        self.objectives = _objectives(model, self.prior, self.mask, chroma)
+
+    def generate(
+        self, noise: Tensor, gradient: GradientPolicy, step: Callable[[int], None] | None
+    ) -> Tensor:
+        """Sample from the noised prior."""
+        start = noised(self.prior, noise, self.settings.variation)
+        return sample(self.denoiser, start, self.levels, gradient=gradient, on_step=step)
+
+    def draft(
+        self, noise: Tensor, step: Callable[[OptimisedNoise | None], None]
+    ) -> WindowOutcome:
+        """One sampling run."""
+        latent = self.generate(noise, "none", lambda _: step(None))
+        return self._outcome(latent, noise, ())
+
+    def refine(
+        self, noise: Tensor, step: Callable[[OptimisedNoise | None], None]
+    ) -> WindowOutcome:
+        """DITTO on this window; a window without objectives is sampled once."""
+        if not self.objectives:
+            return self.draft(noise, step)
+        few = self.settings.steps <= _FULL_GRADIENT_STEPS
+        policy: GradientPolicy = "full" if few else "checkpointed"
+        run = optimise_noise(
+            noise,
+            lambda value: self.generate(value, policy, lambda _: step(None)),
+            lambda latent: torch.stack([f(latent) for f in self.objectives.values()]).sum(0),
+            NoiseSettings(steps=self.settings.refine, rate=self.settings.rate),
+            on_step=step,
+        )
+        return self._outcome(run.latent, run.noise, tuple(run.losses))
+
+    def _outcome(self, latent: Tensor, noise: Tensor, curve: tuple[float, ...]) -> WindowOutcome:
+        with torch.no_grad():
+            losses = {name: float(f(latent).mean()) for name, f in self.objectives.items()}
+        return WindowOutcome(self.window, latent, noise, losses, curve)
+
+
+ObjectiveName = Literal["overlap", "melody"]
+
+
+def _objectives(
+    model: HouseModel, prior: Tensor, mask: Tensor, chroma: Tensor | None
+) -> dict[ObjectiveName, Objective]:
+    found: dict[ObjectiveName, Objective] = {}
+    if bool(mask.any()):
+        found["overlap"] = overlap_objective(prior, mask)
+    if chroma is not None and bool(chroma.any()):
+        found["melody"] = melody_objective(
+            model.codec.log_mel, chroma, model.codec.sample_rate_hz
+        )
+    return found
+
+
+def without_refinement(settings: RenderSettings) -> RenderSettings:
+    """The same settings for a draft."""
+    return replace(settings, refine=0)

@@ -1,0 +1,89 @@
+"""Musical and audio units as exact rationals: seconds, samples, beats and bars.
+
+A tempo of 123.4 beats a minute is the decimal 617/5 and not the nearest binary fraction, so every
+length is computed as a `fractions.Fraction` and rounded once, at the very end, to whole samples.
+"Beats" are quarter notes throughout, as in every DAW's tempo field.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+Number = int | float | str | Fraction
+
+
+def exact(value: Number) -> Fraction:
+    """Return `value` as the decimal a person wrote: `exact(123.4) == Fraction(617, 5)`.
+
+    Raises:
+        ValueError: the value is not a finite number.
+    """
+    if isinstance(value, Fraction):
+        return value
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} is not a finite number")
+    try:
+        return Fraction(str(value).strip())
+    except (ValueError, ZeroDivisionError) as error:
+        raise ValueError(f"{value!r} is not a number") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Metre:
+    """A time signature: `beats` notes of `1/unit` to the bar."""
+
+    beats: int = 4
+    unit: int = 4
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.beats <= 32:
+            raise ValueError(f"a metre has 1 to 32 beats in a bar, not {self.beats}")
+        if self.unit not in (1, 2, 4, 8, 16, 32):
+            raise ValueError(f"a metre counts in 1, 2, 4, 8, 16 or 32nd notes, not {self.unit}")
+
+    @classmethod
+    def parse(cls, text: str) -> Metre:
+        """Read "7/8".
+
+        Raises:
+            ValueError: the text is not a time signature.
+        """
+        upper, slash, lower = text.strip().partition("/")
+        if not slash or not upper.strip().isdigit() or not lower.strip().isdigit():
+            raise ValueError(f"a metre is written like 4/4 or 7/8, not {text!r}")
+        return cls(int(upper), int(lower))
+
+    @property
+    def bar_beats(self) -> Fraction:
+        """Length of one bar in quarter notes: 7/8 has 3.5."""
+        return Fraction(4 * self.beats, self.unit)
+
+    def __str__(self) -> str:
+        return f"{self.beats}/{self.unit}"
+
+
+def round_half_up(value: Fraction) -> int:
+    """Round to the nearest integer, halves upwards (`round` would go to the even one)."""
+    return math.floor(value + Fraction(1, 2))
+
+
+def seconds_to_samples(seconds: Number, sample_rate_hz: int) -> int:
+    """Whole samples nearest to a duration in seconds."""
+    return round_half_up(exact(seconds) * sample_rate_hz)
+
+
+def beats_to_seconds(beats: Number, bpm: Number) -> Fraction:
+    """Duration in seconds of so many quarter notes."""
+    return exact(beats) * 60 / exact(bpm)
+
+
+def bars_to_seconds(bars: Number, bpm: Number, metre: Metre) -> Fraction:
+    """Duration in seconds of so many bars."""
+    return beats_to_seconds(exact(bars) * metre.bar_beats, bpm)
+
+
+def bars_to_samples(bars: Number, bpm: Number, metre: Metre, sample_rate_hz: int) -> int:
+    """Whole samples nearest to so many bars, rounded once."""
+    return round_half_up(bars_to_seconds(bars, bpm, metre) * sample_rate_hz)

@@ -1,0 +1,218 @@
+"""Train the embedded flow model on the shards of `scripts/train_shards.py`; resumable.
+
+A constant rate with a linear decay over the last part of the run (warm-up, stable, decay), so that
+a later run goes on from the stable checkpoint as if nothing had ended: `stable.pt` is what to
+resume, `house.safetensors` the exponential average of the finished run, ready to ship.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from training_windows import Batch, ShardWindows
+
+from engine.models.house.codec import CodecBasis, SpectralCodec
+from engine.models.house.network import HouseNetwork, NetworkShape
+
+KEPT_WEIGHT = 0.15  # loss on frames the model was given, against 1 on those it must make up
+WARM_UP_UPDATES = 150
+
+
+@dataclass
+class Run:
+    """Everything that a checkpoint holds."""
+
+    network: HouseNetwork
+    average: HouseNetwork
+    optimisers: tuple[torch.optim.Optimizer, ...]
+    update: int = 0
+    windows: int = 0
+    seconds: float = 0.0
+
+    def save(self, path: Path) -> None:
+        """Write atomically."""
+        state = {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+            "counts": [self.update, self.windows, self.seconds],
+        }
+        torch.save(state, path.with_suffix(".partial"))
+        path.with_suffix(".partial").rename(path)
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint."""
+        state = torch.load(path, weights_only=True, map_location="cpu")
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        for optimiser, values in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(values)
+        self.update, self.windows, self.seconds = state["counts"]
+
+
+def make_run(shape: NetworkShape, rate: float, device: str) -> Run:
+    """Muon on the blocks' matrices, AdamW on everything else."""
+    torch.manual_seed(0)
+    network = HouseNetwork(shape).to(device)
+    matrices, others = [], []
+    for name, parameter in network.named_parameters():
+        is_matrix = name.startswith("blocks") and parameter.ndim == 2 and "modulation" not in name
+        (matrices if is_matrix else others).append(parameter)
+    muon = torch.optim.Muon(
+        matrices, lr=rate, weight_decay=0.05, momentum=0.95, adjust_lr_fn="match_rms_adamw"
+    )
+    adam = torch.optim.AdamW(others, lr=rate / 2, betas=(0.9, 0.98), weight_decay=0.0)
+    return Run(network, copy.deepcopy(network), (muon, adam))
+
+
+def flow_loss(network: nn.Module, batch: Batch, time_: Tensor, noise: Tensor) -> Tensor:
+    """Mean squared error of the velocity, frames that are given weighing less."""
+    t = time_[:, None, None]
+    x = (1 - t) * batch.latent + t * noise
+    with torch.autocast(x.device.type, torch.bfloat16):
+        velocity = network(x, time_, batch.frames, batch.conditions)
+    error = (velocity.float() - (noise - batch.latent)).square().mean(dim=1, keepdim=True)
+    weight = torch.where(batch.kept_mask > 0, KEPT_WEIGHT, 1.0)
+    return (error * weight).sum() / weight.sum()
+
+
+def sample_times(size: int, generator: torch.Generator) -> Tensor:
+    """Logit-normal times (Esser et al. 2024) with a uniform part for the ends."""
+    normal = torch.sigmoid(torch.randn(size, generator=generator))
+    uniform = torch.rand(size, generator=generator)
+    return torch.where(torch.rand(size, generator=generator) < 0.3, uniform, normal)
+
+
+@torch.no_grad()
+def held_out_loss(network: nn.Module, windows: ShardWindows, batches: int = 4) -> float:
+    """Loss on held-out pieces with fixed noise and times."""
+    generator = torch.Generator().manual_seed(99)
+    total = 0.0
+    for _ in range(batches):
+        batch = windows.batch(16, generator)
+        times = (torch.arange(16) + 0.5) / 16
+        noise = torch.randn(batch.latent.shape, generator=generator)
+        total += float(flow_loss(network, batch, times, noise)) / batches
+    return total
+
+
+def rate_factor(update: int, elapsed_s: float, total_s: float, decay_part: float) -> float:
+    """Warm-up by updates, decay by time."""
+    remaining = max(0.0, (total_s - elapsed_s) / (total_s * decay_part))
+    return min(1.0, (update + 1) / WARM_UP_UPDATES, remaining)
+
+
+def train(options: argparse.Namespace) -> None:
+    """The loop: one batch, one update, an average; a checkpoint every few minutes."""
+    folder: Path = options.folder
+    basis = CodecBasis.from_mapping(load_file(folder / "shards" / "basis.safetensors"))
+    shape = NetworkShape()
+    windows = ShardWindows(folder / "shards", SpectralCodec(basis), shape)
+    held_out = ShardWindows(folder / "held_out", SpectralCodec(basis), shape)
+    run = make_run(shape, options.rate, options.device)
+    if (folder / "stable.pt").exists():
+        run.load(folder / "stable.pt")
+    network = torch.compile(run.network) if options.compile else run.network
+    generator = torch.Generator().manual_seed(1000 + run.update)
+    rates = [[group["lr"] for group in o.param_groups] for o in run.optimisers]
+    started = checkpointed = time.perf_counter()
+    base_s, losses, decaying = run.seconds, [], False
+    while (elapsed := time.perf_counter() - started) < options.minutes * 60:
+        factor = rate_factor(run.update, elapsed, options.minutes * 60, options.decay)
+        if factor < 1.0 and run.update > WARM_UP_UPDATES and not decaying:
+            decaying = True
+            run.save(folder / "stable.pt")
+        for optimiser, values in zip(run.optimisers, rates, strict=True):
+            for group, value in zip(optimiser.param_groups, values, strict=True):
+                group["lr"] = value * factor
+        losses.append(one_update(run, network, windows, generator, options.batch))
+        run.seconds = base_s + time.perf_counter() - started
+        if time.perf_counter() - checkpointed > options.checkpoint_minutes * 60:
+            checkpointed = time.perf_counter()
+            log(folder, run, losses, held_out, windows)
+            losses.clear()
+            run.save(folder / ("decay.pt" if decaying else "stable.pt"))
+            export(run, basis, folder / "latest.safetensors")
+            windows.rescan()
+    log(folder, run, losses, held_out, windows)
+    export(run, basis, folder / "house.safetensors")
+
+
+def one_update(
+    run: Run, network: nn.Module, windows: ShardWindows, generator: torch.Generator, size: int
+) -> float:
+    """One step of the optimisers and of the average."""
+    batch = windows.batch(size, generator)
+    times = sample_times(size, generator)
+    noise = torch.randn(batch.latent.shape, generator=generator)
+    loss = flow_loss(network, batch, times, noise)
+    loss.backward()
+    nn.utils.clip_grad_norm_(run.network.parameters(), 1.0)
+    for optimiser in run.optimisers:
+        optimiser.step()
+        # The rate of a matrix update is set by its shape, so the gradient's scale is free.
+        optimiser.zero_grad(set_to_none=True)
+    run.update += 1
+    run.windows += size
+    decay = min(0.9985, run.update / (run.update + 20))
+    with torch.no_grad():
+        pairs = zip(run.average.parameters(), run.network.parameters(), strict=True)
+        for mean, value in pairs:
+            mean.lerp_(value, 1 - decay)
+    return float(loss)
+
+
+def log(
+    folder: Path, run: Run, losses: list[float], held_out: ShardWindows, windows: ShardWindows
+) -> None:
+    """Append a line of figures."""
+    row = {
+        "update": run.update,
+        "windows": run.windows,
+        "minutes": round(run.seconds / 60, 2),
+        "loss": sum(losses) / max(1, len(losses)),
+        "held_out": held_out_loss(run.average, held_out),
+        "hours_of_music": round(windows.hours(), 2),
+    }
+    with (folder / "log.jsonl").open("a") as file:
+        file.write(json.dumps(row) + "\n")
+    print(row, flush=True)
+
+
+def export(run: Run, basis: CodecBasis, path: Path) -> None:
+    """The averaged network in 16 bits with the codec's basis and the shape."""
+    tensors = {f"network.{name}": value.half() for name, value in run.average.state_dict().items()}
+    tensors |= basis.to_mapping()
+    metadata = {
+        "format": "daw-bridge house 1",
+        "shape": json.dumps(run.network.shape.to_mapping()),
+        "training": json.dumps({"windows": run.windows, "minutes": round(run.seconds / 60)}),
+    }
+    partial = path.with_suffix(".partial")
+    save_file({name: value.contiguous() for name, value in tensors.items()}, partial, metadata)
+    partial.rename(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=Path(".training"))
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--decay", type=float, default=0.2, help="part of the run that decays")
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--checkpoint-minutes", type=float, default=5.0)
+    train(parser.parse_args())
+
+
+if __name__ == "__main__":
+    main()

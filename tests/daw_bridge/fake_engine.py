@@ -1,0 +1,137 @@
+"""An engine without a model, told what to do through the prompt of a request.
+
+Words of the prompt, in any order:
+    sleep=S      work for S seconds, looking at the cancel flag
+    previews=N   emit N previews before the end
+    bits=16|24|32|float
+    stems=a,b    further files beside the mix
+    stubborn     do not look at the cancel flag
+    stop         stop the whole process (SIGSTOP), as a hang would
+    exit         die at once, every time
+    exit_once=P  die at once, unless the file P exists; creates it
+    raise, refuse, oom, silent, nan, print
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import struct
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from engine.spec import BridgeError, Cancelled, Done, Event, Preview, Progress, RenderRequest, Stem
+
+SAMPLE_RATE_HZ = 48_000
+CHANNELS = 2
+_POLL_S = 0.005
+
+
+class FakeEngine:
+    def warm_up(self) -> None:
+        pass
+
+    def info(self) -> dict[str, Any]:
+        return {"device": "fake", "models": [{"name": "house", "digest": "abc"}]}
+
+    def unload(self) -> None:
+        pass
+
+    def render(
+        self, request: RenderRequest, spool_dir: Path, cancelled: Callable[[], bool]
+    ) -> Iterator[Event]:
+        orders = dict(word.partition("=")[::2] for word in request.prompt.split())
+        yield Progress("draft", 0.25, step=1, steps=4, eta_s=1.5)
+        _misbehave(orders)
+        for revision in range(int(orders.get("previews", 0))):
+            pcm = struct.pack("<4f", 0.0, 0.25, -0.5, float(revision))
+            yield Preview(revision, 2 * revision, SAMPLE_RATE_HZ, CHANNELS, pcm)
+        end_s = time.monotonic() + float(orders.get("sleep", 0))
+        while time.monotonic() < end_s:
+            if cancelled() and "stubborn" not in orders:
+                yield Cancelled()
+                return
+            time.sleep(_POLL_S)
+        yield Progress("refine", 0.75, eta_s=0.1)
+        if "silent" in orders:
+            return
+        length = round((request.seconds or 0.1) * SAMPLE_RATE_HZ)
+        for name in ("mix", *filter(None, orders.get("stems", "").split(","))):
+            path = spool_dir / f"{name}.wav"
+            path.write_bytes(wav_bytes(length, request.seed, orders.get("bits", "float")))
+            yield Stem(name, str(path), SAMPLE_RATE_HZ, CHANNELS, length)
+        loss = math.nan if "nan" in orders else 0.5
+        yield Done({"loss": loss, "length_samples": length}, {"request": request.to_mapping()})
+
+
+def _misbehave(orders: dict[str, str]) -> None:
+    if "print" in orders:
+        print("this must not reach the wire")
+        os.write(1, b"nor this\n")
+    if "stop" in orders:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    if "exit" in orders:
+        os._exit(7)
+    if marker := orders.get("exit_once"):
+        try:
+            Path(marker).touch(exist_ok=False)
+        except FileExistsError:
+            pass
+        else:
+            os.kill(os.getpid(), signal.SIGKILL)
+    if "raise" in orders:
+        raise RuntimeError("something broke")
+    if "refuse" in orders:
+        raise BridgeError("bad_audio", "the clip is empty", "choose another")
+    if "oom" in orders:
+        raise MemoryError
+
+
+def wav_bytes(length: int, seed: int, bits: str) -> bytes:
+    """A stereo WAV that differs with its seed."""
+    values = [((seed * 31 + index * 7919) % 60_001 - 30_000) / 32_768 for index in range(2 * length)]
+    match bits:
+        case "16":
+            code, width, data = 1, 2, struct.pack(f"<{len(values)}h", *(round(v * 2**15) for v in values))
+        case "24":
+            wide = (round(v * 2**23).to_bytes(3, "little", signed=True) for v in values)
+            code, width, data = 1, 3, b"".join(wide)
+        case "32":
+            code, width, data = 1, 4, struct.pack(f"<{len(values)}i", *(round(v * 2**31) for v in values))
+        case _:
+            code, width, data = 3, 4, struct.pack(f"<{len(values)}f", *values)
+    frame_bytes = CHANNELS * width
+    fmt = struct.pack(
+        "<HHIIHH", code, CHANNELS, SAMPLE_RATE_HZ, SAMPLE_RATE_HZ * frame_bytes, frame_bytes, 8 * width
+    )
+    body = b"WAVE" + b"fmt " + struct.pack("<I", len(fmt)) + fmt + b"data" + struct.pack("<I", len(data)) + data
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def create_engine(cache_dir: Path | None) -> FakeEngine:
+    return FakeEngine()
+
+
+class _SleepyEngine(FakeEngine):
+    def warm_up(self) -> None:
+        time.sleep(60)
+
+
+def create_sleepy_engine(cache_dir: Path | None) -> FakeEngine:
+    """An engine that never becomes ready."""
+    return _SleepyEngine()
+
+
+def create_broken_engine(cache_dir: Path | None) -> FakeEngine:
+    """An engine that cannot start, and says why."""
+    raise BridgeError("out_of_memory", "the model does not fit", "close other programs")
+
+
+def create_dying_engine(cache_dir: Path | None) -> FakeEngine:
+    """An engine that dies when it starts, without a word on the wire."""
+    print("a library is missing", file=sys.stderr, flush=True)
+    os._exit(3)

@@ -1,0 +1,185 @@
+"""The supervisor with real processes and a fake engine."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from daw_bridge.supervisor import EngineState, Supervisor, Timing, worker_command
+from engine.spec import Cancelled, Done, Event, Failed, Progress, RenderRequest
+from tests.daw_bridge.conftest import FACTORY
+
+TIMING = Timing(
+    ready_timeout_s=30.0,
+    heartbeat_interval_s=0.05,
+    heartbeat_timeout_s=30.0,
+    cancel_grace_s=0.2,
+    restart_delay_s=0.02,
+)
+
+Render = Callable[[str], "asyncio.Task[list[Event]]"]
+
+
+@asynccontextmanager
+async def supervised(
+    tmp_path: Path, factory: str = "create_engine", timing: Timing = TIMING
+) -> AsyncIterator[Supervisor]:
+    supervisor = Supervisor(worker_command(f"{FACTORY}:{factory}", tmp_path), timing)
+    supervisor.start()
+    try:
+        yield supervisor
+    finally:
+        await supervisor.stop()
+    assert supervisor.pid is None
+
+
+async def render(supervisor: Supervisor, tmp_path: Path, prompt: str, job: str = "j-1") -> list[Event]:
+    request = RenderRequest("generate", seconds=0.05, prompt=prompt)
+    return [event async for event in supervisor.render(job, request, tmp_path)]
+
+
+async def has_started(supervisor: Supervisor, tmp_path: Path, prompt: str) -> asyncio.Task[list[Event]]:
+    """Start a render and wait for its first event."""
+    started = asyncio.Event()
+
+    async def follow() -> list[Event]:
+        events = []
+        request = RenderRequest("generate", seconds=0.05, prompt=prompt)
+        async for event in supervisor.render("j-1", request, tmp_path):
+            events.append(event)
+            started.set()
+        return events
+
+    task = asyncio.create_task(follow())
+    await started.wait()
+    return task
+
+
+async def test_renders_one_after_the_other(tmp_path: Path) -> None:
+    async with supervised(tmp_path) as supervisor:
+        for number in range(3):
+            events = await render(supervisor, tmp_path, "previews=2", f"j-{number}")
+            assert [event.kind for event in events] == [
+                *("progress", "preview", "preview", "progress", "stem", "done")
+            ]
+        assert supervisor.state is EngineState.READY
+        assert supervisor.info["device"] == "fake"
+    assert supervisor.state is EngineState.STOPPED
+
+
+async def test_killed_engine_fails_its_job_and_comes_back(tmp_path: Path) -> None:
+    async with supervised(tmp_path) as supervisor:
+        task = await has_started(supervisor, tmp_path, "sleep=60")
+        first = supervisor.pid
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        ending = (await task)[-1]
+        assert ending == Failed(
+            "engine_crashed",
+            "the engine process died (signal 9)",
+            "the engine's log in the data folder says more",
+        )
+        assert isinstance((await render(supervisor, tmp_path, ""))[-1], Done)
+        assert supervisor.pid != first
+
+
+async def test_hanging_engine_is_killed(tmp_path: Path) -> None:
+    timing = replace(TIMING, heartbeat_timeout_s=0.3)
+    async with supervised(tmp_path, timing=timing) as supervisor:
+        ending = (await render(supervisor, tmp_path, "stop"))[-1]
+        assert isinstance(ending, Failed)
+        assert ending.code == "engine_crashed"
+
+
+async def test_cancel_is_obeyed_and_the_engine_kept(tmp_path: Path) -> None:
+    async with supervised(tmp_path) as supervisor:
+        task = await has_started(supervisor, tmp_path, "sleep=60")
+        pid = supervisor.pid
+        supervisor.cancel("j-other")
+        supervisor.cancel("j-1")
+        assert isinstance((await task)[-1], Cancelled)
+        assert supervisor.pid == pid
+
+
+async def test_engine_that_does_not_obey_is_killed(tmp_path: Path) -> None:
+    async with supervised(tmp_path) as supervisor:
+        task = await has_started(supervisor, tmp_path, "sleep=60 stubborn")
+        supervisor.cancel("j-1")
+        assert isinstance((await task)[-1], Cancelled)
+        assert isinstance((await render(supervisor, tmp_path, ""))[-1], Done)
+
+
+async def test_cancel_before_the_engine_is_ready(tmp_path: Path) -> None:
+    async with supervised(tmp_path, "create_sleepy_engine") as supervisor:
+        task = asyncio.create_task(render(supervisor, tmp_path, ""))
+        await asyncio.sleep(0)
+        supervisor.cancel("j-1")
+        assert await task == [Cancelled()]
+
+
+async def test_leaving_a_render_stops_it_before_the_next(tmp_path: Path) -> None:
+    async with supervised(tmp_path) as supervisor:
+        request = RenderRequest("generate", seconds=0.05, prompt="sleep=60")
+        events = supervisor.render("j-1", request, tmp_path)
+        assert isinstance(await anext(events), Progress)
+        await events.aclose()
+        assert isinstance((await render(supervisor, tmp_path, "", "j-2"))[-1], Done)
+
+
+async def test_engine_that_never_becomes_ready(tmp_path: Path) -> None:
+    timing = replace(TIMING, ready_timeout_s=0.3)
+    async with supervised(tmp_path, "create_sleepy_engine", timing) as supervisor:
+        (ending,) = await render(supervisor, tmp_path, "")
+        assert isinstance(ending, Failed)
+        assert "not ready after 0.3 s" in ending.message
+        assert supervisor.state is EngineState.BROKEN
+
+
+@pytest.mark.parametrize(
+    ("factory", "code", "text"),
+    [
+        ("create_broken_engine", "out_of_memory", "the model does not fit"),
+        ("create_dying_engine", "engine_failed", "a library is missing"),
+        ("no_such_factory", "engine_failed", "AttributeError"),
+    ],
+)
+async def test_engine_that_cannot_start_fails_jobs_with_the_reason(
+    tmp_path: Path, factory: str, code: str, text: str
+) -> None:
+    async with supervised(tmp_path, factory) as supervisor:
+        (ending,) = await render(supervisor, tmp_path, "")
+        assert isinstance(ending, Failed)
+        assert ending.code == code
+        assert text in ending.message
+        assert supervisor.error is not None
+
+
+async def test_command_that_does_not_exist(tmp_path: Path) -> None:
+    supervisor = Supervisor([str(tmp_path / "no-python")], TIMING)
+    supervisor.start()
+    (ending,) = await render(supervisor, tmp_path, "")
+    assert isinstance(ending, Failed)
+    await supervisor.stop()
+
+
+async def test_process_that_speaks_no_frames_is_killed(tmp_path: Path) -> None:
+    talker = "import sys, time; sys.stdout.write('hello ' * 99); sys.stdout.flush(); time.sleep(60)"
+    supervisor = Supervisor(["python3", "-c", talker], TIMING)
+    supervisor.start()
+    (ending,) = await render(supervisor, tmp_path, "")
+    assert isinstance(ending, Failed)
+    await supervisor.stop()
+
+
+async def test_stopping_ends_an_engine_at_work(tmp_path: Path) -> None:
+    async with supervised(tmp_path) as supervisor:
+        task = await has_started(supervisor, tmp_path, "sleep=60")
+        await supervisor.stop()
+        assert isinstance((await task)[-1], Cancelled | Failed)

@@ -1,0 +1,97 @@
+"""Chords, scales and voice leading against what a harmony book says."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.sketch import patterns, styles, theory
+from engine.sketch.score import MODES, Key
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("I", (0, "")), ("ii7", (2, "m7")), ("bVI", (8, "")), ("V7", (7, "7")),
+        ("iih", (2, "m7b5")),
+        ("viio", (11, "dim")), ("IVmaj7", (5, "maj7")), ("im9", (0, "m9")), ("#io7", (1, "dim7")),
+        ("bVIIsus2", (10, "sus2")), ("i6", (0, "m6")),
+    ],
+)  # fmt: skip
+def test_numerals(text: str, expected: tuple[int, str]) -> None:
+    assert theory.numeral(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "H", "Ifoo", "iiii", "7"])
+def test_bad_numerals_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="chord"):
+        theory.numeral(text)
+
+
+def test_every_tabled_progression_can_be_read() -> None:
+    assert set(styles.PROGRESSIONS) == set(MODES)
+    for groups in styles.PROGRESSIONS.values():
+        for loops in groups.values():
+            for name in " ".join(loops).split():
+                theory.numeral(name)
+
+
+def test_every_style_names_what_exists() -> None:
+    for style in styles.STYLES.values():
+        assert all(name in patterns.DRUMS for name in style.drums)
+        assert all(name in patterns.BASS for name in style.bass)
+        assert all(name in patterns.COMP for name in style.comps)
+        for mode in style.modes:
+            assert all(group in styles.PROGRESSIONS[mode] for group in style.progressions)
+        programs = style.bass_programs + style.chord_programs + style.lead_programs
+        assert all(0 <= program <= 119 for program in programs)
+
+
+def test_patterns_are_as_long_as_their_bars() -> None:
+    lengths = {"4/4": 16, "3/4": 12, "6/8": 12}
+    for table in (patterns.BASS, patterns.COMP):
+        for entry in table.values():
+            for metre, lines in entry.items():
+                assert {len(line) for line in lines} == {lengths[metre]}
+    for entry in patterns.DRUMS.values():
+        for metre, grooves in entry.items():
+            for groove in grooves:
+                for item in groove.split():
+                    name, line = item.split(":")
+                    assert name in patterns.DRUM_PITCHES
+                    assert len(line) == lengths[metre]
+    for metre, lines in patterns.MELODY.items():
+        assert {len(line) for line in lines} == {lengths[metre]}
+
+
+@pytest.mark.parametrize(
+    ("key", "chord", "expected"),
+    [
+        (Key(9, "minor"), "V7", "A B C D E F G#"),
+        (Key(0, "major"), "iv", "C D E F G Ab B"),
+        (Key(0, "major"), "bVII", "C D E F G A Bb"),
+        (Key(0, "major"), "II7", "C D E F# G A B"),
+        (Key(0, "major"), "III7", "C D E F G# A B"),
+        (Key(0, "major"), "VI7", "C# D E F G A B"),
+        (Key(0, "major"), "vi", "C D E F G A B"),
+    ],
+)
+def test_a_scale_bends_to_its_chord(key: Key, chord: str, expected: str) -> None:
+    names = {"C": 0, "C#": 1, "D": 2, "E": 4, "F": 5, "F#": 6, "G": 7, "G#": 8, "Ab": 8, "A": 9,
+             "Bb": 10, "B": 11}  # fmt: skip
+    root, quality = theory.numeral(chord)
+    tones = theory.pitch_classes((key.tonic + root) % 12, quality)
+    assert set(theory.chord_scale(key, tones)) == {names[name] for name in expected.split()}
+
+
+def test_voices_move_little() -> None:
+    voices: tuple[int, ...] | None = None
+    for name in ("I", "vi", "IV", "V", "I", "ii", "V", "I"):
+        root, quality = theory.numeral(name)
+        chord = theory.pitch_classes(root, quality)
+        after = theory.voice_lead(chord, voices, 52, 76)
+        assert {voice % 12 for voice in after} == set(chord)
+        assert min(after) >= 52
+        assert max(after) <= 76
+        if voices is not None:
+            assert sum(abs(a - b) for a, b in zip(voices, after, strict=True)) <= 9
+        voices = after
