@@ -44,6 +44,7 @@ from daw_bridge.logs import logging_to
 from daw_bridge.registration import (
     ServerInfo,
     announce,
+    is_token,
     make_private_folder,
     token_of,
     withdraw,
@@ -131,7 +132,9 @@ class App:
         make_private_folder(data_dir)
         exits.enter_context(logging_to(data_dir / "logs"))
         self.token = token_of(data_dir, self.config.token)
-        journal = exits.enter_context(Journal(data_dir / "journal.sqlite3"))
+        journal = exits.enter_context(
+            Journal(data_dir / "journal.sqlite3", self.config.max_job_history)
+        )
         self._make_stores(data_dir)
         self._watchers = Watchers()
         self._supervisor = Supervisor(
@@ -159,7 +162,6 @@ class App:
         shutil.rmtree(self._spool_dir, ignore_errors=True)
 
     def _restored_queue(self, journal: Journal) -> JobQueue:
-        journal.prune(self.config.max_job_history)
         queue = JobQueue(
             self.config.max_queued_jobs, self.config.max_job_history, journal.next_number()
         )
@@ -201,20 +203,22 @@ class App:
         handlers = Handlers(
             self._service.handle, self._service.transfers.take_binary, self._service.forget
         )
-        return WebSocketServer(config.host, config.port, limits, handlers, self._gate)
+        return WebSocketServer(config.host, config.port, limits, handlers, self._make_gate)
 
     def _make_osc(self) -> OscServer:
-        gate = self._gate(0)
         required = self.config.osc_token_required
         return OscServer(
             self.config.host,
             self.config.osc_port,
-            lambda token: not required or gate.accepts(token),
+            lambda given: not required or self._accepts(given),
             self._service.handle,
         )
 
-    def _gate(self, port: int) -> Gate:
-        return Gate(port, self.token, self._service.health)
+    def _make_gate(self, port: int) -> Gate:
+        return Gate(port, self._accepts, self._service.health)
+
+    def _accepts(self, given: str | None) -> bool:
+        return is_token(given, self.token)
 
     def _render(self, job_id: str, request: RenderRequest) -> AsyncGenerator[Event, None]:
         spool_dir = self._spool_dir / job_id

@@ -7,6 +7,7 @@ on failure. With `--json` it prints one object on standard output, `{"error": ..
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -35,6 +36,10 @@ def main(
     except BridgeError as error:
         console.error(error)
         return exit_status(error)
+    except BrokenPipeError:
+        # Whoever read the output has gone; Python would complain once more while it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
     except KeyboardInterrupt:
         console.error(BridgeError("unavailable", "interrupted"))
         return EXIT_FAILED

@@ -15,13 +15,13 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
 from daw_bridge.ids import job_id
-from daw_bridge.protocol.binary import CHUNK_BYTES, BinaryFrame, decode_binary
+from daw_bridge.protocol.binary import CHUNK_BYTES, HEADER_BYTES, BinaryFrame, decode_binary
 from daw_bridge.protocol.messages import Message, is_last, reply_name
 from daw_bridge.registration import ServerInfo, find_server
 from engine.spec import BridgeError
@@ -136,7 +136,8 @@ class Client:
     async def events(self, job: str) -> AsyncGenerator[Message, None]:
         """Every event of a job up to `done`, `failed` or `cancelled`.
 
-        A `preview` has its audio in `pcm`. The job may be another client's.
+        A `preview` has its audio in `pcm`. The job may be another client's. Whoever leaves early
+        can come back: the events wait.
 
         Raises:
             BridgeError: `not_found` for an unknown job, `unavailable` without the daemon.
@@ -144,14 +145,13 @@ class Client:
         if job not in self._jobs:
             await self.request("watch", job=job)
         inbox = self._jobs[job]
-        try:
-            while True:
-                message = await _take(inbox)
+        while True:
+            message = await _take(inbox)
+            if is_last(message):
+                self._jobs.pop(job, None)
                 yield message
-                if is_last(message):
-                    return
-        finally:
-            self._jobs.pop(job, None)
+                return
+            yield message
 
     async def result(self, job: str) -> Message:
         """The `done` of a job.
@@ -185,16 +185,19 @@ class Client:
             BridgeError: as the daemon refuses; `not_found` without the file.
         """
         try:
-            data = await asyncio.to_thread(path.read_bytes)
+            with path.open("rb") as file:
+                return await self._upload(path.name, path.stat().st_size, file)
         except OSError as error:
             raise BridgeError("not_found", f"{path}: {error.strerror}") from None
-        fields = {"name": path.name, "size_bytes": len(data)}
-        call_id = await self._send("upload", fields)
+
+    async def _upload(self, name: str, size_bytes: int, file: BinaryIO) -> str:
+        chunk_bytes = min(CHUNK_BYTES, self.server["limits"]["max_frame_bytes"] - HEADER_BYTES)
+        call_id = await self._send("upload", {"name": name, "size_bytes": size_bytes})
         try:
             number = (await self._next_reply(call_id))["upload"]
-            for start in range(0, len(data), CHUNK_BYTES):
-                part = data[start : start + CHUNK_BYTES]
-                last = start + CHUNK_BYTES >= len(data)
+            for start in range(0, size_bytes, chunk_bytes):
+                part = await asyncio.to_thread(file.read, chunk_bytes)
+                last = start + chunk_bytes >= size_bytes
                 await self._send_raw(BinaryFrame("upload", number, start, part, last).encode())
             return str((await self._next_reply(call_id))["source"])
         finally:
@@ -325,7 +328,7 @@ def _error_of(message: Message) -> BridgeError:
     return BridgeError(message["code"], message["message"], message.get("hint", ""))
 
 
-def _refusal(body: bytes | None) -> BridgeError:
+def _refusal(body: bytes | bytearray | None) -> BridgeError:
     try:
         return _error_of(json.loads(body or b""))
     except (ValueError, KeyError, TypeError):

@@ -71,7 +71,8 @@ def _port(value: Any) -> int:
 def _host(value: Any) -> str:
     if value not in LOOPBACK_HOSTS:
         raise ValueError(f"it must be one of {', '.join(LOOPBACK_HOSTS)}")
-    return str(value)
+    # The name can stand for two addresses, each of which would get a free port of its own.
+    return "127.0.0.1" if value == "localhost" else str(value)
 
 
 def _flag(value: Any) -> bool:

@@ -12,6 +12,7 @@ MAX_LOG_BYTES = 2 * 2**20
 KEPT_LOGS = 3
 DAEMON_LOGGER = "daw_bridge"
 ENGINE_LOGGER = "daw_bridge.engine"
+WEBSOCKETS_LOGGER = "daw_bridge.websockets"  # which would log every look at /health
 
 
 @contextmanager
@@ -21,9 +22,11 @@ def logging_to(folder: Path) -> Iterator[None]:
     daemon_handler = _handler(folder / "daemon.log", "%(asctime)s %(levelname)s %(message)s")
     engine_handler = _handler(folder / "engine.log", "%(asctime)s %(message)s")
     daemon, engine = logging.getLogger(DAEMON_LOGGER), logging.getLogger(ENGINE_LOGGER)
-    levels = (daemon.level, engine.propagate)
+    websockets = logging.getLogger(WEBSOCKETS_LOGGER)
+    before = (daemon.level, websockets.level, engine.propagate)
     daemon.addHandler(daemon_handler)
     daemon.setLevel(logging.INFO)
+    websockets.setLevel(logging.WARNING)
     engine.addHandler(engine_handler)
     engine.propagate = False
     try:
@@ -33,8 +36,9 @@ def logging_to(folder: Path) -> Iterator[None]:
         engine.removeHandler(engine_handler)
         daemon_handler.close()
         engine_handler.close()
-        daemon.setLevel(levels[0])
-        engine.propagate = levels[1]
+        daemon.setLevel(before[0])
+        websockets.setLevel(before[1])
+        engine.propagate = before[2]
 
 
 def _handler(path: Path, form: str) -> RotatingFileHandler:

@@ -7,6 +7,7 @@ that runs now. Both are readable by their owner only.
 from __future__ import annotations
 
 import contextlib
+import hmac
 import http.client
 import json
 import os
@@ -76,6 +77,11 @@ def token_of(data_dir: Path, override: str | None = None) -> str:
     if not _TOKEN_FORM.fullmatch(override):
         raise BridgeError("bad_request", "the token is not 8 to 256 characters without spaces")
     return override
+
+
+def is_token(given: str | None, token: str) -> bool:
+    """Whether this is the token, compared in constant time."""
+    return hmac.compare_digest((given or "").encode(errors="replace"), token.encode())
 
 
 def announce(data_dir: Path, info: ServerInfo) -> None:

@@ -111,6 +111,8 @@ class Service:
         }
 
     async def _hello(self, call: Call, peer: Peer) -> None:
+        if name := call.get("client"):
+            _log.info("hello from %.80r", name)
         limits = ("max_frame_bytes", "max_upload_bytes", "max_queued_jobs", "max_new_audio_s")
         peer.send(
             reply(

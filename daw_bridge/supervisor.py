@@ -165,6 +165,8 @@ class Supervisor:
         while self._render is render and self._state is not EngineState.READY:
             if self._state is EngineState.BROKEN:
                 self._end_render(render, Failed(**self._error))
+            elif self._state is EngineState.STOPPED:
+                self._end_render(render, Failed("unavailable", "the engine is stopped"))
             else:
                 await render.woken.wait()
                 render.woken.clear()

@@ -154,9 +154,7 @@ class Job:
         model = self.host.model
         scene = SCENES[self.request.task](self.request, model)
         self.meter.stage("analysis", since)
-        key = cache_key(
-            scene.digest, self.request.to_mapping(), model.digest, SAMPLER_VERSION
-        )
+        key = cache_key(scene.digest, self.request.to_mapping(), model.digest, SAMPLER_VERSION)
         if self._from_cache(key):
             return
         noise = torch.randn(
@@ -193,8 +191,9 @@ class Job:
             self.meter.advance(stage, cost if run is None else 0.0, last[0])
 
         with torch.enable_grad():
-            result = render_timeline(self.host.model, scene.timeline,
-                                     noise.to(self.host.device), settings, on_step=step)
+            result = render_timeline(
+                self.host.model, scene.timeline, noise.to(self.host.device), settings, on_step=step
+            )
         self.meter.stage(stage, since)
         return result
 
@@ -213,7 +212,10 @@ class Job:
         exact = quantise(finished.samples[:, start:stop], scene.subtype)
         self.emit(
             Preview(
-                self.revision, start, scene.sample_rate_hz, finished.samples.shape[0],
+                self.revision,
+                start,
+                scene.sample_rate_hz,
+                finished.samples.shape[0],
                 np.ascontiguousarray(exact.T, dtype="<f4").tobytes(),
             )
         )
@@ -231,8 +233,15 @@ class Job:
         shutil.copyfile(audio, path)
         elapsed = round(time.perf_counter() - self.meter.started_s, 4)
         report = report | {"cache": "hit", "timings_s": {"total": elapsed}}
-        self.emit(Stem("mix", str(path), report["sample_rate_hz"], report["channels"],
-                       report["length_samples"]))
+        self.emit(
+            Stem(
+                "mix",
+                str(path),
+                report["sample_rate_hz"],
+                report["channels"],
+                report["length_samples"],
+            )
+        )
         self.emit(Done(report, recipe))
         return True
 
@@ -246,7 +255,10 @@ class Job:
         outcomes: tuple[WindowOutcome, ...],
     ) -> None:
         path = write_audio(
-            self.spool_dir / "mix.wav", finished.samples, scene.sample_rate_hz, scene.subtype,
+            self.spool_dir / "mix.wav",
+            finished.samples,
+            scene.sample_rate_hz,
+            scene.subtype,
             overwrite=True,
         )
         since = time.perf_counter()
@@ -257,8 +269,12 @@ class Job:
         model = self.host.model
         recipe = {
             "request": self.request.to_mapping(),
-            "resolved": {"variation": self.settings.variation, "steps": self.settings.steps,
-                         "refine": self.settings.refine, "rate": self.settings.rate},
+            "resolved": {
+                "variation": self.settings.variation,
+                "steps": self.settings.steps,
+                "refine": self.settings.refine,
+                "rate": self.settings.rate,
+            },
             "source_digest": scene.digest,
             "model": {"name": model.name, "digest": model.digest},
             "sampler_version": SAMPLER_VERSION,

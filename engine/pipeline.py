@@ -47,8 +47,13 @@ class Engine:
         return {
             "device": self.device,
             "threads": torch.get_num_threads(),
-            "models": [{"name": self.model.name, "digest": self.model.digest,
-                        "sample_rate_hz": self.model.codec.sample_rate_hz}],
+            "models": [
+                {
+                    "name": self.model.name,
+                    "digest": self.model.digest,
+                    "sample_rate_hz": self.model.codec.sample_rate_hz,
+                }
+            ],
         }
 
     def unload(self) -> None:
@@ -73,8 +78,9 @@ class Engine:
             BridgeError: the request cannot be rendered.
         """
         if request.model != "house":
-            raise BridgeError("not_found", f"there is no model {request.model!r}",
-                              "the models are: house")
+            raise BridgeError(
+                "not_found", f"there is no model {request.model!r}", "the models are: house"
+            )
         events: queue.SimpleQueue[Event | BaseException | None] = queue.SimpleQueue()
         abandoned = threading.Event()
         job = Job(self, request, spool_dir, events.put, lambda: abandoned.is_set() or cancelled())
@@ -105,8 +111,12 @@ class Engine:
         return None if entry is None else (entry.audio_path, entry.recipe, entry.report)
 
     def remember(
-        self, key: CacheKey, tensors: dict[str, torch.Tensor], audio: Path,
-        recipe: dict[str, Any], report: dict[str, Any],
+        self,
+        key: CacheKey,
+        tensors: dict[str, torch.Tensor],
+        audio: Path,
+        recipe: dict[str, Any],
+        report: dict[str, Any],
     ) -> None:
         """Keep a finished render for repeats."""
         if self._cache:

@@ -89,7 +89,9 @@ def _grid(scene: Scene, finished: Finished, samples: Samples) -> dict[str, Any]:
         start, stop = finished.new
         begins_s = (scene.grid_start_samples + start) / scene.sample_rate_hz
         figures |= grid_figures(
-            samples[:, start:stop], scene.sample_rate_hz, grid.bpm,
+            samples[:, start:stop],
+            scene.sample_rate_hz,
+            grid.bpm,
             first_beat_s=grid.first_beat_s - begins_s,
         )
     return figures

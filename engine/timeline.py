@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -25,9 +24,8 @@ from engine.sampling.levels import levels
 from engine.sampling.loop import GradientPolicy, noised, sample
 
 CONTEXT_STEPS = 64  # known steps that each window of a chain begins with
-_LAST_PART_STEPS = 32  # a window never ends just before a known tail: this much is left for the next
+_LAST_PART_STEPS = 32  # left for the next window where one would end just before a known tail
 _FULL_GRADIENT_STEPS = 6  # up to here keeping all activations costs little memory and saves a pass
-MELODY_WEIGHT = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +149,10 @@ def render_timeline(
             if on_step is not None:
                 on_step(number, run)
 
-        outcome = task.refine(window.of(used), step) if settings.refine else task.draft(
-            window.of(used), step
+        outcome = (
+            task.refine(window.of(used), step)
+            if settings.refine
+            else task.draft(window.of(used), step)
         )
         mask = window.of(known)
         latent[..., window.start : window.stop] = torch.where(
@@ -196,16 +196,12 @@ class _WindowTask:
         start = noised(self.prior, noise, self.settings.variation)
         return sample(self.denoiser, start, self.levels, gradient=gradient, on_step=step)
 
-    def draft(
-        self, noise: Tensor, step: Callable[[OptimisedNoise | None], None]
-    ) -> WindowOutcome:
+    def draft(self, noise: Tensor, step: Callable[[OptimisedNoise | None], None]) -> WindowOutcome:
         """One sampling run."""
         latent = self.generate(noise, "none", lambda _: step(None))
         return self._outcome(latent, noise, ())
 
-    def refine(
-        self, noise: Tensor, step: Callable[[OptimisedNoise | None], None]
-    ) -> WindowOutcome:
+    def refine(self, noise: Tensor, step: Callable[[OptimisedNoise | None], None]) -> WindowOutcome:
         """DITTO on this window; a window without objectives is sampled once."""
         if not self.objectives:
             return self.draft(noise, step)
@@ -226,19 +222,14 @@ class _WindowTask:
         return WindowOutcome(self.window, latent, noise, losses, curve)
 
 
-ObjectiveName = Literal["overlap", "melody"]
-
-
 def _objectives(
     model: HouseModel, prior: Tensor, mask: Tensor, chroma: Tensor | None
-) -> dict[ObjectiveName, Objective]:
-    found: dict[ObjectiveName, Objective] = {}
+) -> dict[str, Objective]:
+    found: dict[str, Objective] = {}
     if bool(mask.any()):
         found["overlap"] = overlap_objective(prior, mask)
     if chroma is not None and bool(chroma.any()):
-        found["melody"] = melody_objective(
-            model.codec.log_mel, chroma, model.codec.sample_rate_hz
-        )
+        found["melody"] = melody_objective(model.codec.log_mel, chroma, model.codec.sample_rate_hz)
     return found
 
 

@@ -8,8 +8,10 @@ length is computed as a `fractions.Fraction` and rounded once, at the very end, 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 Number = int | float | str | Fraction
 
@@ -87,3 +89,18 @@ def bars_to_seconds(bars: Number, bpm: Number, metre: Metre) -> Fraction:
 def bars_to_samples(bars: Number, bpm: Number, metre: Metre, sample_rate_hz: int) -> int:
     """Whole samples nearest to so many bars, rounded once."""
     return round_half_up(bars_to_seconds(bars, bpm, metre) * sample_rate_hz)
+
+
+def finite_figures(value: Any) -> Any:
+    """A report as JSON can hold it: figures that are no number become None, at any depth.
+
+    >>> finite_figures({"loudness_lufs": -math.inf, "seams": [{"step_ratio": 0.5}]})
+    {'loudness_lufs': None, 'seams': [{'step_ratio': 0.5}]}
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {str(key): finite_figures(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite_figures(item) for item in value]
+    return value

@@ -29,6 +29,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from engine.spec import BridgeError
+from engine.units import finite_figures
 
 MAX_JSON_BYTES = 16 * 2**20
 MAX_PAYLOAD_BYTES = 256 * 2**20
@@ -37,14 +38,14 @@ _HEAD = struct.Struct("<II")
 
 
 def encode_frame(message: Mapping[str, Any], payload: bytes = b"") -> bytes:
-    """Encode one frame.
+    """Encode one frame; figures that are no number become null.
 
     Raises:
         BridgeError: `too_large` when the object or the payload is over its limit, `bad_message`
-            when the object holds what JSON does not (NaN included).
+            when the object holds what JSON does not.
     """
     try:
-        body = json.dumps(message, separators=(",", ":"), allow_nan=False).encode()
+        body = json.dumps(finite_figures(message), separators=(",", ":"), allow_nan=False).encode()
     except (TypeError, ValueError) as error:
         raise BridgeError("bad_message", f"not a JSON object: {error}") from None
     _check_lengths(len(body), len(payload))

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
+from urllib.parse import quote
 
 # (figure, what it says, good up to, usable up to): the limits the project holds itself to.
 SEAM_LIMITS: tuple[tuple[str, str, float, float], ...] = (
@@ -27,6 +28,7 @@ class Played:
         total_s: when the job ended, counted from the request.
         source, audio, plot, report_file: paths relative to the page.
         note: what else is worth saying.
+        repeats: whether the player plays it round and round.
     """
 
     title: str
@@ -41,6 +43,7 @@ class Played:
     report_file: str = ""
     report: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
+    repeats: bool = False
 
     @property
     def cache(self) -> str:
@@ -73,7 +76,11 @@ def page(played: Sequence[Played], about: Mapping[str, str]) -> str:
         for name, value in about.items()
     )
     cards = "\n".join(_card(item) for item in played)
-    return _DOCUMENT.format(style=_STYLE, facts=facts, cards=cards)
+    lights = " ".join(
+        f'<span class="light {name}">{said}</span>'
+        for name, said in (("good", "cannot be told"), ("fair", "usable"), ("poor", "can be heard"))
+    )
+    return _DOCUMENT.format(style=_STYLE, facts=facts, cards=cards, lights=lights)
 
 
 def _card(item: Played) -> str:
@@ -84,9 +91,9 @@ def _card(item: Played) -> str:
         _timeline(item),
         '<div class="players">',
         _player("Before", item.source),
-        _player("After", item.audio),
+        _player("After", item.audio, item.repeats),
         "</div>",
-        f'<a href="{escape(item.plot)}"><img src="{escape(item.plot)}" loading=lazy '
+        f'<a href="{escape(quote(item.plot))}"><img src="{escape(quote(item.plot))}" loading=lazy '
         f'alt="Waveform and spectrogram of {escape(item.title)}"></a>'
         if item.plot
         else "",
@@ -107,12 +114,13 @@ def _badges(item: Played) -> str:
     )
 
 
-def _player(label: str, path: str) -> str:
+def _player(label: str, path: str, repeats: bool = False) -> str:
     if not path:
         return ""
+    loop = " loop" if repeats else ""
     return (
         f"<figure><figcaption>{label}</figcaption>"
-        f'<audio controls preload="metadata" src="{escape(path)}"></audio></figure>'
+        f'<audio controls{loop} preload="metadata" src="{escape(quote(path))}"></audio></figure>'
     )
 
 
@@ -170,7 +178,7 @@ def _plain_rows(report: Mapping[str, Any]) -> list[str]:
 
 def _details(item: Played) -> str:
     asked = json.dumps(dict(item.asked), ensure_ascii=False)
-    link = f' · <a href="{escape(item.report_file)}">report</a>' if item.report_file else ""
+    link = f' · <a href="{escape(quote(item.report_file))}">report</a>' if item.report_file else ""
     return f"<details><summary>Request{link}</summary><code>{escape(asked)}</code></details>"
 
 
@@ -180,7 +188,10 @@ _DOCUMENT = """<!doctype html>
 <style>{style}</style>
 <body><main>
 <header class="top"><h1>daw-bridge</h1><p>What was asked over the wire, and what came back.</p>
-<dl>{facts}</dl></header>
+<dl>{facts}</dl>
+<p class="legend">Seams, against what happens within the music itself: a
+<b>click</b> (the largest step between samples), a <b>cut</b> (energy that appears from nowhere),
+a change of <b>colour</b>. {lights}</p></header>
 {cards}
 </main></body></html>
 """
@@ -193,7 +204,7 @@ body { margin: 0; background: var(--bg); color: var(--text);
   font: 16px/1.5 system-ui, "Segoe UI", Roboto, sans-serif; }
 main { max-width: 64rem; margin: 0 auto; padding: 3rem 1.25rem 5rem; }
 .top h1 { margin: 0; font-size: 2.4rem; letter-spacing: -.02em; }
-.top p { margin: .25rem 0 1.5rem; color: var(--dim); }
+.top p { margin: .25rem 0 1.5rem; color: var(--dim); } .top b { color: var(--text); }
 dl { display: flex; flex-wrap: wrap; gap: .75rem 2rem; margin: 0 0 2rem; }
 dt { color: var(--dim); font-size: .8rem; } dd { margin: 0; }
 article { background: var(--card); border: 1px solid var(--line); border-radius: 14px;

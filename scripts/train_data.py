@@ -14,6 +14,7 @@ import json
 import sys
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal, overload
 
 import numpy as np
 import soundfile
@@ -40,6 +41,30 @@ _CC_PAN, _CC_REVERB, _CC_CHORUS = 10, 91, 93
 @lru_cache(maxsize=2)
 def _font(soundfont: Path, sample_rate_hz: int) -> SoundFont:
     return SoundFont(soundfont, sample_rate_hz)
+
+
+@overload
+def render(
+    piece: Piece,
+    sample_rate_hz: int = ...,
+    *,
+    stems: Literal[False] = ...,
+    reverb: bool = ...,
+    tail_s: float = ...,
+    soundfont: Path = ...,
+) -> NDArray[np.float32]: ...
+
+
+@overload
+def render(
+    piece: Piece,
+    sample_rate_hz: int = ...,
+    *,
+    stems: Literal[True],
+    reverb: bool = ...,
+    tail_s: float = ...,
+    soundfont: Path = ...,
+) -> dict[str, NDArray[np.float32]]: ...
 
 
 def render(

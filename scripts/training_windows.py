@@ -67,7 +67,9 @@ class ShardWindows:
         for index in chosen:
             piece, tag = self.pieces[index]
             start = _integer(0, int(tag["steps"]) - WINDOW_STEPS, generator)
-            rows.append({name: value[start : start + WINDOW_STEPS] for name, value in piece.items()})
+            rows.append(
+                {name: value[start : start + WINDOW_STEPS] for name, value in piece.items()}
+            )
         joined = {name: torch.stack([row[name] for row in rows]).float() for name in rows[0]}
         latent = augment(joined["latent"].transpose(1, 2), self.codec, generator)
         mask = random_masks(size, generator)

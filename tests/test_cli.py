@@ -23,9 +23,9 @@ from daw_bridge.app import App
 from daw_bridge.cli import main
 from daw_bridge.commands.console import Console, progress_line, table
 from daw_bridge.commands.remote import websocket_url
-from daw_bridge.commands.render import changed_request
 from daw_bridge.config import Config
 from daw_bridge.registration import find_server
+from daw_bridge.takes.recipes import changed_request
 from engine.spec import FIELDS, TASKS, BridgeError, Event, Progress, RenderRequest
 from tests.daw_bridge.fake_engine import FakeEngine, create_engine
 
@@ -242,6 +242,20 @@ def test_what_exists_is_replaced_only_by_force(
     assert mine.read_bytes() != b"precious"
 
 
+def test_not_even_force_replaces_the_source(run: Run, clip: Path, data_dir: Path) -> None:
+    typed = ("extend", clip, "--seconds", "0.1", "--force", "--out")
+    link = clip.with_name("link.wav")
+    link.symlink_to(clip)
+    for out in (clip, link):
+        ran = run(*typed, out)
+        assert (ran.status, "is the source itself" in ran.err) == (2, True)
+    assert not data_dir.exists()  # nothing was rendered for it
+    run(*typed, clip.with_name("other.wav"))
+    again = run("rerender", "t-0001", "--force", "--out", clip)
+    assert (again.status, "is the source itself" in again.err) == (2, True)
+    assert clip.read_bytes() == b"RIFF"
+
+
 def test_a_file_that_appears_meanwhile_is_not_replaced(
     run: Run, clip: Path, tmp_path: Path
 ) -> None:
@@ -442,6 +456,29 @@ def test_serve_says_where_and_stops_on_sigterm(data_dir: Path) -> None:
         process.terminate()
         assert process.wait(10) == 0
     assert find_server(data_dir) is None
+
+
+def test_interrupt_cancels_the_job_of_the_daemon(run: Run, served: App, clip: Path) -> None:
+    command = [sys.executable, "-m", "daw_bridge", "extend", str(clip), "--seconds", "0.1"]
+    command += ["--prompt", "sleep=30", "--data-dir", str(served.config.data_dir)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment()) as process:
+        deadline_s = time.monotonic() + 10
+        states: list[str] = []
+        while states != ["running"] and time.monotonic() < deadline_s:
+            states = [job["state"] for job in run("jobs", "--json").json["jobs"]]
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=10)
+    assert (process.returncode, said) == (1, b"daw-bridge: j-0001 was cancelled\n")
+    deadline_s = time.monotonic() + 10
+    while states != ["cancelled"] and time.monotonic() < deadline_s:
+        states = [job["state"] for job in run("jobs", "--json").json["jobs"]]
+    assert states == ["cancelled"]
+
+
+def test_a_reader_that_goes_away_is_no_fault_of_ours(data_dir: Path) -> None:
+    command = f"{sys.executable} -m daw_bridge takes --data-dir '{data_dir}' | true; sleep 0.1"
+    ran = subprocess.run(command, shell=True, capture_output=True, env=environment(), check=True)
+    assert b"Traceback" not in ran.stderr
 
 
 def test_serve_refuses_a_bad_setting(run: Run) -> None:

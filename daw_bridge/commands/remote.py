@@ -139,7 +139,7 @@ async def _follow(client: Client, job: str, on_progress: OnProgress) -> Finished
     async for event in client.events(job):
         match event["event"]:
             case "progress":
-                on_progress(_progress_of(event))
+                on_progress(progress_of(event))
             case "done":
                 return Finished(
                     take=event["take"],
@@ -155,7 +155,8 @@ async def _follow(client: Client, job: str, on_progress: OnProgress) -> Finished
     raise BridgeError("unavailable", f"the daemon said no more about {job}")
 
 
-def _progress_of(event: dict[str, Any]) -> Progress:
+def progress_of(event: Mapping[str, Any]) -> Progress:
+    """The progress that a message of the daemon tells of."""
     return Progress(
         stage=event["stage"],
         fraction=event["fraction"],

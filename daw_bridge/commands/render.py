@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from daw_bridge.commands.arguments import RERENDER, given_values
 from daw_bridge.commands.console import Console
 from daw_bridge.commands.local import EngineFactory
 from daw_bridge.commands.local import render as render_locally
+from daw_bridge.commands.plot import draw
 from daw_bridge.commands.remote import find_daemon
 from daw_bridge.commands.remote import render as render_remotely
 from daw_bridge.commands.remote import rerender as rerender_remotely
 from daw_bridge.commands.result import Finished, as_lines, check_outputs, deliver
 from daw_bridge.config import Config
+from daw_bridge.takes.recipes import changed_request
 from daw_bridge.takes.store import TakeStore
 from engine.spec import FIELDS, BridgeError, RenderRequest, cast_field
 
@@ -62,22 +62,6 @@ def request_of(options: argparse.Namespace) -> RenderRequest:
     return replace(request, **paths)  # type: ignore[arg-type]  # the path fields are text
 
 
-def changed_request(recipe: Mapping[str, Any], changes: Mapping[str, Any]) -> RenderRequest:
-    """The request of a recipe with other values; a length in one unit replaces the other.
-
-    Raises:
-        BridgeError: `bad_request` for a value that does not fit, `not_found` for a damaged recipe.
-    """
-    request = recipe.get("request")
-    if not isinstance(request, Mapping):
-        raise BridgeError("not_found", "the take's recipe holds no request")
-    base = dict(request)
-    for given, other in (("seconds", "bars"), ("bars", "seconds")):
-        if given in changes:
-            base.pop(other, None)
-    return RenderRequest.from_mapping({**base, **changes})
-
-
 def _rerender(
     options: argparse.Namespace, config: Config, console: Console, make_engine: EngineFactory
 ) -> Finished:
@@ -90,14 +74,3 @@ def _rerender(
     by_name = {item.name: item for item in FIELDS}
     typed = {name: cast_field(by_name[name], value) for name, value in changes.items()}
     return rerender_remotely(client, options.take, typed, console.progress)
-
-
-def draw(finished: Finished, path: Path) -> None:
-    """Draw the waveform, spectrogram and seams of a take.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
-    from engine.render.plot import draw_take
-
-    draw_take(finished.path, finished.report, path, source=finished.source)

@@ -18,7 +18,7 @@ Draw = Callable[["Finished", Path], None]
 _ENDINGS: Mapping[str, tuple[str, ...]] = {
     "out": (".wav",),
     "report": (".json",),
-    "plot": (".png", ".svg", ".pdf"),
+    "plot": (".png",),
 }
 
 
@@ -37,18 +37,13 @@ class Finished:
     report: Mapping[str, Any]
     recipe: Mapping[str, Any]
 
-    @property
-    def source(self) -> Path | None:
-        """The clip it was made from."""
-        source = self.recipe.get("request", {}).get("source")
-        return Path(source) if source else None
-
 
 def check_outputs(options: argparse.Namespace) -> None:
     """Refuse names that cannot be written, before any work is done.
 
     Raises:
-        BridgeError: `bad_request` for a wrong ending, a missing folder, or a file that exists.
+        BridgeError: `bad_request` for a wrong ending, a missing folder, a file that exists, or the
+            musician's own file, which not even --force replaces.
     """
     for flag, endings in _ENDINGS.items():
         path: Path | None = getattr(options, flag)
@@ -63,6 +58,8 @@ def check_outputs(options: argparse.Namespace) -> None:
             raise BridgeError("bad_request", f"there is no folder {str(path.parent)!r}")
         if path.is_dir() or (path.exists() and not options.force):
             raise _exists(path)
+        for name in ("source", "melody"):
+            _protect(path, getattr(options, name, None))
 
 
 def deliver(options: argparse.Namespace, finished: Finished, draw: Draw) -> dict[str, Any]:
@@ -83,6 +80,8 @@ def deliver(options: argparse.Namespace, finished: Finished, draw: Draw) -> dict
         path: Path | None = getattr(options, flag)
         if path is None:
             continue
+        for name in ("source", "melody"):
+            _protect(path, finished.recipe.get("request", {}).get(name))
         try:
             _publish(path, options.force, write)
         except OSError as error:
@@ -114,6 +113,11 @@ def _publish(target: Path, force: bool, write: Callable[[Path], object]) -> None
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _protect(path: Path, source: str | None) -> None:
+    if source is not None and path.exists() and Path(source).exists() and path.samefile(source):
+        raise BridgeError("bad_request", f"{str(path)!r} is the source itself", "name another file")
 
 
 def _exists(path: Path) -> BridgeError:

@@ -18,6 +18,7 @@ from daw_bridge.jobs.queue import Job, State
 from engine.spec import BridgeError, Failed, RenderRequest
 
 _SCHEMA_VERSION = 1
+_PRUNE_EVERY = 100
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -39,11 +40,15 @@ _COLUMNS = (
 class Journal:
     """An open journal; a context manager.
 
+    Args:
+        max_finished: jobs that are over to keep; older ones are forgotten.
+
     Raises:
         BridgeError: `unavailable` when another daemon holds it, or it cannot be opened.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, max_finished: int) -> None:
+        self._max_finished = max_finished
         try:
             self._db = sqlite3.connect(path, timeout=0.2, isolation_level=None)
         except sqlite3.Error as error:
@@ -84,6 +89,7 @@ class Journal:
         self._db.execute(_SCHEMA)
         self._db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
         self._db.execute("COMMIT")
+        self._prune()
 
     def record(self, job: Job) -> None:
         """Write a job's present state.
@@ -106,6 +112,8 @@ class Journal:
         marks = ", ".join("?" * len(_COLUMNS))
         try:
             self._db.execute(f"REPLACE INTO jobs ({', '.join(_COLUMNS)}) VALUES ({marks})", values)
+            if job.over and job.number % _PRUNE_EVERY == 0:
+                self._prune()
         except sqlite3.Error as failure:
             raise BridgeError(
                 "unavailable", f"the journal cannot be written: {failure}", "is the disk full?"
@@ -121,13 +129,12 @@ class Journal:
         row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'").fetchone()
         return (row[0] if row else 0) + 1
 
-    def prune(self, keep: int) -> None:
-        """Forget all but the newest `keep` jobs that are over."""
+    def _prune(self) -> None:
         over = [str(state) for state in (State.DONE, State.FAILED, State.CANCELLED)]
         self._db.execute(
             "DELETE FROM jobs WHERE state IN (?, ?, ?) AND number NOT IN "
             "(SELECT number FROM jobs WHERE state IN (?, ?, ?) ORDER BY number DESC LIMIT ?)",
-            (*over, *over, keep),
+            (*over, *over, self._max_finished),
         )
 
     def close(self) -> None:

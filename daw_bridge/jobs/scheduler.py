@@ -124,28 +124,33 @@ class Scheduler:
         try:
             ending, stems = await self._render(job)
             if isinstance(ending, Done):
-                keeping = asyncio.ensure_future(self._keep(job, stems, ending))
-                try:
-                    await asyncio.shield(keeping)
-                except asyncio.CancelledError:
-                    # Stopping now would leave a take that the journal does not know.
-                    await keeping
-                    raise
+                await self._keep(job, stems, ending)
                 return
         except BridgeError as error:
             ending = Failed(**error.to_mapping())
         except Exception as error:
             _log.exception("job %s", job.id)
             ending = Failed("engine_failed", f"{type(error).__name__}: {error}"[:500])
-        finally:
-            await self._ports.discard(job.id)
+        await self._ports.discard(job.id)
+        self._running = None
         self._end_without_take(job, ending)
 
     async def _keep(self, job: Job, stems: Sequence[Stem], done: Done) -> None:
-        fields = await self._ports.adopt(job, stems, done)
-        self._queue.finish(job, fields["take"], self._ports.now_s())
-        self._record(job)
-        self._ports.publish(job, {"event": "done", **fields}, None)
+        async def keep() -> None:
+            fields = await self._ports.adopt(job, stems, done)
+            await self._ports.discard(job.id)
+            self._running = None
+            self._queue.finish(job, fields["take"], self._ports.now_s())
+            self._record(job)
+            self._ports.publish(job, {"event": "done", **fields}, None)
+
+        keeping = asyncio.ensure_future(keep())
+        try:
+            await asyncio.shield(keeping)
+        except asyncio.CancelledError:
+            # Stopping now would leave a take that the journal does not know.
+            await keeping
+            raise
 
     async def _render(self, job: Job) -> tuple[Event, list[Stem]]:
         stems: list[Stem] = []

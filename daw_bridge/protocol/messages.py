@@ -7,7 +7,6 @@ A command read from any transport becomes a `Call`; a reply is a mapping with `i
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -21,6 +20,7 @@ from daw_bridge.protocol.table import (
     Transport,
 )
 from engine.spec import BridgeError, cast_field
+from engine.units import finite_figures
 
 Message = dict[str, Any]
 
@@ -159,10 +159,7 @@ def write_json_message(message: Message) -> str:
 
     JSON has no NaN, and a browser would refuse the whole message for one.
     """
-    try:
-        return json.dumps(message, separators=(",", ":"), allow_nan=False)
-    except ValueError:
-        return json.dumps(_without_nan(message), separators=(",", ":"), allow_nan=False)
+    return json.dumps(finite_figures(message), separators=(",", ":"), allow_nan=False)
 
 
 def reply(call_id: str, name: str, **values: Any) -> Message:
@@ -188,13 +185,3 @@ def is_last(message: Message) -> bool:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return value

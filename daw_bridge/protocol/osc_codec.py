@@ -100,7 +100,7 @@ def decode_call(packet: bytes) -> OscCall | None:
         address, values = _parse_message(packet)
         if address.startswith(OSC_REPLY_PREFIX):
             return None
-        call_id = read_id(values[0]) if values else ""
+        call_id = _read_osc_id(values[0]) if values else ""
         pairs = _read_pairs(call_id, values[1:])
         _take_own_pairs(call_id, pairs, own)
         if not address.startswith(OSC_PREFIX):
@@ -183,8 +183,9 @@ def shortest_float32(value: float) -> float:
 
 def _parse_message(packet: bytes) -> tuple[str, list[Any]]:
     try:
+        tags = _type_tags(packet)
         message = OscMessage(packet)
-        tagged = list(zip(_type_tags(packet), message.params, strict=True))
+        tagged = list(zip(tags, message.params, strict=True))
     except Exception as error:
         # The parser meets whatever a datagram holds and has more ways to stumble than its own
         # ParseError: struct.error, UnicodeDecodeError, IndexError.
@@ -196,7 +197,8 @@ def _parse_message(packet: bytes) -> tuple[str, list[Any]]:
 def _type_tags(packet: bytes) -> str:
     """One tag for each value.
 
-    Types we do not read are refused: the parser would skip unknown ones and shift the pairs.
+    Types we do not read are refused before the parser sees them: it would skip unknown ones, which
+    shifts the pairs, and log to the root logger.
     """
     tags_at = (packet.find(b"\0") // 4 + 1) * 4
     tags = packet[tags_at + 1 : packet.find(b"\0", tags_at)].decode("ascii")
@@ -204,6 +206,12 @@ def _type_tags(packet: bytes) -> str:
     if unknown:
         raise ValueError(f"a value of type {unknown[0]!r}; send s, i, f, h, d, T or F")
     return tags
+
+
+def _read_osc_id(value: Any) -> str:
+    # Pure Data has no integers: its 1 arrives as a float.
+    whole = isinstance(value, float) and value.is_integer()
+    return read_id(int(value) if whole else value)
 
 
 def _read_pairs(call_id: str, values: list[Any]) -> dict[str, Any]:
@@ -294,5 +302,5 @@ def _osc_value(arg: Arg, value: Any) -> Any:
         return text.encode(errors="replace").decode()
     if arg.osc == "f":
         return float(value or 0.0)
-    number = int(value or 0)
-    return max(-(2**31), min(2**31 - 1, number)) if arg.osc == "i" else number
+    # 32 bits, because Pure Data and SuperCollider read no more; enough for 12 hours of samples.
+    return max(_INT32.start, min(_INT32.stop - 1, int(value or 0)))

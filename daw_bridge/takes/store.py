@@ -26,6 +26,7 @@ from typing import Any
 
 from daw_bridge.takes.naming import slug, take_slug
 from engine.spec import BridgeError, Done, RenderRequest, Stem
+from engine.units import finite_figures
 
 MAIN_STEM = "mix"
 _FOLDER_FORM = re.compile(r"t-(\d{4,9})")
@@ -292,8 +293,9 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:
-    with path.open("x", encoding="utf-8") as file:
-        json.dump(values, file, indent=1, ensure_ascii=False)
+    # A name that is not Unicode becomes the same escape that JSON has for it.
+    with path.open("x", encoding="utf-8", errors="backslashreplace") as file:
+        json.dump(finite_figures(values), file, indent=1, ensure_ascii=False, allow_nan=False)
         file.write("\n")
     _sync(path)
 

@@ -31,6 +31,7 @@ from engine.spec import BridgeError
 _log = logging.getLogger(__name__)
 
 _FLUSH_S = 1.0
+_MAX_UNREAD_FRAMES = 4
 _POLICY_VIOLATION = 1008
 _TRY_AGAIN_LATER = 1013
 
@@ -137,6 +138,7 @@ class WebSocketServer:
                 process_request=self._process_request,
                 compression=None,  # audio does not shrink, and each client would cost 300 kB
                 max_size=self._limits.max_frame_bytes,
+                max_queue=_MAX_UNREAD_FRAMES,
                 logger=logging.getLogger("daw_bridge.websockets"),
                 server_header=None,
             )

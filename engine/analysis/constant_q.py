@@ -33,7 +33,8 @@ def _kernels(rate_hz: int, low_octave: int, octaves: int) -> tuple[Any, int]:
     for row, (frequency, length) in enumerate(zip(frequencies, lengths, strict=True)):
         time = np.arange(length) - length / 2
         start = size // 2 - length // 2
-        taper = np.hanning(length + 1)[:length] / length
+        taper = np.hanning(length + 1)[:length]
+        taper /= taper.sum()
         kernels[row, start : start + length] = taper * np.exp(
             2j * np.pi * frequency * time / rate_hz
         )
@@ -48,8 +49,9 @@ def constant_q(
 ) -> npt.NDArray[np.float64]:
     """Magnitudes `[frames, octaves * 36]` from C of `low_octave` (C4 is middle C) upwards.
 
-    Frame i is centred on sample i * hop; there are three bins to the semitone, the middle one in
-    tune with A = 440 Hz. Octaves above the Nyquist frequency must not be asked for.
+    A full-scale sine reads 1. Frame i is centred on sample i * hop. There are three bins to the
+    semitone, the middle one in tune with A = 440 Hz. Octaves above the Nyquist frequency must not
+    be asked for.
     """
     kernels, size = _kernels(rate_hz, low_octave, octaves)
     padded = np.pad(mono, (size // 2, size // 2 + size))

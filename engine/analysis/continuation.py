@@ -35,6 +35,7 @@ _LONGEST_S = 60.0  # only the last minute is searched
 _WANTED_RUN_S = 8.0
 UNKNOWN_DB = 9.0  # what an unknown past counts: unrelated music is about 11 apart
 _LOOP_DB = 0.5  # a clip of whole bars going on with bar 1
+_LOOP_AT_MOST_S = 40.0  # longer ones are pieces, whose end does not lead to their start
 _HALF_BAR_DB, _OFF_BAR_DB = 1.5, 3.0
 _SHORT_RUN_DB = 5.0
 _QUIET_FROM_DB, _QUIET_SLOPE = 6.0, 0.6
@@ -135,7 +136,7 @@ def continuation(
     heard = samples if forward else samples[:, ::-1]
     length = heard.shape[1]
     context = min(length, round(context_s * sample_rate_hz))
-    mono = mono_at(heard, sample_rate_hz)[-round(_LONGEST_S * ANALYSIS_RATE_HZ) :]
+    mono = mono_at(heard[:, -round(_LONGEST_S * sample_rate_hz) :], sample_rate_hz)
     restart_db = _free_restart_cost(samples, sample_rate_hz, forward)
     search = _Search(mono, length, sample_rate_hz, grid, length_samples, context_s, restart_db)
     joins = _plan(search, length_samples)
@@ -239,7 +240,7 @@ def _costs(pasts: PastDistances, search: _Search) -> npt.NDArray[np.float64]:
 def _restart_cost(search: _Search) -> float:
     """Cost in dB of going on with the clip's own start."""
     beats = search.whole_beats
-    if beats is None:
+    if beats is None or search.length > _LOOP_AT_MOST_S * search.rate:
         return search.restart_db
     return _LOOP_DB + metrical_cost_db(beats, search.grid)
 

@@ -23,7 +23,7 @@ LOW_BPM, HIGH_BPM = 48.0, 230.0
 SLOTS = (1, 2, 4)  # to the beat: quarters, eighths, sixteenths
 _SLOT_WEIGHTS = np.array([0.2, 0.3, 0.5])
 _WINDOW, _HOP = 1024, 128  # 46 and 5.8 ms
-_LONGEST_S = 60.0
+_LONGEST_S = 40.0
 _WHOLE_BEATS_BONUS, _WHOLE_BARS_BONUS = 1.05, 1.2
 _FLUX_LEAD_S = 0.0127  # the flux peaks this long before the onset; measured on click tracks
 _SNAP_S = 0.015  # a beat this close to the clip's start is its start
@@ -98,7 +98,7 @@ def estimate_grid(
     """Find tempo and beat phase; with `bpm` given, the phase only.
 
     Args:
-        samples: float64 `[channels, samples]`. Of a clip longer than a minute the last is used.
+        samples: float64 `[channels, samples]`. Of a longer clip the last 40 s are used.
         bpm: quarter notes a minute as the DAW has them.
         metre: used to prefer whole bars.
     """
@@ -134,7 +134,12 @@ def _gathering(
 
 def beat_strength(onsets: Onsets, bpm: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     """How well each tempo explains the onsets, times how usual the tempo is; `[tempi]`."""
-    gathered = np.stack([np.abs(_gathering(onsets, bpm, m)) for m in SLOTS], axis=1)
+    strength = np.sqrt(onsets.strengths_db)
+    turned = np.exp(2j * np.pi / 60.0 * np.outer(bpm, onsets.times_s))
+    gathered = np.zeros((len(bpm), len(SLOTS)))
+    for column in range(len(SLOTS)):  # each has twice the slots of the one before
+        gathered[:, column] = np.abs(turned @ strength) / strength.sum()
+        turned *= turned
     usual = np.exp(-0.5 * (np.log2(bpm / 112.0) / 0.75) ** 2)
     return np.asarray((gathered @ _SLOT_WEIGHTS) * usual)
 

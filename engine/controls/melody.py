@@ -42,7 +42,7 @@ def chroma_filters(bands: int, sample_rate_hz: int, low_hz: float) -> Tensor:
 
 
 def mel_chroma(log_mel: Tensor, sample_rate_hz: int, low_hz: float = 20.0) -> Tensor:
-    """Pitch-class probabilities `[..., 12, frames]` of log10 mel amplitudes `[..., bands, frames]`."""
+    """Pitch-class probabilities `[..., 12, frames]` of log10 mel bands `[..., bands, frames]`."""
     filters = chroma_filters(log_mel.shape[-2], sample_rate_hz, low_hz).to(log_mel)
     energy = filters @ (10.0 ** (2.0 * log_mel))
     energy = energy + 1e-6
@@ -72,8 +72,9 @@ def melody_objective(
 
     def loss(latent: Tensor) -> Tensor:
         frames = mel_chroma(log_mel(latent), sample_rate_hz)
-        chroma = frames.unflatten(-1, (latent.shape[-1], -1)).mean(dim=-1)
+        chroma = frames.reshape(*frames.shape[:-1], latent.shape[-1], -1).mean(dim=-1)
         likelihood = (chroma * melody_chroma).sum(dim=1)
-        return -((likelihood + _PROBABILITY_FLOOR).log() * sounding).sum(dim=1) / count
+        surprise = -(likelihood + _PROBABILITY_FLOOR).log()
+        return (surprise * sounding).sum(dim=1) / count
 
     return loss

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import soundfile
 
 from engine.files.containers import Samples, encode, truncated_by_bytes
 from engine.files.quantise import quantise
+from engine.files.read import read_bytes, shown_name
 from engine.spec import BridgeError
 
 __all__ = [
@@ -86,8 +86,8 @@ def read_clip(path: str | Path) -> Clip:
             short or holds NaN; `too_large` when it is over a limit.
     """
     source = Path(path)
-    data = _read_bytes(source)
-    name = source.name
+    name = shown_name(source)
+    data = read_bytes(source, code="bad_audio", wanted="an audio file", max_bytes=MAX_FILE_BYTES)
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as sound:
             _check_header(name, sound.samplerate, sound.channels, sound.frames)
@@ -176,29 +176,6 @@ def _check_header(name: str, rate: int, channels: int, length: int) -> None:
     for over, found, allowed in limits:
         if over:
             raise BridgeError("too_large", f"{name} has {found}", f"{allowed} are taken")
-
-
-def _read_bytes(path: Path) -> bytes:
-    """All bytes of a regular file; pipes and devices are refused, they may never end."""
-    name = path.name or str(path)
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
-            raise BridgeError("bad_audio", f"{name} is {kind}", "give the path of an audio file")
-        if status.st_size > MAX_FILE_BYTES:
-            raise BridgeError(
-                "too_large", f"{name} has {status.st_size} bytes", f"at most {MAX_FILE_BYTES}"
-            )
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise BridgeError("bad_audio", f"{name} does not exist", "check the path") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise BridgeError("bad_audio", f"{name} cannot be read: {reason}") from None
-    if not data:
-        raise BridgeError("bad_audio", f"{name} is an empty file", "export the clip again")
-    return data
 
 
 def _unreadable(name: str, data: bytes, error: Exception) -> BridgeError:

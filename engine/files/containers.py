@@ -96,6 +96,9 @@ def truncated_by_bytes(data: bytes) -> int:
 
     Decoders read such files without complaint and return what is there.
     """
+    if data[:4] == b"RF64" and data[12:16] == b"ds64" and len(data) >= 36:
+        (size,) = struct.unpack("<Q", data[28:36])  # after the 64-bit size of the whole file
+        return max(0, data.find(b"data", 36) + 8 + int(size) - len(data))
     if data[:4] in (b"RIFF", b"RIFX") and data[8:12] == b"WAVE":
         return _missing_in_chunks(data, "<" if data[:4] == b"RIFF" else ">", b"data")
     if data[:4] == b"FORM" and data[8:12] in (b"AIFF", b"AIFC"):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import stat
 from collections import defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ import mido
 import numpy as np
 import numpy.typing as npt
 
+from engine.files.read import read_bytes, shown_name
 from engine.files.tempo_map import TempoMap
 from engine.spec import BridgeError
 from engine.units import Metre
@@ -80,7 +80,8 @@ def read_melody(path: str | Path) -> Melody:
             an absurd tempo; `too_large` when it is over a limit.
     """
     source = Path(path)
-    return melody_from_bytes(_read_bytes(source), source.name)
+    data = read_bytes(source, code="bad_midi", wanted="a MIDI file", max_bytes=MAX_FILE_BYTES)
+    return melody_from_bytes(data, shown_name(source))
 
 
 def melody_from_bytes(data: bytes, name: str = "the melody") -> Melody:
@@ -137,27 +138,6 @@ def melody_pitches(
     return np.where(inside, pitches[np.maximum(index, 0)], -1)
 
 
-def _read_bytes(path: Path) -> bytes:
-    name = path.name or str(path)
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise BridgeError("bad_midi", f"{name} is no regular file", "give a MIDI file")
-        if status.st_size > MAX_FILE_BYTES:
-            raise BridgeError(
-                "too_large", f"{name} has {status.st_size} bytes", f"at most {MAX_FILE_BYTES}"
-            )
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise BridgeError("bad_midi", f"{name} does not exist", "check the path") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise BridgeError("bad_midi", f"{name} cannot be read: {reason}") from None
-    if not data:
-        raise BridgeError("bad_midi", f"{name} is an empty file", _HINT)
-    return data
-
-
 def _tracks(file: Any) -> list[list[tuple[int, Any]]]:
     """Messages of each track with absolute ticks. Type 2 holds separate songs: the first counts."""
     tracks = []
@@ -199,7 +179,7 @@ def _tempo_map(
         if not LOW_BPM <= bpm <= HIGH_BPM:
             raise BridgeError(
                 "bad_midi",
-                f"{name} has a tempo of {bpm:g} bpm at beat {ticks / division:g}",
+                f"{name} has a tempo of {bpm:.0f} bpm at beat {ticks / division:g}",
                 f"{LOW_BPM:g} to {HIGH_BPM:g} bpm are taken",
             )
         changes[ticks / division] = bpm

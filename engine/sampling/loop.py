@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -47,7 +48,7 @@ def _follow(
     checkpointed: bool,
     on_step: Callable[[int], None] | None,
 ) -> Tensor:
-    for number, (t, t_next) in enumerate(zip(levels[:-1], levels[1:], strict=True), start=1):
+    for number, (t, t_next) in enumerate(pairwise(levels), start=1):
         if checkpointed:
             x = checkpoint(rule, model, x, t, t_next, use_reentrant=False)
         else:

@@ -21,6 +21,7 @@ from engine.models.house.model import WINDOW_STEPS, HouseModel
 from engine.models.house.network import Globals
 from engine.render.finish import fit_crossfade, fit_new_audio, from_model
 from engine.render.splice import (
+    Side,
     close_loop,
     inpaint_overlaps,
     kept_extend,
@@ -66,7 +67,7 @@ class _Layout:
 
     @property
     def new(self) -> int:
-        return self.audio.shape[1] - self.left - self.right
+        return int(self.audio.shape[1]) - self.left - self.right
 
 
 def extend_scene(request: RenderRequest, model: HouseModel) -> Scene:
@@ -77,15 +78,20 @@ def extend_scene(request: RenderRequest, model: HouseModel) -> Scene:
     _check_length(clip.length_samples + length, rate)
     overlap_s = min(request.overlap, clip.seconds)
     prior = continuation(
-        clip.samples, rate, grid, length,
-        side="start" if backwards else "end", context_s=overlap_s,
+        clip.samples,
+        rate,
+        grid,
+        length,
+        side="start" if backwards else "end",
+        context_s=overlap_s,
     )
     layout = _extension_layout(clip, prior, length, backwards)
     fade = min(
-        round(request.crossfade_ms * rate / 1000), clip.length_samples // 2, layout.left
-        if not backwards else layout.right,
+        round(request.crossfade_ms * rate / 1000),
+        clip.length_samples // 2,
+        layout.left if not backwards else layout.right,
     )
-    side = "start" if backwards else "end"
+    side: Side = "start" if backwards else "end"
     subtype = lossless_subtype(clip.subtype)
 
     def finish(rendered: Stereo) -> Finished:
@@ -122,7 +128,8 @@ def inpaint_scene(request: RenderRequest, model: HouseModel) -> Scene:
     start, end = (seconds_to_samples(value, rate) for value in (request.start, request.end))
     if end > clip.length_samples:
         raise BridgeError(
-            "bad_request", f"the region ends at {request.end:g} s, the clip at {clip.seconds:g} s",
+            "bad_request",
+            f"the region ends at {request.end:g} s, the clip at {clip.seconds:g} s",
             "choose a region inside the clip",
         )
     if start == 0 and end == clip.length_samples:
@@ -155,8 +162,9 @@ def inpaint_scene(request: RenderRequest, model: HouseModel) -> Scene:
         seams = tuple(at for at in (start, end) if 0 < at < clip.length_samples)
         return Finished(result, seams, kept, (start, end), headroom_db)
 
-    return _scene(model, clip, grid, layout, finish,
-                  {"prior": _prior_facts(bridge.segments, rate)}, False)
+    return _scene(
+        model, clip, grid, layout, finish, {"prior": _prior_facts(bridge.segments, rate)}, False
+    )
 
 
 def loop_scene(request: RenderRequest, model: HouseModel) -> Scene:
@@ -220,7 +228,8 @@ def _new_length(request: RenderRequest, grid: Grid, rate: int) -> int:
 def _check_length(samples: int, rate: int) -> None:
     if samples > LONGEST_RESULT_S * rate:
         raise BridgeError(
-            "too_large", f"the result would be {samples / rate:.0f} s long",
+            "too_large",
+            f"the result would be {samples / rate:.0f} s long",
             f"ask for at most {LONGEST_RESULT_S:.0f} s, the clip included",
         )
 
@@ -289,8 +298,19 @@ def _scene(
         beat = beat_phases(steps, grid, layout.starts_at / rate)
     timeline = Timeline(prior, known_steps(steps, ranges), conditions, None, beat, backwards)
     return Scene(
-        timeline, guide, finish, rate, lossless_subtype(clip.subtype),
-        clip.digest, clip.name, clip.length_samples, clip, None, grid, 0, facts,
+        timeline,
+        guide,
+        finish,
+        rate,
+        lossless_subtype(clip.subtype),
+        clip.digest,
+        clip.name,
+        clip.length_samples,
+        clip,
+        None,
+        grid,
+        0,
+        facts,
     )
 
 

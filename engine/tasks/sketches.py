@@ -53,7 +53,8 @@ def melody_scene(request: RenderRequest, model: HouseModel) -> Scene:
     chroma = melody_chroma(melody, -(-length // STEP_SAMPLES), FRAME_RATE_HZ, bpm=bpm)
     if not chroma.any():
         raise BridgeError(
-            "bad_midi", "no note of the melody falls into the length asked for",
+            "bad_midi",
+            "no note of the melody falls into the length asked for",
             "ask for more seconds or bars, or move the notes to the start",
         )
     # The tune steers the model only where the tune is to be heard.
@@ -68,8 +69,11 @@ def generate_scene(request: RenderRequest, model: HouseModel) -> Scene:
     asked = None if (metre.beats, metre.unit) == (4, 4) else (metre.beats, metre.unit)
     tempo = request.bpm or read_prompt(request.prompt).tempo_bpm
     if request.bars is not None and tempo is None:
-        raise BridgeError("bad_request", "generate needs a tempo for a length in bars",
-                          "give bpm, or write it into the prompt, or give seconds")
+        raise BridgeError(
+            "bad_request",
+            "generate needs a tempo for a length in bars",
+            "give bpm, or write it into the prompt, or give seconds",
+        )
     length = _length_samples(request, float(tempo or 0.0))
     piece, unknown = sketch_from_prompt(
         request.prompt,
@@ -91,7 +95,8 @@ def _length_samples(request: RenderRequest, bpm: float) -> int:
         length = bars_to_samples(request.bars, bpm, Metre.parse(request.metre), SAMPLE_RATE_HZ)
     if length > LONGEST_RESULT_S * SAMPLE_RATE_HZ:
         raise BridgeError(
-            "too_large", f"the result would be {length / SAMPLE_RATE_HZ:.0f} s long",
+            "too_large",
+            f"the result would be {length / SAMPLE_RATE_HZ:.0f} s long",
             f"ask for at most {LONGEST_RESULT_S:.0f} s",
         )
     return length
@@ -147,10 +152,21 @@ def _scene(
         return Finished(samples, (), (), (0, length), headroom_db)
 
     facts = {
-        "style": piece.style, "mood": piece.mood, "key": f"{_TONICS[piece.key.tonic]} {piece.key.mode}",
-        "roles": sorted(playing), "unknown_words": unknown,
+        "style": piece.style,
+        "mood": piece.mood,
+        "key": f"{_TONICS[piece.key.tonic]} {piece.key.mode}",
+        "roles": sorted(playing),
+        "unknown_words": unknown,
     }
     return Scene(
-        timeline, guide, finish, SAMPLE_RATE_HZ, SUBTYPE,
-        "", request.task, length, grid=grid, facts=facts,
+        timeline,
+        guide,
+        finish,
+        SAMPLE_RATE_HZ,
+        SUBTYPE,
+        "",
+        request.task,
+        length,
+        grid=grid,
+        facts=facts,
     )

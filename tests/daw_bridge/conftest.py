@@ -6,9 +6,14 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, settings
 
 from daw_bridge.app import App
 from daw_bridge.config import Config
+
+# Other work on the machine makes an example slow; that is no fault of what is tested.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 FACTORY = "tests.daw_bridge.fake_engine"
 

@@ -9,7 +9,7 @@ Words of the prompt, in any order:
     stop         stop the whole process (SIGSTOP), as a hang would
     exit         die at once, every time
     exit_once=P  die at once, unless the file P exists; creates it
-    raise, refuse, oom, silent, nan, print
+    raise, refuse, oom, silent, nan, unsaid, print
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class FakeEngine:
             path = spool_dir / f"{name}.wav"
             path.write_bytes(wav_bytes(length, request.seed, orders.get("bits", "float")))
             yield Stem(name, str(path), SAMPLE_RATE_HZ, CHANNELS, length)
-        loss = math.nan if "nan" in orders else 0.5
+        loss: Any = math.nan if "nan" in orders else object() if "unsaid" in orders else 0.5
         yield Done({"loss": loss, "length_samples": length}, {"request": request.to_mapping()})
 
 
@@ -93,22 +93,46 @@ def _misbehave(orders: dict[str, str]) -> None:
 
 def wav_bytes(length: int, seed: int, bits: str) -> bytes:
     """A stereo WAV that differs with its seed."""
-    values = [((seed * 31 + index * 7919) % 60_001 - 30_000) / 32_768 for index in range(2 * length)]
+    values = [
+        ((seed * 31 + index * 7919) % 60_001 - 30_000) / 32_768 for index in range(2 * length)
+    ]
     match bits:
         case "16":
-            code, width, data = 1, 2, struct.pack(f"<{len(values)}h", *(round(v * 2**15) for v in values))
+            code, width, data = (
+                1,
+                2,
+                struct.pack(f"<{len(values)}h", *(round(v * 2**15) for v in values)),
+            )
         case "24":
             wide = (round(v * 2**23).to_bytes(3, "little", signed=True) for v in values)
             code, width, data = 1, 3, b"".join(wide)
         case "32":
-            code, width, data = 1, 4, struct.pack(f"<{len(values)}i", *(round(v * 2**31) for v in values))
+            code, width, data = (
+                1,
+                4,
+                struct.pack(f"<{len(values)}i", *(round(v * 2**31) for v in values)),
+            )
         case _:
             code, width, data = 3, 4, struct.pack(f"<{len(values)}f", *values)
     frame_bytes = CHANNELS * width
     fmt = struct.pack(
-        "<HHIIHH", code, CHANNELS, SAMPLE_RATE_HZ, SAMPLE_RATE_HZ * frame_bytes, frame_bytes, 8 * width
+        "<HHIIHH",
+        code,
+        CHANNELS,
+        SAMPLE_RATE_HZ,
+        SAMPLE_RATE_HZ * frame_bytes,
+        frame_bytes,
+        8 * width,
     )
-    body = b"WAVE" + b"fmt " + struct.pack("<I", len(fmt)) + fmt + b"data" + struct.pack("<I", len(data)) + data
+    body = (
+        b"WAVE"
+        + b"fmt "
+        + struct.pack("<I", len(fmt))
+        + fmt
+        + b"data"
+        + struct.pack("<I", len(data))
+        + data
+    )
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 

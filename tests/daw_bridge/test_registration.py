@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from daw_bridge.registration import ServerInfo, announce, find_server, token_of, withdraw
+from daw_bridge.registration import (
+    ServerInfo,
+    announce,
+    find_server,
+    is_token,
+    token_of,
+    withdraw,
+)
 from engine.spec import BridgeError
 
 owner_only = pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions")
@@ -67,3 +74,9 @@ def test_a_later_daemons_file_is_not_withdrawn(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "server.json").read_text())["pid"] == 111
     withdraw(tmp_path, 111)
     assert not (tmp_path / "server.json").exists()
+
+
+def test_tokens_are_compared_whole() -> None:
+    assert is_token("secret-token", "secret-token")
+    for given in (None, "", "secret", "secret-token ", "\ud800"):
+        assert not is_token(given, "secret-token")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -38,14 +39,19 @@ async def supervised(
     finally:
         await supervisor.stop()
     assert supervisor.pid is None
+    assert supervisor.state is EngineState.STOPPED
 
 
-async def render(supervisor: Supervisor, tmp_path: Path, prompt: str, job: str = "j-1") -> list[Event]:
+async def render(
+    supervisor: Supervisor, tmp_path: Path, prompt: str, job: str = "j-1"
+) -> list[Event]:
     request = RenderRequest("generate", seconds=0.05, prompt=prompt)
     return [event async for event in supervisor.render(job, request, tmp_path)]
 
 
-async def has_started(supervisor: Supervisor, tmp_path: Path, prompt: str) -> asyncio.Task[list[Event]]:
+async def has_started(
+    supervisor: Supervisor, tmp_path: Path, prompt: str
+) -> asyncio.Task[list[Event]]:
     """Start a render and wait for its first event."""
     started = asyncio.Event()
 
@@ -71,7 +77,6 @@ async def test_renders_one_after_the_other(tmp_path: Path) -> None:
             ]
         assert supervisor.state is EngineState.READY
         assert supervisor.info["device"] == "fake"
-    assert supervisor.state is EngineState.STOPPED
 
 
 async def test_killed_engine_fails_its_job_and_comes_back(tmp_path: Path) -> None:
@@ -171,7 +176,7 @@ async def test_command_that_does_not_exist(tmp_path: Path) -> None:
 
 async def test_process_that_speaks_no_frames_is_killed(tmp_path: Path) -> None:
     talker = "import sys, time; sys.stdout.write('hello ' * 99); sys.stdout.flush(); time.sleep(60)"
-    supervisor = Supervisor(["python3", "-c", talker], TIMING)
+    supervisor = Supervisor([sys.executable, "-c", talker], TIMING)
     supervisor.start()
     (ending,) = await render(supervisor, tmp_path, "")
     assert isinstance(ending, Failed)

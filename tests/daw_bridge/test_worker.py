@@ -114,7 +114,7 @@ def test_it_ends_on_bytes_that_are_no_frames(process: Process) -> None:
         ("raise", "engine_failed", "RuntimeError: something broke"),
         ("oom", "out_of_memory", "MemoryError"),
         ("silent", "engine_failed", "without a result"),
-        ("nan", "engine_failed", "done: not a JSON object"),
+        ("unsaid", "engine_failed", "done: not a JSON object"),
     ],
 )
 def test_every_failure_has_a_code_and_the_engine_goes_on(

@@ -1,0 +1,1 @@
+"""The embedded model: a spectral codec and a small flow transformer."""

@@ -88,8 +88,13 @@ def stft(audio: Tensor) -> Tensor:
     window = torch.hann_window(WINDOW_SAMPLES, dtype=audio.dtype, device=audio.device)
     flat = audio.reshape(-1, audio.shape[-1])
     spectrum = torch.stft(
-        flat, WINDOW_SAMPLES, HOP_SAMPLES, window=window, center=True,
-        pad_mode="constant", return_complex=True,
+        flat,
+        WINDOW_SAMPLES,
+        HOP_SAMPLES,
+        window=window,
+        center=True,
+        pad_mode="constant",
+        return_complex=True,
     )
     return spectrum.reshape(*audio.shape[:-1], *spectrum.shape[-2:])
 
@@ -142,17 +147,19 @@ def mel_to_magnitude(mel: Tensor, start: Tensor | None, iterations: int) -> Tens
         start = torch.linalg.pinv(bank) @ mel
     magnitude = start.clamp_min(1e-7)
     back_projected = bank.T @ mel
-    gram = bank.T @ bank
+    heard = (bank.sum(dim=0) > 1e-4)[:, None]  # DC and the top bin are in no band: left as they are
     for _ in range(iterations):
-        magnitude = magnitude * (back_projected / (gram @ magnitude).clamp_min(_EPSILON))
+        # Two products with the narrow bank cost a third of one with its Gram matrix.
+        ratio = back_projected / (bank.T @ (bank @ magnitude)).clamp_min(_EPSILON)
+        magnitude = torch.where(heard, magnitude * ratio, magnitude)
     return magnitude
 
 
 class SpectralCodec:
     """Codec of the embedded model; see the module's text.
 
-    Shapes: audio `[..., 2, samples]` float32 at 44.1 kHz, latent `[..., 128, steps]` where a step is
-    1024 samples.
+    Shapes: audio `[..., 2, samples]` float32 at 44.1 kHz, latent `[..., 128, steps]` where a step
+    is 1024 samples.
     """
 
     sample_rate_hz = SAMPLE_RATE_HZ
@@ -255,9 +262,11 @@ def log_mel_and_pan(audio: Tensor) -> tuple[Tensor, Tensor]:
     middle = (power.mean(dim=-3) + 1e-14).sqrt()
     bands = torch.log10((bank @ middle).clamp_min(LOG_FLOOR))
     pairs = bands.transpose(-1, -2).reshape(*bands.shape[:-2], steps, -1)
-    energy = (bank @ power).reshape(
-        *power.shape[:-2], PAN_BANDS, MEL_BANDS // PAN_BANDS, steps, FRAMES_PER_STEP
-    ).sum(dim=(-3, -1))
+    energy = (
+        (bank @ power)
+        .reshape(*power.shape[:-2], PAN_BANDS, MEL_BANDS // PAN_BANDS, steps, FRAMES_PER_STEP)
+        .sum(dim=(-3, -1))
+    )
     left, right = energy[..., 0, :, :], energy[..., 1, :, :]
     pan = (left - right) / (left + right + 1e-8)
     return pairs, pan.transpose(-1, -2)

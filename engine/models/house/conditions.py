@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 from engine.models.house.codec import SpectralCodec
 from engine.models.house.network import BEAT_CHANNELS, CHROMA_CHANNELS
@@ -38,7 +38,11 @@ class FrameConditions:
         """Input channels `[batch, FRAME_CHANNELS, steps]`, with a flag beside each condition."""
         batch, _, steps = self.kept.shape
         parts = [self.kept * self.kept_mask, self.kept_mask]
-        wanted = ((self.melody_chroma, CHROMA_CHANNELS), (self.beat, BEAT_CHANNELS), (self.level, 1))
+        wanted = (
+            (self.melody_chroma, CHROMA_CHANNELS),
+            (self.beat, BEAT_CHANNELS),
+            (self.level, 1),
+        )
         for value, channels in wanted:
             said = torch.full((batch, 1, steps), float(value is not None), device=self.kept.device)
             empty = torch.zeros(batch, channels, steps, device=self.kept.device)
@@ -56,7 +60,8 @@ def level_curve(codec: SpectralCodec, latent: Tensor) -> Tensor:
     """Loudness over time, smoothed over a second: `[batch, 1, steps]`, in units of 12 dB."""
     power = (10.0 ** (2 * codec.log_mel(latent))).mean(dim=-2)
     level_db = 10 * torch.log10(power.clamp_min(1e-6))
-    level_db = F.avg_pool1d(level_db[:, None], 2)
+    level_db = functional.avg_pool1d(level_db[:, None], 2)
     kernel, half = LEVEL_SMOOTHING_STEPS, LEVEL_SMOOTHING_STEPS // 2
-    smooth = F.avg_pool1d(F.pad(level_db, (half, half), mode="replicate"), kernel, 1)
+    padded = functional.pad(level_db, (half, half), mode="replicate")
+    smooth = functional.avg_pool1d(padded, kernel, 1)
     return (smooth - _LEVEL_CENTRE_DB) / _LEVEL_SPREAD_DB

@@ -53,7 +53,7 @@ class HouseModel:
         def denoise(x: Tensor, level: float) -> Tensor:
             time = x.new_full((x.shape[0],), level)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self._fast_bfloat16()):
-                velocity = self.network(x, time, stacked, conditions)
+                velocity: Tensor = self.network(x, time, stacked, conditions)
             return x - level * velocity.float()
 
         return denoise
@@ -74,7 +74,7 @@ class HouseModel:
 
     def _fast_bfloat16(self) -> bool:
         if self.device.type == "cpu":
-            return bool(torch.backends.mkldnn.is_available() and _cpu_has_bfloat16())
+            return _cpu_has_bfloat16()
         return self.device.type == "cuda"
 
 
@@ -95,7 +95,8 @@ def load_house(path: Path | None = None, device: str = "cpu") -> HouseModel:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise BridgeError(
-            "not_found", f"the weights {path.name} cannot be read: {error}",
+            "not_found",
+            f"the weights {path.name} cannot be read: {error}",
             "install the package again, or give the path of a complete file",
         ) from None
     if metadata.get("format") != _FORMAT:
@@ -104,8 +105,11 @@ def load_house(path: Path | None = None, device: str = "cpu") -> HouseModel:
     network = HouseNetwork(shape)
     prefix = "network."
     network.load_state_dict(
-        {name[len(prefix) :]: value.float() for name, value in tensors.items()
-         if name.startswith(prefix)}
+        {
+            name[len(prefix) :]: value.float()
+            for name, value in tensors.items()
+            if name.startswith(prefix)
+        }
     )
     network.requires_grad_(False).eval().to(device)
     basis = CodecBasis.from_mapping(tensors)

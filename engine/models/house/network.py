@@ -3,7 +3,7 @@
 Straight paths `x_t = (1 - t) x_0 + t ε`, the network predicts their velocity `ε - x_0` (Liu, Gong &
 Liu 2022). Blocks follow DiT (Peebles & Xie 2022) with the single shared modulation of PixArt-α
 (Chen et al. 2023), rotary positions (Su et al. 2021) and normalised queries and keys, which keep
-bfloat16 training stable at high rates; the squared ReLU (So et al. 2021) is as good as GELU and free.
+bfloat16 training stable at high rates; the squared ReLU (So et al. 2021) costs less than GELU.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from engine.models.house.codec import LATENT_CHANNELS
 
@@ -82,20 +82,23 @@ class Block(nn.Module):
         shift1, scale1, gate1, shift2, scale2, gate2 = (
             (shared + self.modulation)[:, :, None].to(x.dtype).unbind(1)
         )
-        normed = F.layer_norm(x, x.shape[-1:]) * (1 + scale1) + shift1
+        normed = functional.layer_norm(x, x.shape[-1:]) * (1 + scale1) + shift1
         x = x + gate1 * self._attend(normed, rotary)
-        normed = F.layer_norm(x, x.shape[-1:]) * (1 + scale2) + shift2
-        return x + gate2 * self.down(F.relu(self.up(normed)).square())
+        normed = functional.layer_norm(x, x.shape[-1:]) * (1 + scale2) + shift2
+        widened: Tensor = functional.relu(self.up(normed)).square()
+        narrowed: Tensor = self.down(widened)
+        return x + gate2 * narrowed
 
     def _attend(self, x: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
         batch, steps, width = x.shape
         split = self.qkv(x).view(batch, steps, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         query, key, value = split.unbind(0)
         cosine, sine = (table.to(query.dtype) for table in rotary)
-        query = rotate(F.rms_norm(query, query.shape[-1:]), cosine, sine)
-        key = rotate(F.rms_norm(key, key.shape[-1:]), cosine, sine)
-        mixed = F.scaled_dot_product_attention(query, key, value)
-        return self.out(mixed.transpose(1, 2).reshape(batch, steps, width))
+        query = rotate(functional.rms_norm(query, query.shape[-1:]), cosine, sine)
+        key = rotate(functional.rms_norm(key, key.shape[-1:]), cosine, sine)
+        mixed = functional.scaled_dot_product_attention(query, key, value)
+        merged: Tensor = self.out(mixed.transpose(1, 2).reshape(batch, steps, width))
+        return merged
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,13 +162,14 @@ class HouseNetwork(nn.Module):
         octaves = torch.log2(conditions.tempo_bpm.clamp_min(1.0) / 120.0)
         tempo = fourier_features(octaves, TEMPO_FEATURES, 1.0, 16.0) * known[:, None]
         slots = torch.arange(self.shape.roles, device=time.device) * 3
-        return (
+        signal: Tensor = (
             self.time(fourier_features(time, 64, 1.0, 200.0))
             + self.style(conditions.style)
             + self.key(conditions.key)
             + self.roles(conditions.roles + slots).sum(dim=1)
             + self.tempo(torch.cat([tempo, known[:, None]], dim=-1))
         )
+        return signal
 
     def forward(self, x: Tensor, time: Tensor, frames: Tensor, conditions: Globals) -> Tensor:
         """Velocity at `x`.
@@ -179,12 +183,13 @@ class HouseNetwork(nn.Module):
         Returns:
             `[batch, 128, steps]` in float32.
         """
-        signal = F.silu(self.embed(time, conditions))
+        signal = functional.silu(self.embed(time, conditions))
         shared = self.shared(signal).view(x.shape[0], 6, -1)
         rotary = rotary_table(torch.arange(x.shape[-1], device=x.device), self.shape.head_width)
         hidden = self.inward(torch.cat([x, frames], dim=1).transpose(1, 2))
         for block in self.blocks:
             hidden = block(hidden, shared, rotary)
         shift, scale = self.final_modulation(signal)[:, None].to(hidden.dtype).chunk(2, dim=-1)
-        hidden = F.layer_norm(hidden, hidden.shape[-1:]) * (1 + scale) + shift
-        return self.outward(hidden).transpose(1, 2).float()
+        hidden = functional.layer_norm(hidden, hidden.shape[-1:]) * (1 + scale) + shift
+        velocity: Tensor = self.outward(hidden)
+        return velocity.transpose(1, 2).float()

@@ -102,7 +102,9 @@ def test_early_stop_best_iterate_and_norm() -> None:
     assert float(run.noise.norm() / noise.norm()) <= 1.031
     assert len(seen) == 61
     stopped = optimise_noise(
-        noise, lambda value: value * 1.0, lambda x: x.square().mean(dim=(1, 2)),
+        noise,
+        lambda value: value * 1.0,
+        lambda x: x.square().mean(dim=(1, 2)),
         NoiseSettings(steps=50, rate=0.1, tolerance=1e9),
     )
     assert len(stopped.losses) == 1

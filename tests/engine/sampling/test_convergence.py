@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -34,7 +35,7 @@ def test_order_of_convergence(rule: str, order: int) -> None:
         path = [1.0 + (target - 1.0) * index / count for index in range(count + 1)]
         result = sample(model, x, path, rule=STEP_RULES[rule])
         errors.append(float((result - exact).abs().max()))
-    slopes = [math.log2(a / b) for a, b in zip(errors[:-1], errors[1:], strict=True)]
+    slopes = [math.log2(a / b) for a, b in itertools.pairwise(errors)]
     assert slopes[-1] == pytest.approx(order, abs=0.15)
 
 
@@ -61,7 +62,7 @@ def test_levels_end_at_zero_and_fall() -> None:
         path = levels(0.6, 7, shift)
         assert len(path) == 8
         assert path[-1] == 0.0
-        assert all(a > b for a, b in zip(path[:-1], path[1:], strict=True))
+        assert all(a > b for a, b in itertools.pairwise(path))
     assert levels(0.6, 7)[0] == 0.6
     with pytest.raises(ValueError, match="level 0"):
         levels(0.0, 4)

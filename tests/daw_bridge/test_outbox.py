@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from daw_bridge.transport.outbox import Frame, Outbox
+
+
+async def _drained(outbox: Outbox) -> list[Frame]:
+    sent: list[Frame] = []
+
+    async def send(frame: Frame) -> None:
+        sent.append(frame)
+
+    task = asyncio.create_task(outbox.run(send))
+    await outbox.flushed()
+    task.cancel()
+    await asyncio.wait([task])
+    return sent
+
+
+async def test_slow_client_loses_old_previews_and_nothing_else() -> None:
+    outbox = Outbox(100)
+    outbox.put(["keep 1"])
+    for number in range(20):
+        outbox.put([f"preview {number:02}"], droppable=True)
+    outbox.put(["keep 2"])
+    assert outbox.waiting_bytes <= 106
+    sent = await _drained(outbox)
+    assert sent[0] == "keep 1"
+    assert sent[-1] == "keep 2"
+    assert sent[-2] == "preview 19"
+    assert len(sent) + outbox.dropped == 22
+
+
+async def test_frames_that_belong_together_are_dropped_together() -> None:
+    outbox = Outbox(100)
+    outbox.put([b"a" * 30, b"b" * 30], droppable=True)
+    outbox.put([b"c" * 30, b"d" * 30], droppable=True)
+    assert await _drained(outbox) == [b"c" * 30, b"d" * 30]
+
+
+async def test_preview_larger_than_the_limit_still_goes_when_nothing_waits() -> None:
+    outbox = Outbox(100)
+    outbox.put([b"x" * 500], droppable=True)
+    assert await _drained(outbox) == [b"x" * 500]
+
+
+async def test_room_comes_back_when_the_client_reads() -> None:
+    outbox = Outbox(100)
+    await asyncio.wait_for(outbox.room(), 1)
+    outbox.put(["x" * 100])
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(outbox.room(), 0.01)
+    await _drained(outbox)
+    await asyncio.wait_for(outbox.room(), 1)
+
+
+async def test_who_waits_for_room_is_freed_when_the_socket_breaks() -> None:
+    outbox = Outbox(100)
+    outbox.put(["x" * 500])
+
+    async def send(frame: Frame) -> None:
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        await outbox.run(send)
+    await asyncio.wait_for(outbox.room(), 1)
+    outbox.put(["more"])
+    assert outbox.waiting_bytes == 0

@@ -1,0 +1,302 @@
+"""A whole daemon with a fake engine, driven over OSC: by python, and by liblo's own tools."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import struct
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import pytest_asyncio
+from pythonosc.osc_message_builder import OscMessageBuilder
+
+from daw_bridge.app import App
+from daw_bridge.client import Client
+from daw_bridge.protocol.messages import Call, Message
+from daw_bridge.protocol.osc_codec import decode_reply, encode_call
+from tests.daw_bridge.conftest import MakeConfig
+
+_PATIENCE_S = 10.0
+
+
+class OscClient(asyncio.DatagramProtocol):
+    """A UDP socket that sends commands and reads replies."""
+
+    def __init__(self) -> None:
+        self._inbox: asyncio.Queue[Message] = asyncio.Queue()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.DatagramTransport, transport)
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        assert len(data) < 1400
+        self._inbox.put_nowait(decode_reply(data))
+
+    @property
+    def port(self) -> int:
+        return int(self.transport.get_extra_info("sockname")[1])
+
+    def say(self, app: App, command: str, call_id: str = "1", **values: Any) -> None:
+        token = values.pop("token", app.token)
+        reply_port = values.pop("reply_port", None)
+        packet = encode_call(Call(call_id, command, values), token, reply_port)
+        self.raw(app, packet)
+
+    def raw(self, app: App, packet: bytes) -> None:
+        self.transport.sendto(packet, ("127.0.0.1", app.osc_port))
+
+    async def hear(self) -> Message:
+        return await asyncio.wait_for(self._inbox.get(), _PATIENCE_S)
+
+    async def until(self, *names: str) -> Message:
+        while (message := await self.hear())["reply"] not in names:
+            pass
+        return message
+
+    async def silence(self, app: App) -> None:
+        """Nothing has been sent to this socket before the answer to one more ping."""
+        self.say(app, "ping", "silence")
+        assert (await self.hear())["id"] == "silence"
+
+
+async def open_osc() -> OscClient:
+    loop = asyncio.get_running_loop()
+    _, client = await loop.create_datagram_endpoint(OscClient, local_addr=("127.0.0.1", 0))
+    return client
+
+
+@pytest_asyncio.fixture
+async def osc() -> AsyncIterator[OscClient]:
+    client = await open_osc()
+    yield client
+    client.transport.close()
+
+
+async def test_a_render_from_start_to_end(app: App, osc: OscClient, clip: str) -> None:
+    osc.say(app, "extend", "x7", source=clip, seconds=0.05, prompt="previews=1")
+    told = [await osc.hear()]
+    while told[-1]["reply"] != "done":
+        told.append(await osc.hear())
+    assert [message["reply"] for message in told] == [
+        *("accepted", "progress", "preview", "progress", "done")
+    ]
+    assert {message["id"] for message in told} == {"x7"}
+    assert {message["job"] for message in told} == {"j-0001"}
+    assert told[1]["eta_s"] == 1.5
+    assert told[2]["length_samples"] == 2
+    assert Path(told[-1]["path"]).is_file()
+
+
+async def test_replies_may_go_to_another_port(app: App, osc: OscClient) -> None:
+    other = await open_osc()
+    other.say(app, "ping", "a", reply_port=osc.port)
+    assert (await osc.hear())["reply"] == "pong"
+    other.say(app, "dance", "b", reply_port=osc.port)  # refusals, too
+    failure = await osc.hear()
+    assert (failure["id"], failure["code"]) == ("b", "bad_message")
+    other.say(app, "ping", "c", token="wrong-token", reply_port=osc.port)
+    assert (await osc.hear())["code"] == "forbidden"
+    other.transport.close()
+
+
+async def test_token_is_needed_unless_it_is_not(make_config: MakeConfig, osc: OscClient) -> None:
+    async with App(make_config()) as app:
+        for token in (None, "wrong-token", ""):
+            osc.say(app, "ping", token=token)
+            failure = await osc.hear()
+            assert failure["code"] == "forbidden"
+            assert "server.json" in failure["hint"]
+    async with App(make_config(osc_token_required="false")) as app:
+        osc.say(app, "ping", token=None)
+        assert (await osc.hear())["reply"] == "pong"
+
+
+async def test_lists_status_and_cancel(app: App, osc: OscClient) -> None:
+    osc.say(app, "generate", "1", seconds=0.05)
+    take = (await osc.until("done"))["take"]
+    osc.say(app, "generate", "2", seconds=0.05, prompt="sleep=60")
+    job = (await osc.until("progress"))["job"]
+    osc.say(app, "status", "3")
+    status = await osc.until("status")
+    assert (status["running"], status["queued"], status["engine"]) == (job, 0, "ready")
+    osc.say(app, "cancel", "4", job=job)
+    assert (await osc.until("cancelled"))["id"] == "2"
+    for command, each, expected in (("jobs", "job", [job, "j-0001"]), ("takes", "take", [take])):
+        osc.say(app, command, "5")
+        entries = [await osc.until(each) for _ in expected]
+        assert [entry[each] for entry in entries] == expected
+        assert (await osc.hear())["count"] == len(expected)
+    osc.say(app, "rerender", "6", take=take, seed=9)
+    assert (await osc.until("done"))["take"] == "t-0002"
+
+
+async def test_one_job_driven_by_osc_and_websocket(app: App, osc: OscClient) -> None:
+    osc.say(app, "generate", "1", seconds=0.05, prompt="sleep=60")
+    job = (await osc.until("progress"))["job"]
+    async with Client(app.url, app.token) as client:
+        await client.request("watch", job=job)
+        await client.cancel(job)
+        assert [event["event"] async for event in client.events(job)] == ["cancelled"]
+    assert (await osc.until("cancelled"))["job"] == job
+
+
+async def test_malformed_packets_are_answered_and_survived(app: App, osc: OscClient) -> None:
+    good = encode_call(Call("1", "ping", {}), app.token)
+    bad = [
+        b"",
+        b"hello",
+        b"#bundle\0",
+        b"#bundle\0" + bytes(8) + struct.pack(">i", -4),
+        good[:-3],
+        b"/dawbridge/ping\0,b\0\0\xff\xff\xff\xff",
+        b"/dawbridge/ping\0,[[[\0\0\0\0",
+        b"/other\0\0,s\0\0a\0\0\0",
+        bytes(range(256)) * 200,
+    ]
+    for packet in bad:
+        osc.raw(app, packet)
+    for packet in bad[1:]:  # an empty datagram is none to every system
+        assert (await osc.until("failed"))["code"] == "bad_message", packet
+    osc.say(app, "ping")
+    assert (await osc.until("pong"))["id"] == "1"
+
+
+async def test_wrong_values_and_bpm(app: App, osc: OscClient, clip: str) -> None:
+    osc.say(app, "loop", "1", source=clip, bars=4, bpm=3159345)
+    failure = await osc.hear()
+    assert failure["code"] == "bad_request"
+    assert "bpm is '3159345'" in failure["message"]
+    builder = OscMessageBuilder("/dawbridge/cancel")
+    for item in ("2", "token", app.token, "job"):
+        builder.add_arg(item)
+    osc.raw(app, builder.build().dgram)
+    failure = await osc.hear()
+    assert (failure["id"], failure["code"]) == ("2", "bad_message")
+    osc.say(app, "upload", "3", name="x", size_bytes=1)
+    assert "WebSocket" in (await osc.hear())["hint"]
+    osc.say(app, "extend", "4", source="/etc/passwd", seconds=1.0)
+    assert (await osc.hear())["code"] == "forbidden"
+
+
+async def test_daemon_does_not_talk_to_itself(app: App, osc: OscClient) -> None:
+    osc.say(app, "dance", "1", reply_port=app.osc_port)
+    osc.say(app, "ping", "1", reply_port=app.osc_port)
+    await osc.silence(app)
+
+
+async def test_long_path_does_not_fit(app: App, osc: OscClient, tmp_path: Path) -> None:
+    deep = tmp_path / "clips" / "/".join(["d" * 200] * 5) / "a.wav"
+    deep.parent.mkdir(parents=True)
+    deep.write_bytes(b"RIFF")
+    osc.say(app, "extend", "1", source=str(deep), seconds=0.05)
+    assert (await osc.until("done"))["take"] == "t-0001"
+
+
+async def test_bundle_of_commands(app: App, osc: OscClient) -> None:
+    parts = [encode_call(Call(str(n), "ping", {}), app.token) for n in range(3)]
+    packet = b"#bundle\0" + bytes(7) + b"\x01"
+    osc.raw(app, packet + b"".join(struct.pack(">i", len(part)) + part for part in parts))
+    assert [(await osc.hear())["id"] for _ in parts] == ["0", "1", "2"]
+
+
+def _free_udp_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@pytest.mark.skipif(
+    not all(map(shutil.which, ("oscsend", "oscdump", "stdbuf"))),
+    reason="liblo-tools is not installed",
+)
+async def test_liblo_renders_a_clip(app: App, clip: str) -> None:
+    port = _free_udp_port()
+    pipe = asyncio.subprocess.PIPE
+    dump = await asyncio.create_subprocess_exec(
+        "stdbuf", "-oL", "oscdump", str(port), stdout=pipe, stderr=asyncio.subprocess.DEVNULL
+    )
+    lines = dump.stdout
+    assert lines is not None
+
+    async def oscsend(command: str, types: str, *values: str) -> None:
+        head = ("localhost", str(app.osc_port), f"/dawbridge/{command}")
+        own = ("token", app.token, "reply_port", str(port))
+        tags = "s" + "sssi" + types
+        sending = await asyncio.create_subprocess_exec("oscsend", *head, tags, "q", *own, *values)
+        assert await sending.wait() == 0
+
+    async def line_with(text: str) -> str:
+        while True:
+            line = (await asyncio.wait_for(lines.readline(), _PATIENCE_S)).decode()
+            if text in line:
+                return line
+
+    try:
+        for _ in range(100):  # until oscdump listens
+            await oscsend("ping", "")
+            try:
+                await asyncio.wait_for(line_with("pong"), 0.1)
+                break
+            except TimeoutError:
+                continue
+        await oscsend("extend", "sssfsf", "source", clip, "bars", "2", "bpm", "123.4")
+        assert '"q" "j-0001"' in await line_with("/dawbridge/reply/accepted")
+        done = await line_with("/dawbridge/reply/done")
+        assert "My-groove-extend-123.4bpm-2bars-seed0.wav" in done
+    finally:
+        dump.kill()
+        await dump.communicate()
+
+
+_PD_PATCH = """#N canvas 0 0 450 300 12;
+#X obj 10 10 loadbang;
+#X obj 10 35 t b b;
+#X msg 200 60 connect 127.0.0.1 {port};
+#X msg 10 120 7 token {token} seconds 0.05 bpm 123.4 prompt previews=1;
+#X obj 10 150 oscformat dawbridge generate;
+#X obj 10 175 list prepend send;
+#X obj 10 200 list trim;
+#X obj 10 230 netsend -u -b;
+#X obj 80 255 oscparse;
+#X obj 80 280 print REPLY;
+#X connect 0 0 1 0;
+#X connect 1 0 3 0;
+#X connect 1 1 2 0;
+#X connect 2 0 7 0;
+#X connect 3 0 4 0;
+#X connect 4 0 5 0;
+#X connect 5 0 6 0;
+#X connect 6 0 7 0;
+#X connect 7 1 8 0;
+#X connect 8 0 9 0;
+"""
+
+
+@pytest.mark.skipif(not shutil.which("pd"), reason="Pure Data is not installed")
+async def test_pure_data_renders(make_config: MakeConfig, tmp_path: Path) -> None:
+    """Pd says numbers as 32-bit floats, its ids included, and reads no arrays and no int64."""
+    async with App(make_config(token="a-token-for-pd")) as app:
+        patch = tmp_path / "client.pd"
+        patch.write_text(_PD_PATCH.format(port=app.osc_port, token=app.token))
+        options = ("-nogui", "-noaudio", "-nomidi", "-stderr", "-nrt", "-open", str(patch))
+        null, pipe = asyncio.subprocess.DEVNULL, asyncio.subprocess.PIPE
+        pd = await asyncio.create_subprocess_exec("pd", *options, stdout=null, stderr=pipe)
+        lines = pd.stderr
+        assert lines is not None
+        told: list[str] = []
+        try:
+            while not told or " done " not in told[-1]:
+                told.append((await asyncio.wait_for(lines.readline(), _PATIENCE_S)).decode())
+                assert told[-1], "Pd ended"
+        finally:
+            pd.kill()
+            await pd.communicate()
+    replies = [line.split("dawbridge reply ")[1] for line in told if "REPLY" in line]
+    assert replies[0].startswith("accepted 7 j-0001")
+    assert replies[1].startswith("progress 7 j-0001 draft 0.25 1.5 1 4")
+    assert replies[2].startswith("preview 7 j-0001 0 0 48000 2 2")
+    assert "generate-123.4bpm-seed0.wav" in replies[-1]

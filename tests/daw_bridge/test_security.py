@@ -1,0 +1,184 @@
+"""Who is let in: tokens, origins, hosts, frames and paths."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
+
+from daw_bridge.app import App
+from daw_bridge.client import Client
+from engine.spec import BridgeError
+from tests.daw_bridge.conftest import MakeConfig
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+async def knock(app: App, **headers: str) -> ClientConnection:
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    return await connect(app.url, additional_headers=names, proxy=None)
+
+
+async def ask(connection: ClientConnection, text: str) -> dict[str, Any]:
+    await connection.send(text)
+    answer: dict[str, Any] = json.loads(await connection.recv())
+    return answer
+
+
+async def get(app: App, path: str, host: str | None = None, **headers: str) -> tuple[int, bytes]:
+    def fetch() -> tuple[int, bytes]:
+        port = urlsplit(app.http_url).port
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        with contextlib.closing(connection):
+            sent = {"Host": host} if host else {}
+            connection.request("GET", path, headers={**sent, **headers})
+            response = connection.getresponse()
+            return response.status, response.read()
+
+    return await asyncio.to_thread(fetch)
+
+
+async def test_token_in_the_header(app: App) -> None:
+    async with await knock(app, **bearer(app.token)) as connection:
+        assert (await ask(connection, '{"id": 5, "command": "ping"}'))["id"] == "5"
+    for header in (bearer("wrong-token"), {"Authorization": f"Basic {app.token}"}):
+        with pytest.raises(InvalidStatus) as caught:
+            await knock(app, **header)
+        assert caught.value.response.status_code == 403
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        '{"id": "1", "command": "hello", "token": "wrong"}',
+        '{"id": "1", "command": "hello"}',
+        '{"id": "1", "command": "shutdown"}',
+        '{"id": "1", "command": "hello", "token": "\\ud800"}',
+        "no json",
+        b"binary",
+    ],
+)
+async def test_without_the_token_the_first_message_is_the_last(
+    app: App, first: str | bytes
+) -> None:
+    async with await knock(app) as connection:
+        await connection.send(first)
+        answer = json.loads(await connection.recv())
+        assert (answer["reply"], answer["code"]) == ("failed", "forbidden")
+        with pytest.raises(ConnectionClosed):
+            await connection.recv()
+        assert connection.close_code == 1008
+    assert not app._stop.is_set()
+
+
+async def test_token_in_the_address_is_no_token(app: App) -> None:
+    async with connect(f"{app.url}?token={app.token}", proxy=None) as connection:
+        assert (await ask(connection, '{"id": "1", "command": "ping"}'))["code"] == "forbidden"
+
+
+async def test_client_that_says_nothing_is_sent_away(make_config: MakeConfig) -> None:
+    async with App(make_config(hello_timeout_s=0.1)) as app, await knock(app) as connection:
+        with pytest.raises(ConnectionClosed):
+            await connection.recv()
+
+
+async def test_wrong_token_tells_the_client_so(app: App) -> None:
+    with pytest.raises(BridgeError) as caught:
+        await Client(app.url, "wrong-token").__aenter__()
+    assert caught.value.code == "forbidden"
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "https://127.0.0.1", "http://127.0.0.1.evil.example"]
+)
+async def test_pages_of_other_origins_are_refused(app: App, origin: str) -> None:
+    with pytest.raises(InvalidStatus) as caught:
+        await knock(app, Origin=origin, **bearer(app.token))
+    assert caught.value.response.status_code == 403
+    assert (await get(app, "/health", Origin=origin))[0] == 403
+
+
+async def test_own_page_may_connect(app: App) -> None:
+    async with await knock(app, Origin=app.http_url, **bearer(app.token)) as connection:
+        assert (await ask(connection, '{"id": "1", "command": "ping"}'))["reply"] == "pong"
+
+
+async def test_other_hosts_are_refused(app: App) -> None:
+    port = urlsplit(app.http_url).port
+    for host in ("evil.example", f"evil.example:{port}", "127.0.0.1", "127.0.0.1:1"):
+        for path in ("/", "/health", "/ws"):
+            assert (await get(app, path, host))[0] == 403, host
+    for host in (f"localhost:{port}", f"LOCALHOST:{port}", f"127.0.0.1:{port}", f"[::1]:{port}"):
+        assert (await get(app, "/health", host))[0] == 200, host
+
+
+async def test_pages(app: App) -> None:
+    status, body = await get(app, "/health")
+    assert status == 200
+    health = json.loads(body)
+    assert health["name"] == "daw-bridge"
+    assert app.token not in body.decode()
+    status, body = await get(app, "/")
+    assert status == 200
+    assert b"daw-bridge is running" in body
+    for path in ("/nothing", "/../../etc/passwd", "/ws", "//health"):
+        assert (await get(app, path))[0] == 404
+
+
+@pytest.mark.parametrize("message", ["x" * 5000, b"x" * 5000])
+async def test_frame_over_the_limit_closes_the_connection(
+    make_config: MakeConfig, message: str | bytes
+) -> None:
+    async with App(make_config(max_frame_bytes=4096)) as app:
+        async with await knock(app, **bearer(app.token)) as connection:
+            await connection.send(message)
+            with pytest.raises(ConnectionClosedError):
+                await connection.recv()
+            assert connection.close_code == 1009
+        async with Client(app.url, app.token) as client:
+            await client.request("ping")
+
+
+async def test_frames_that_say_nothing_are_answered_and_survived(app: App) -> None:
+    async with await knock(app, **bearer(app.token)) as connection:
+        for message in ("no json", "[]", '{"id": "7"}', b"", b"DAWB", b"x" * 64, "[" * 10_000):
+            await connection.send(message)
+            answer = json.loads(await connection.recv())
+            assert (answer["reply"], answer["code"]) == ("failed", "bad_message")
+        assert (await ask(connection, '{"id": "1", "command": "ping"}'))["reply"] == "pong"
+
+
+async def test_too_many_clients_are_sent_away(make_config: MakeConfig) -> None:
+    async with App(make_config(max_clients=1)) as app, Client(app.url, app.token) as client:
+        async with await knock(app, **bearer(app.token)) as second:
+            with pytest.raises(ConnectionClosed):
+                await second.recv()
+            assert second.close_code == 1013
+        await client.request("ping")
+
+
+async def test_paths_outside_the_roots_are_refused(app: App, tmp_path: Path, clip: str) -> None:
+    secret = tmp_path / "secret.wav"
+    secret.write_bytes(b"RIFF")
+    root = Path(clip).parent
+    (root / "link.wav").symlink_to(secret)
+    async with Client(app.url, app.token) as client:
+        for path in (root / "../secret.wav", root / "link.wav", secret, Path("/etc/passwd")):
+            with pytest.raises(BridgeError) as caught:
+                await client.submit({"task": "extend", "source": str(path), "seconds": 1})
+            assert caught.value.code == "forbidden"
+            assert str(root.resolve()) in caught.value.hint
+        for path in (root / "none.wav", root):
+            with pytest.raises(BridgeError) as caught:
+                await client.submit({"task": "extend", "source": str(path), "seconds": 1})
+            assert caught.value.code in ("not_found", "bad_audio")

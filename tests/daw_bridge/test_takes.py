@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import json
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from daw_bridge.takes.naming import slug, take_slug
+from daw_bridge.takes.store import Take, TakeStore
+from engine.spec import BridgeError, Done, RenderRequest, Stem
+
+REQUEST = RenderRequest("extend", source="/clips/My groove.wav", bars=2.0, bpm=123.4, seed=7)
+DONE = Done({"loudness_lufs": -14.0}, {"model": {"name": "house"}})
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> TakeStore:
+    return TakeStore(tmp_path / "takes")
+
+
+def spooled(tmp_path: Path, *names: str) -> list[Stem]:
+    spool = tmp_path / "spool"
+    spool.mkdir(exist_ok=True)
+    for name in names:
+        (spool / f"{name}.wav").write_bytes(name.encode())
+    return [Stem(name, str(spool / f"{name}.wav"), 48_000, 2, 480) for name in names]
+
+
+def adopt(store: TakeStore, tmp_path: Path, *names: str, job: str = "") -> Take:
+    stems = spooled(tmp_path, *(names or ("mix",)))
+    return store.adopt(REQUEST, stems, DONE, spool_dir=tmp_path / "spool", job=job)
+
+
+def test_names_say_what_a_take_is(store: TakeStore, tmp_path: Path) -> None:
+    take = adopt(store, tmp_path, "drums", "mix", "bass")
+    assert take.id == "t-0001"
+    assert [Path(item.path).name for item in take.files] == [
+        "My-groove-extend-123.4bpm-2bars-seed7.wav",
+        "My-groove-extend-123.4bpm-2bars-seed7-drums.wav",
+        "My-groove-extend-123.4bpm-2bars-seed7-bass.wav",
+    ]
+    assert Path(take.main.path).read_bytes() == b"mix"
+    assert take.file("bass").channels == 2
+    with pytest.raises(BridgeError, match="it has mix, drums, bass"):
+        take.file("violin")
+
+
+def test_spool_is_emptied_and_other_files_are_left(store: TakeStore, tmp_path: Path) -> None:
+    adopt(store, tmp_path)
+    assert list((tmp_path / "spool").iterdir()) == []
+    cached = tmp_path / "cache.wav"
+    cached.write_bytes(b"cached")
+    store.adopt(
+        REQUEST, [Stem("mix", str(cached), 48_000, 2, 1)], DONE, spool_dir=tmp_path / "spool"
+    )
+    assert cached.read_bytes() == b"cached"
+
+
+def test_what_is_kept_comes_back(store: TakeStore, tmp_path: Path) -> None:
+    take = adopt(store, tmp_path, job="j-0003")
+    again = TakeStore(tmp_path / "takes")
+    assert again.get("t-0001") == take
+    assert again.list(10) == [take]
+    assert again.report("t-0001") == DONE.report
+    assert again.recipe("t-0001") == {"request": REQUEST.to_mapping(), **DONE.recipe}
+    assert again.take_of_job("j-0003") == "t-0001"
+    assert again.take_of_job("j-0004") is None
+
+
+def test_text_that_is_no_unicode_is_kept(store: TakeStore, tmp_path: Path) -> None:
+    request = RenderRequest("generate", seconds=1.0, prompt="warm \udc80 strings ä")
+    store.adopt(request, spooled(tmp_path, "mix"), DONE)
+    assert store.recipe("t-0001")["request"]["prompt"] == request.prompt
+
+
+def test_newest_comes_first_and_the_limit_holds(store: TakeStore, tmp_path: Path) -> None:
+    for _ in range(3):
+        adopt(store, tmp_path)
+    assert [take.id for take in store.list(2)] == ["t-0003", "t-0002"]
+
+
+def test_nothing_is_overwritten_by_two_at_a_time(store: TakeStore, tmp_path: Path) -> None:
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    kept: list[Take] = []
+
+    def work(worker: int) -> None:
+        own = TakeStore(tmp_path / "takes")
+        for number in range(5):
+            path = spool / f"{worker}-{number}.wav"
+            path.write_bytes(path.name.encode())
+            stem = Stem("mix", str(path), 48_000, 2, 480)
+            kept.append(own.adopt(REQUEST, [stem], DONE, spool_dir=spool))
+
+    threads = [threading.Thread(target=work, args=(worker,)) for worker in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({take.id for take in kept}) == 20
+    assert len({Path(take.main.path).read_bytes() for take in kept}) == 20
+
+
+def test_half_made_takes_are_never_seen_and_swept(store: TakeStore, tmp_path: Path) -> None:
+    missing = [*spooled(tmp_path, "mix"), Stem("bass", str(tmp_path / "gone.wav"), 48_000, 2, 1)]
+    with pytest.raises(BridgeError) as caught:
+        store.adopt(REQUEST, missing, DONE, spool_dir=tmp_path / "spool")
+    assert caught.value.code == "engine_failed"
+    assert list((tmp_path / "takes").iterdir()) == []
+    (tmp_path / "takes" / ".incoming-dead").mkdir()
+    assert store.list(10) == []
+    store.sweep()
+    assert list((tmp_path / "takes").iterdir()) == []
+
+
+def test_take_without_audio_is_refused(store: TakeStore) -> None:
+    with pytest.raises(BridgeError, match="without audio"):
+        store.adopt(REQUEST, [], DONE)
+
+
+@pytest.mark.parametrize("take_id", ["", "t-1", "t-9999", "../takes/t-0001", "t-0001/..", "\0"])
+def test_unknown_ids_are_not_found(store: TakeStore, tmp_path: Path, take_id: str) -> None:
+    adopt(store, tmp_path)
+    for look in (store.get, store.recipe, store.report):
+        with pytest.raises(BridgeError) as caught:
+            look(take_id)
+        assert caught.value.code == "not_found"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"task": "x", "created": "", "job": "", "files": []}']
+)
+def test_damaged_takes_are_left_out(store: TakeStore, tmp_path: Path, text: str) -> None:
+    adopt(store, tmp_path)
+    adopt(store, tmp_path)
+    (tmp_path / "takes" / "t-0001" / "take.json").write_text(text)
+    assert [take.id for take in store.list(10)] == ["t-0002"]
+    with pytest.raises(BridgeError, match="damaged"):
+        store.get("t-0001")
+
+
+def test_edited_take_does_not_lead_out_of_its_folder(store: TakeStore, tmp_path: Path) -> None:
+    adopt(store, tmp_path)
+    path = tmp_path / "takes" / "t-0001" / "take.json"
+    record = json.loads(path.read_text())
+    record["files"][0]["file"] = "../../secret.wav"
+    path.write_text(json.dumps(record))
+    assert Path(store.get("t-0001").main.path) == path.parent / "secret.wav"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Grüße/aus ../Köln", "Grüße-aus-..-Köln"),
+        ("../../etc", "etc"),
+        (".hidden", "hidden"),
+        ("\udc80\x00\n", ""),
+        ("x" * 100, "x" * 48),
+    ],
+)
+def test_slugs_are_harmless(text: str, expected: str) -> None:
+    assert slug(text) == expected
+    assert os.sep not in slug(text)
+
+
+def test_estimated_tempo_stands_in_the_name() -> None:
+    request = RenderRequest("generate", seconds=2.0, prompt="slow, warm strings!", seed=1)
+    report = {"grid": {"bpm": 89.996}}
+    assert take_slug(request, report) == "slow-warm-strings-generate-90bpm-seed1"
+    assert take_slug(request, {"grid": None}) == "slow-warm-strings-generate-seed1"

@@ -1,0 +1,58 @@
+"""The documents are true to the code, as far as a machine can tell."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from daw_bridge import __version__
+from daw_bridge.protocol.table import COMMANDS
+from engine.spec import FIELDS
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_named_files_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for name in re.findall(r"`((?:engine|daw_bridge|scripts|tests|plugins|docs)/[\w./]*)`", text):
+        assert (ROOT / name).exists(), f"{page.name} names {name}"
+
+
+def test_readme_tells_of_every_command_and_of_no_other() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.*?`) \|", text.replace("\\|", "/"), re.MULTILINE)
+    told = {name for row in rows for name in re.findall(r"`(\w+)", row)}
+    not_typed = {"hello", "ping", "status", "watch", "upload", "stream", "shutdown"}
+    known = {command.name for command in COMMANDS} - not_typed | {"serve", "doctor"}
+    assert told == known
+
+
+def test_readme_flags_exist() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    fields = {"--" + item.name.replace("_", "-") for item in FIELDS}
+    others = {"--out", "--report", "--plot", "--json", "--help"}
+    assert set(re.findall(r"--[a-z][\w-]+", text)) <= fields | others
+
+
+def test_changelog_ends_with_this_version() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    (newest, *_) = re.findall(r"^## \[([\d.]+)\]", text, re.MULTILINE)
+    assert newest == __version__
+
+
+def test_benchmark_page_was_written_by_the_script() -> None:
+    page = ROOT / "docs" / "benchmarks.md"
+    text = page.read_text(encoding="utf-8")
+    assert "Written by `./scripts/bench`" in text
+    assert "not measured" not in text

@@ -1,0 +1,100 @@
+"""The embedded model's file, conditions and denoiser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from engine.models.house.conditions import FrameConditions, beat_channels, level_curve
+from engine.models.house.model import HouseModel, default_weights_path, load_house
+from engine.models.house.network import FRAME_CHANNELS, Globals
+from engine.spec import BridgeError
+
+
+@pytest.fixture(scope="module")
+def model() -> HouseModel:
+    return load_house()
+
+
+def _frames(steps: int = 40) -> FrameConditions:
+    generator = torch.Generator().manual_seed(2)
+    mask = torch.zeros(1, 1, steps)
+    mask[..., : steps // 2] = 1.0
+    return FrameConditions(torch.randn(1, 128, steps, generator=generator), mask)
+
+
+def test_all_weights_stay_small() -> None:
+    assert default_weights_path().stat().st_size < 32e6
+
+
+def test_missing_and_foreign_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BridgeError, match="cannot be read") as caught:
+        load_house(tmp_path / "none.safetensors")
+    assert caught.value.code == "not_found"
+    foreign = tmp_path / "foreign.safetensors"
+    save_file({"x": torch.zeros(1)}, foreign)
+    with pytest.raises(BridgeError, match="does not hold"):
+        load_house(foreign)
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"\x80\x02pickle")
+    with pytest.raises(BridgeError, match="cannot be read"):
+        load_house(broken)
+
+
+def test_frame_channels_say_what_is_known() -> None:
+    frames = _frames()
+    plain = frames.stack()
+    assert plain.shape == (1, FRAME_CHANNELS, 40)
+    assert bool((plain[:, :128, 20:] == 0).all()), "the free part must not leak"
+    chroma = torch.zeros(1, 12, 40)
+    told = FrameConditions(frames.kept, frames.kept_mask, chroma).stack()
+    assert float(told[0, 141, 0]) == 1.0
+    assert float(plain[0, 141, 0]) == 0.0
+
+
+def test_beat_channels_turn_with_the_phase() -> None:
+    phase = torch.tensor([[0.0, 0.25, 0.5]])
+    channels = beat_channels(phase, phase)
+    assert torch.allclose(channels[0, 0], torch.tensor([0.0, 1.0, 0.0]), atol=1e-6)
+    assert torch.allclose(channels[0, 2], torch.tensor([1.0, 0.0, -1.0]), atol=1e-6)
+
+
+def test_level_curve_follows_the_level(model: HouseModel) -> None:
+    generator = torch.Generator().manual_seed(0)
+    noise = 0.05 * torch.randn(1, 2, 1024 * 120, generator=generator)
+    quiet = level_curve(model.codec, model.codec.encode(noise))
+    loud = level_curve(model.codec, model.codec.encode(noise * 10 ** (12 / 20)))
+    assert quiet.shape == (1, 1, 120)
+    assert float((loud - quiet).mean()) == pytest.approx(1.0, abs=0.05)
+
+
+def test_denoiser_is_deterministic_and_uses_the_kept_audio(model: HouseModel) -> None:
+    frames = _frames()
+    x = torch.randn(1, 128, 40, generator=torch.Generator().manual_seed(3))
+    conditions = model.unconditioned(1)
+    with torch.no_grad():
+        first = model.denoiser(frames, conditions)(x, 0.6)
+        again = model.denoiser(frames, conditions)(x, 0.6)
+        blind = FrameConditions(frames.kept, torch.zeros_like(frames.kept_mask))
+        other = model.denoiser(blind, conditions)(x, 0.6)
+    assert torch.equal(first, again)
+    assert not torch.allclose(first, other, atol=1e-2)
+    assert bool(first.isfinite().all())
+
+
+def test_near_the_data_the_denoiser_is_the_identity(model: HouseModel) -> None:
+    x = torch.randn(1, 128, 40, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        estimate = model.denoiser(_frames(), model.unconditioned(1))(x, 1e-3)
+    assert torch.allclose(estimate, x, atol=0.05)
+
+
+def test_unknown_conditions_are_the_last_of_their_tables(model: HouseModel) -> None:
+    unknown = model.unconditioned(2)
+    shape = model.network.shape
+    assert isinstance(unknown, Globals)
+    assert unknown.style.tolist() == [shape.styles] * 2
+    assert unknown.roles.tolist() == [[2] * shape.roles] * 2
