@@ -40,6 +40,13 @@ _HEALTHY_AFTER_S = 30.0
 _STOP_GRACE_S = 2.0
 _TAIL_CHARACTERS = 400
 _LOG_HINT = "the engine's log in the data folder says more"
+# Torch frees and takes hundreds of megabytes a second. glibc would hand each large block back to
+# the kernel, and the page faults slow a refinement down; other systems ignore these.
+_ALLOCATOR = {
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
+    "MALLOC_TOP_PAD_": str(64 << 20),
+}
 
 
 class EngineState(StrEnum):
@@ -258,7 +265,7 @@ class Supervisor:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             limit=_READ_BYTES,
-            env={**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
+            env={**_ALLOCATOR, **os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
         )
 
     async def _reap(self, process: asyncio.subprocess.Process, reading: asyncio.Task[None]) -> None:

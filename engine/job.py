@@ -26,6 +26,7 @@ from engine.tasks.sketches import generate_scene, melody_scene
 from engine.timeline import (
     RenderSettings,
     WindowOutcome,
+    led_in,
     plan_windows,
     render_timeline,
     without_refinement,
@@ -204,7 +205,10 @@ class Job:
         if self.settings.variation == 0.0:
             audio = scene.guide
         else:
-            audio = self.host.model.codec.decode(latent, guide=scene.guide[None])[0]
+            decoded = self.host.model.codec.decode(
+                latent, scene.guide[None], lambda: self.meter.advance("decode", 0.0)
+            )[0]
+            audio = led_in(scene.guide, decoded, scene.timeline, self.settings.variation)
         self.meter.advance("decode", scene.timeline.steps / 43 * _DECODE_STEPS_COST)
         finished = scene.finish(audio.cpu().numpy())
         self.meter.stage("decode", since)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from engine.controls.melody import melody_objective
 from engine.controls.overlap import overlap_objective
@@ -25,6 +26,8 @@ from engine.sampling.loop import GradientPolicy, noised, sample
 
 CONTEXT_STEPS = 64  # known steps that each window of a chain begins with
 _LAST_PART_STEPS = 32  # left for the next window where one would end just before a known tail
+_FADE_IN_STEPS = 56  # 1.3 s at a variation near 0, half of that at 0.5
+_AUDIO_FADE_IN_STEPS = 8.0
 _FULL_GRADIENT_STEPS = 6  # up to here keeping all activations costs little memory and saves a pass
 
 
@@ -141,6 +144,7 @@ def render_timeline(
         return latent, used, ()
     known = timeline.known.clone()
     outcomes: list[WindowOutcome] = []
+    blend = fade_in(timeline.known[0, 0], fade_in_steps(settings.variation))
     flags = [bool(value) for value in known[0, 0]]
     for number, window in enumerate(plan_windows(flags, backwards=timeline.backwards)):
         task = _WindowTask(model, timeline, window, latent, known, settings)
@@ -155,15 +159,57 @@ def render_timeline(
             else task.draft(window.of(used), step)
         )
         mask = window.of(known)
-        latent[..., window.start : window.stop] = torch.where(
-            mask > 0, window.of(latent), outcome.latent
-        )
+        kept = window.of(latent)
+        varied = kept + window.of(blend) * (outcome.latent - kept)
+        latent[..., window.start : window.stop] = torch.where(mask > 0, kept, varied)
         used[..., window.start : window.stop] = outcome.noise
         known[..., window.start : window.stop] = 1.0
         outcomes.append(outcome)
         if on_window is not None:
             on_window(outcome, latent)
     return latent, used, tuple(outcomes)
+
+
+def fade_in(known: Tensor, reach_steps: float) -> Tensor:
+    """A weight that grows from 0 at the musician's audio to 1 `reach_steps` away from it.
+
+    Args:
+        known: `[steps]`, 1 at the musician's own audio.
+
+    Returns:
+        `[steps]`; 1 everywhere where nothing is known or there is no reach.
+    """
+    places = torch.nonzero(known > 0)[:, 0].float()
+    if reach_steps < 1.0 or len(places) == 0:
+        return torch.ones_like(known)
+    steps = torch.arange(len(known), device=known.device).float()
+    distance = (steps[:, None] - places[None]).abs().amin(dim=1)
+    return 0.5 - 0.5 * torch.cos(torch.pi * (distance / (reach_steps + 1.0)).clamp(0.0, 1.0))
+
+
+def fade_in_steps(variation: float) -> float:
+    """Over how many steps the model's change of the prior is let in beside a seam.
+
+    The prior leaves the known audio as the clip itself would, so the seam is as quiet as the
+    prior's. The more variation is asked for, the sooner the model's version counts; at 1, where
+    the prior is ignored, at once.
+    """
+    return _FADE_IN_STEPS * (1.0 - variation)
+
+
+def led_in(guide: Tensor, decoded: Tensor, timeline: Timeline, variation: float) -> Tensor:
+    """Audio of a rendered timeline: the guide at the known parts, `decoded` away from them.
+
+    Over the first tenth of a second beside a seam both nearly agree, so their mixture is the
+    prior's own waveform giving way to the decoded one, and the codec is not heard at the seam.
+
+    Args:
+        guide, decoded: `[2, samples]`.
+    """
+    reach = min(_AUDIO_FADE_IN_STEPS, fade_in_steps(variation))
+    weight = fade_in(timeline.known[0, 0], reach)
+    fine = functional.interpolate(weight[None, None], decoded.shape[-1], mode="linear")[0, 0]
+    return guide + fine * (decoded - guide)
 
 
 class _WindowTask:

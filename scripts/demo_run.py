@@ -45,10 +45,16 @@ def main(arguments: list[str] | None = None) -> int:
     )  # fmt: skip
     out: Path = options.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="daw-bridge-demo-") as scratch:
-        roots = os.pathsep.join(map(str, plan.roots))
-        with running_daemon(Path(scratch), "--roots", roots) as daemon:
+    roots = os.pathsep.join(map(str, plan.roots))
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="daw-bridge-demo-") as scratch,
+            running_daemon(Path(scratch), "--roots", roots) as daemon,
+        ):
             played, about = _play(plan, daemon, out)
+    except (BridgeError, RuntimeError, TimeoutError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
     (out / "index.html").write_text(page(played, about), encoding="utf-8")
     print("\n".join(table(_rows(played))))
     print(f"\nLook and listen: {out / 'index.html'}")

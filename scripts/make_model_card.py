@@ -27,7 +27,8 @@ TEMPLATE = """# Model card: house
 | task | continue, repair, loop and accompany music as latents of the spectral codec |
 | kind | rectified flow, diffusion transformer, {parameters:.1f} million parameters |
 | shape | {shape} |
-| window | {window_steps} steps = {window_s:.2f} s; {channels} values a step, {rate_hz:.2f} steps a second |
+| window | {window_steps} steps = {window_s:.2f} s |
+| latent | {channels} values a step, {rate_hz:.2f} steps a second |
 | audio | {sample_rate_hz} Hz stereo |
 | file | {megabytes:.1f} MB, 16-bit safetensors, SHA-256 `{digest}` |
 | trained on | {windows:,} windows in {minutes} minutes on two CPU cores |
@@ -37,9 +38,9 @@ TEMPLATE = """# Model card: house
 
 ## Data
 
-Pieces are composed by `engine/sketch` (see `scripts/train_data.py`) and rendered with FluidSynth and
-the FluidR3 General MIDI soundfont (MIT). No recording, and nobody's music, was used. Level, tone,
-saturation and left-right are varied as augmentation.
+Pieces are composed by `engine/sketch` (see `scripts/train_data.py`) and rendered with FluidSynth
+and the FluidR3 General MIDI soundfont (MIT). No recording, and nobody's music, was used. Level,
+tone, saturation and left-right are varied as augmentation.
 
 ## What it is told
 

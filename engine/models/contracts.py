@@ -36,8 +36,17 @@ class Codec(Protocol):
         """`[..., 2, samples]` to `[..., latent_channels, steps]`; differentiable."""
         ...
 
-    def decode(self, latent: Tensor, guide: Tensor | None = None) -> Tensor:
-        """`[..., latent_channels, steps]` to `[..., 2, steps × step_samples]`."""
+    def decode(
+        self,
+        latent: Tensor,
+        guide: Tensor | None = None,
+        on_step: Callable[[], None] = lambda: None,
+    ) -> Tensor:
+        """`[..., latent_channels, steps]` to `[..., 2, steps × step_samples]`.
+
+        `guide` is audio known to be close to the answer; `on_step` is called during the work and
+        may raise to stop it.
+        """
         ...
 
 

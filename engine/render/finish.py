@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import soxr
+from scipy.ndimage import minimum_filter1d
+from scipy.signal import oaconvolve
 
 Samples = npt.NDArray[np.float64]
 
@@ -21,6 +23,7 @@ MODEL_RATE_HZ = 44_100
 LEVEL_LIMIT_DB = 6.0
 _PAD = 256
 _TINY = 1e-12
+_LIMITER_REACH_S = 0.005
 
 
 def to_stereo(samples: Samples) -> Samples:
@@ -155,13 +158,34 @@ def ceiling(subtype: str) -> float | None:
     return None if bits is None else 1.0 - 2.0 ** (1 - bits)
 
 
-def fit_new_audio(generated: Samples, subtype: str) -> tuple[Samples, float]:
-    """Scale new audio down where it would clip in the format; returns it and the gain in dB."""
+def fit_new_audio(generated: Samples, sample_rate_hz: int, subtype: str) -> tuple[Samples, float]:
+    """Limit new audio that would clip in the format; returns it and the deepest gain in dB.
+
+    Loud masters leave no headroom, and a rebuilt waveform has the same spectrum but other peaks:
+    each of them is dipped around (5 ms), and the level of everything else stays the music's own.
+    """
     limit = ceiling(subtype)
     peak = float(np.max(np.abs(generated), initial=0.0))
     if limit is None or peak <= limit:
         return generated, 0.0
-    return generated * (limit / peak), float(20 * np.log10(limit / peak))
+    dip = _limiting_gain(generated, limit, sample_rate_hz)
+    return generated * dip, float(20 * np.log10(dip.min()))
+
+
+def _limiting_gain(samples: Samples, limit: float, sample_rate_hz: int) -> Samples:
+    """A smooth gain `[samples]` under which no channel exceeds `limit`.
+
+    The smallest gain needed within ±5 ms, smoothed by a window of the same reach: a mean of values
+    none of which is above what the sample itself needs.
+    """
+    needed = np.minimum(1.0, limit / np.maximum(np.max(np.abs(samples), axis=0), _TINY))
+    reach = max(1, round(_LIMITER_REACH_S * sample_rate_hz))
+    held = minimum_filter1d(needed, 2 * reach + 1, mode="nearest")
+    window = np.hanning(2 * reach + 3)[1:-1]
+    padded = np.pad(held, reach, mode="edge")
+    smooth = oaconvolve(padded, window / window.sum(), mode="valid")
+    smooth[smooth > 1.0 - 1e-9] = 1.0  # the transform's rounding; untouched audio stays untouched
+    return np.asarray(np.minimum(smooth, needed))
 
 
 def fit_crossfade(
@@ -176,13 +200,6 @@ def fit_crossfade(
     part = result[:, start:end]
     if limit is None or not part.size or float(np.max(np.abs(part))) <= limit:
         return 0.0
-    needed = np.minimum(1.0, limit / np.maximum(np.max(np.abs(part), axis=0), _TINY))
-    reach = max(1, round(0.005 * sample_rate_hz))
-    dip = np.ones_like(needed)
-    shape = 0.5 + 0.5 * np.cos(np.pi * np.arange(-reach, reach + 1) / (reach + 1))
-    for at in np.flatnonzero(needed < 1.0).tolist():
-        low, high = max(0, at - reach), min(dip.size, at + reach + 1)
-        around = shape[low - at + reach : high - at + reach]
-        dip[low:high] = np.minimum(dip[low:high], 1.0 - (1.0 - needed[at]) * around)
+    dip = _limiting_gain(part, limit, sample_rate_hz)
     result[:, start:end] = part * dip
     return float(20 * np.log10(dip.min()))

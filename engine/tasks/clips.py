@@ -100,7 +100,7 @@ def extend_scene(request: RenderRequest, model: HouseModel) -> Scene:
             part = audio[:, : length + fade]
         else:
             part = audio[:, layout.left - fade : layout.left + length]
-        part, headroom_db = fit_new_audio(part, subtype)
+        part, headroom_db = fit_new_audio(part, rate, subtype)
         result = splice_extend(clip.samples, part, side, fade)
         seam = length if backwards else clip.length_samples
         edge = (seam, seam + fade) if backwards else (seam - fade, seam)
@@ -149,7 +149,7 @@ def inpaint_scene(request: RenderRequest, model: HouseModel) -> Scene:
     def finish(rendered: Stereo) -> Finished:
         audio = from_model(rendered, rate, layout.audio.shape[1], clip.samples)
         part, headroom_db = fit_new_audio(
-            audio[:, left - before : left + (end - start) + after], subtype
+            audio[:, left - before : left + (end - start) + after], rate, subtype
         )
         result = splice_inpaint(clip.samples, part, start, end, fade)
         fit_crossfade(result, start - before, start, rate, subtype)
@@ -194,7 +194,7 @@ def loop_scene(request: RenderRequest, model: HouseModel) -> Scene:
     def finish(rendered: Stereo) -> Finished:
         audio = from_model(rendered, rate, layout.audio.shape[1], clip.samples)
         part = audio[:, left - fade : left + missing + fade]
-        part, headroom_db = fit_new_audio(part, subtype)
+        part, headroom_db = fit_new_audio(part, rate, subtype)
         result = close_loop(kept_part, part, total, fade)
         fit_crossfade(result, 0, fade, rate, subtype)
         fit_crossfade(result, keep - fade, keep, rate, subtype)

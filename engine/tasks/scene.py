@@ -33,7 +33,7 @@ class Finished:
         seams: where old and new audio meet, in samples; 0 is the wrap of a loop.
         kept: ranges of the result with the source sample each begins with.
         new: the range of the result that holds new audio.
-        headroom_db: gain taken off the new audio so that an integer file does not clip.
+        headroom_db: deepest dip of the limiter that keeps the new audio inside an integer file.
     """
 
     samples: Samples = field(repr=False)

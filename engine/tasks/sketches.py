@@ -148,7 +148,8 @@ def _scene(
     )
 
     def finish(rendered: Stereo) -> Finished:
-        samples, headroom_db = fit_new_audio(rendered[:, :length].astype(np.float64), SUBTYPE)
+        new = rendered[:, :length].astype(np.float64)
+        samples, headroom_db = fit_new_audio(new, SAMPLE_RATE_HZ, SUBTYPE)
         return Finished(samples, (), (), (0, length), headroom_db)
 
     facts = {

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.models.house.model import WINDOW_STEPS
-from engine.timeline import plan_windows
+from engine.models.house.network import Globals
+from engine.timeline import Timeline, fade_in, fade_in_steps, led_in, plan_windows
 
 
 @given(
@@ -40,3 +42,33 @@ def test_the_last_window_sees_the_known_tail(gap: int) -> None:
 
 def test_nothing_unknown_needs_no_window() -> None:
     assert plan_windows([True] * 400) == ()
+
+
+@given(reach=st.floats(1.0, 60.0), head=st.integers(1, 80), gap=st.integers(1, 300))
+def test_a_change_fades_in_from_the_known_audio(reach: float, head: int, gap: int) -> None:
+    known = torch.tensor([1.0] * head + [0.0] * gap)
+    weight = fade_in(known, reach)
+    assert bool((weight[:head] == 0).all())
+    assert bool((weight[head:] > 0).all())
+    assert bool((weight[1:] >= weight[:-1] - 1e-6).all())
+    if gap > reach + 1:
+        assert float(weight[-1]) == pytest.approx(1.0)
+
+
+def test_without_known_audio_or_reach_nothing_is_held_back() -> None:
+    assert bool((fade_in(torch.zeros(50), 20.0) == 1.0).all())
+    assert bool((fade_in(torch.tensor([1.0, 0.0]), 0.0) == 1.0).all())
+    assert fade_in_steps(1.0) == 0.0
+
+
+def test_the_known_audio_passes_through_the_render_untouched() -> None:
+    steps = 30
+    known = torch.zeros(1, 1, steps)
+    known[..., :10] = 1.0
+    conditions = Globals(*(torch.zeros(1),) * 4)
+    timeline = Timeline(torch.zeros(1, 128, steps), known, conditions)
+    guide, decoded = torch.zeros(2, steps * 1024), torch.ones(2, steps * 1024)
+    audio = led_in(guide, decoded, timeline, 0.5)
+    assert bool((audio[:, : 9 * 1024] == 0).all())
+    assert bool((audio[:, 20 * 1024 :] == 1).all())
+    assert bool((led_in(guide, decoded, timeline, 1.0) == 1).all())

@@ -16,7 +16,7 @@ its transients and its stereo field, and only what the model changed is estimate
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -37,6 +37,12 @@ LOG_FLOOR = 1e-3  # 114 dB below a full-scale sine
 _PAN_SCALE = 0.35  # brings the level differences of typical mixes to about unit variance
 _TRUST_LOG10 = 0.4  # change beyond which the guide's own detail no longer applies
 _EPSILON = 1e-9
+
+OnStep = Callable[[], None]
+
+
+def _carry_on() -> None:
+    """Nobody wants to stop the iteration."""
 
 
 @lru_cache(maxsize=1)
@@ -111,7 +117,12 @@ def istft(spectrum: Tensor, samples: int) -> Tensor:
 
 
 def griffin_lim(
-    magnitude: Tensor, phases: Tensor, samples: int, iterations: int, momentum: float
+    magnitude: Tensor,
+    phases: Tensor,
+    samples: int,
+    iterations: int,
+    momentum: float,
+    on_step: OnStep = _carry_on,
 ) -> Tensor:
     """Audio whose STFT magnitude is near `magnitude` (fast Griffin-Lim, Perraudin et al. 2013).
 
@@ -127,6 +138,7 @@ def griffin_lim(
     estimate = magnitude * phases
     previous = estimate
     for _ in range(iterations):
+        on_step()
         rebuilt = stft(istft(estimate, samples))
         accelerated = rebuilt + momentum * (rebuilt - previous)
         previous = rebuilt
@@ -134,7 +146,9 @@ def griffin_lim(
     return istft(estimate, samples)
 
 
-def mel_to_magnitude(mel: Tensor, start: Tensor | None, iterations: int) -> Tensor:
+def mel_to_magnitude(
+    mel: Tensor, start: Tensor | None, iterations: int, on_step: OnStep = _carry_on
+) -> Tensor:
     """Non-negative linear magnitudes whose mel bands are `mel`.
 
     Args:
@@ -149,6 +163,7 @@ def mel_to_magnitude(mel: Tensor, start: Tensor | None, iterations: int) -> Tens
     back_projected = bank.T @ mel
     heard = (bank.sum(dim=0) > 1e-4)[:, None]  # DC and the top bin are in no band: left as they are
     for _ in range(iterations):
+        on_step()
         # Two products with the narrow bank cost a third of one with its Gram matrix.
         ratio = back_projected / (bank.T @ (bank @ magnitude)).clamp_min(_EPSILON)
         magnitude = torch.where(heard, magnitude * ratio, magnitude)
@@ -207,21 +222,26 @@ class SpectralCodec:
         return torch.stack([1.0 + fine, 1.0 - fine], dim=-3).clamp_min(0.0).sqrt()
 
     @torch.no_grad()
-    def decode(self, latent: Tensor, guide: Tensor | None = None) -> Tensor:
-        """Audio `[..., 2, 1024 steps]`; `guide` is audio of that shape (see the module's text)."""
+    def decode(
+        self, latent: Tensor, guide: Tensor | None = None, on_step: OnStep = _carry_on
+    ) -> Tensor:
+        """Audio `[..., 2, 1024 steps]`; `guide` is audio of that shape (see the module's text).
+
+        `on_step` is called before every iteration and may raise to stop.
+        """
         latent = latent.float()
         samples = latent.shape[-1] * STEP_SAMPLES
         gains = _with_end(self.channel_gains(latent))
         mel = _with_end(10.0 ** self.log_mel(latent).clamp_max(3.5))
         if guide is not None:
-            return self._decode_guided(latent, mel.unsqueeze(-3) * gains, guide.float())
-        magnitude = mel_to_magnitude(mel, None, self.mel_iterations)
+            return self._decode_guided(latent, mel.unsqueeze(-3) * gains, guide.float(), on_step)
+        magnitude = mel_to_magnitude(mel, None, self.mel_iterations, on_step)
         phases = torch.polar(torch.ones_like(magnitude), _linear_phases(magnitude))
-        mono = griffin_lim(magnitude, phases, samples, self.phase_iterations, 0.99)
+        mono = griffin_lim(magnitude, phases, samples, self.phase_iterations, 0.99, on_step)
         spectrum = stft(mono).unsqueeze(-3)
         return istft(spectrum * _bands_to_bins(gains), samples)
 
-    def _decode_guided(self, latent: Tensor, mel: Tensor, guide: Tensor) -> Tensor:
+    def _decode_guided(self, latent: Tensor, mel: Tensor, guide: Tensor, on_step: OnStep) -> Tensor:
         """Decode near `guide`: bands the latent left alone keep the guide's exact magnitudes."""
         spectrum = stft(guide)
         start = spectrum.abs()
@@ -234,10 +254,10 @@ class SpectralCodec:
         trust = torch.exp(-((change / _TRUST_LOG10) ** 2))
         target = mel * 10.0 ** (lost * trust)
         target = torch.where(change.abs() < 1e-4, true_mel, target)
-        magnitude = mel_to_magnitude(target, start, self.mel_iterations)
+        magnitude = mel_to_magnitude(target, start, self.mel_iterations, on_step)
         phases = spectrum / start.clamp_min(_EPSILON)
         phases = torch.where(start > 1e-6, phases, torch.ones_like(phases))
-        return griffin_lim(magnitude, phases, guide.shape[-1], self.guided_iterations, 0.5)
+        return griffin_lim(magnitude, phases, guide.shape[-1], self.guided_iterations, 0.5, on_step)
 
 
 def _with_end(frames: Tensor) -> Tensor:

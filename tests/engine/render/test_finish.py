@@ -114,7 +114,7 @@ def test_level_is_matched_where_the_two_overlap() -> None:
 def test_integer_formats_never_clip(subtype: str) -> None:
     generator = np.random.default_rng(0)
     loud = 1.7 * np.clip(generator.normal(0, 0.5, (2, 20_000)), -1, 1)
-    fitted, gain = fit_new_audio(loud, subtype)
+    fitted, gain = fit_new_audio(loud, 44_100, subtype)
     assert gain == pytest.approx(20 * np.log10(1 / 1.7), abs=0.01)
     np.testing.assert_allclose(quantise(fitted, subtype), fitted, atol=2.0**-15)
     result = np.concatenate([fitted[:, :9_000] * 0.9, loud[:, :300], fitted[:, 9_300:]], axis=1)
@@ -126,10 +126,20 @@ def test_integer_formats_never_clip(subtype: str) -> None:
     np.testing.assert_array_equal(result[:, 9_300:], before[:, 9_300:])
 
 
+def test_one_peak_does_not_turn_the_music_down() -> None:
+    music = sine(220, 44_100, 44_100)
+    music[:, 20_000] = 1.6
+    fitted, gain = fit_new_audio(music, 44_100, "PCM_16")
+    assert gain == pytest.approx(20 * np.log10(1 / 1.6), abs=0.05)
+    assert np.abs(fitted).max() <= ceiling("PCM_16")
+    changed = np.flatnonzero(np.any(fitted != music, axis=0))
+    assert 20_000 - 500 < changed.min() <= changed.max() < 20_000 + 500
+
+
 def test_what_fits_is_left_alone() -> None:
     quiet = np.random.default_rng(0).uniform(-0.9, 0.9, (2, 1000))
-    assert fit_new_audio(quiet, "PCM_16")[0] is quiet
-    assert fit_new_audio(5 * quiet, "FLOAT")[1] == 0.0
+    assert fit_new_audio(quiet, 44_100, "PCM_16")[0] is quiet
+    assert fit_new_audio(5 * quiet, 44_100, "FLOAT")[1] == 0.0
     assert fit_crossfade(quiet.copy(), 10, 20, 44_100, "PCM_16") == 0.0
     assert fit_crossfade(5 * quiet, 10, 20, 44_100, "FLOAT") == 0.0
     assert fit_crossfade(quiet, 10, 10, 44_100, "PCM_16") == 0.0
