@@ -1,24 +1,7 @@
 """The composition root: makes every part of the daemon and joins them with callables.
 
-What may import what (besides the standard library; an architecture test holds the table):
-
-| module | imports of ours |
-|---|---|
-| `protocol/` | `engine.spec` |
-| `transport/` | `protocol/`, `engine.spec` |
-| `jobs/` | `engine.spec` |
-| `takes/` | `engine.spec` |
-| `intake/` | `engine.spec` |
-| `stream/` | nothing |
-| `config`, `registration`, `logs` | `engine.spec` |
-| `ids` | nothing; all but `stream/` may import it |
-| `supervisor` | `engine.spec`, `engine.wire` |
-| `client` | `protocol/`, `registration`, `engine.spec` |
-| `watchers` | `protocol/`, `engine.spec` |
-| `transfers`, `service`, `app` | everything above: they are the root |
-| `cli` | `app`, `client`, `config`, and the engine |
-
-Nothing the daemon imports may import torch or numpy; only the engine process does.
+Nothing the daemon imports may import torch or numpy; only the engine process does. The table of
+what may import what is in `tests/architecture/`.
 """
 
 from __future__ import annotations
@@ -41,6 +24,7 @@ from daw_bridge.jobs.journal import Journal
 from daw_bridge.jobs.queue import Job, JobQueue
 from daw_bridge.jobs.scheduler import Ports, Scheduler
 from daw_bridge.logs import logging_to
+from daw_bridge.protocol.table import WEBSOCKET_PATH
 from daw_bridge.registration import (
     ServerInfo,
     announce,
@@ -52,7 +36,7 @@ from daw_bridge.registration import (
 from daw_bridge.service import Service, done_fields
 from daw_bridge.supervisor import Supervisor, Timing, worker_command
 from daw_bridge.takes.store import TakeStore
-from daw_bridge.transport.http import WEBSOCKET_PATH, Gate
+from daw_bridge.transport.http import Gate
 from daw_bridge.transport.osc import OscServer
 from daw_bridge.transport.websocket import Handlers, Limits, WebSocketServer
 from daw_bridge.watchers import Watchers

@@ -211,16 +211,23 @@ class Client:
         Raises:
             BridgeError: `not_found` or `bad_audio`; `unavailable` when the connection is lost.
         """
-        answer = await self.request("stream", take=take, stem=stem, offset_samples=offset_samples)
-        inbox = self._streams[answer["stream"]]
+        fields = {"take": take, "stem": stem, "offset_samples": offset_samples}
+        call_id = await self._send("stream", fields)
+        # The frames come to the inbox of the call, because it may still be refused half-way.
+        inbox = self._calls[call_id]
+        number = -1
         try:
+            number = (await self._next_reply(call_id))["stream"]
             while True:
-                frame: BinaryFrame = await _take(inbox)
-                yield frame
-                if frame.last:
+                item: BinaryFrame | Message = await _take(inbox)
+                if not isinstance(item, BinaryFrame):
+                    raise _error_of(item)
+                yield item
+                if item.last:
                     return
         finally:
-            del self._streams[answer["stream"]]
+            self._streams.pop(number, None)
+            del self._calls[call_id]
 
     async def stream(self, take: str, *, stem: str | None = None, offset_samples: int = 0) -> bytes:
         """The whole audio of a take: interleaved little-endian float32.
@@ -283,7 +290,8 @@ class Client:
             case "accepted" | "watching":
                 self._jobs.setdefault(message["job"], asyncio.Queue())
             case "stream":
-                self._streams[message["stream"]] = asyncio.Queue()
+                if inbox := self._calls.get(message["id"]):
+                    self._streams[message["stream"]] = inbox
         # An answer to nobody is one to a message of ours that the daemon could not read.
         if inbox := self._calls.get(message["id"]):
             inbox.put_nowait(message)

@@ -7,6 +7,7 @@ that runs now. Both are readable by their owner only.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hmac
 import http.client
 import json
@@ -41,8 +42,18 @@ class ServerInfo:
 
 
 def make_private_folder(folder: Path) -> None:
-    """Create a folder that only its owner may enter; an existing one is left as it is."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    """Create a folder that only its owner may enter; an existing one is left as it is.
+
+    Raises:
+        BridgeError: `unavailable` when it cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        problem = f"{folder} cannot be used: {error.strerror}"
+        raise BridgeError("unavailable", problem, "choose another: --data-dir") from None
 
 
 def write_private(path: Path, text: str) -> None:

@@ -23,6 +23,7 @@ from daw_bridge.jobs.scheduler import Scheduler
 from daw_bridge.protocol.messages import Call, Peer, failed, reply
 from daw_bridge.protocol.table import COMMANDS, VERSION
 from daw_bridge.supervisor import Supervisor
+from daw_bridge.takes.recipes import changed_request
 from daw_bridge.takes.store import Take, TakeStore
 from daw_bridge.transfers import Transfers
 from daw_bridge.watchers import Watchers
@@ -135,7 +136,7 @@ class Service:
     async def _rerender(self, call: Call, peer: Peer) -> None:
         overrides = dict(call.values)
         recipe = await asyncio.to_thread(self._takes.recipe, overrides.pop("take"))
-        await self._submit(call, peer, _changed(recipe, overrides))
+        await self._submit(call, peer, changed_request(recipe, overrides))
 
     async def _submit(self, call: Call, peer: Peer, request: RenderRequest) -> None:
         self._check_length(request)
@@ -150,6 +151,8 @@ class Service:
         if request.bars is not None and request.bpm is not None:
             metre = Metre.parse(request.metre)
             seconds = float(bars_to_seconds(request.bars, request.bpm, metre))
+        elif request.start is not None and request.end is not None:
+            seconds = request.end - request.start
         if seconds is not None and seconds > self._config.max_new_audio_s:
             limit = f"the limit is {self._config.max_new_audio_s:g} s"
             raise BridgeError("too_large", f"{seconds:g} s of new audio", limit)
@@ -243,18 +246,6 @@ def done_fields(takes: TakeStore, take: Take) -> dict[str, Any]:
         "report": takes.report(take.id),
         "recipe": takes.recipe(take.id),
     }
-
-
-def _changed(recipe: dict[str, Any], overrides: dict[str, Any]) -> RenderRequest:
-    """The request of a recipe with other values; a length in one unit replaces the other."""
-    request = recipe.get("request")
-    if not isinstance(request, dict):
-        raise BridgeError("not_found", "the take's recipe holds no request")
-    base = dict(request)
-    for given, other in (("seconds", "bars"), ("bars", "seconds")):
-        if given in overrides:
-            base.pop(other, None)
-    return RenderRequest.from_mapping({**base, **overrides})
 
 
 def _job_entry(job: Job) -> dict[str, Any]:

@@ -304,7 +304,8 @@ class Supervisor:
             while data := await process.stdout.read(_READ_BYTES):
                 for message, payload in decoder.feed(data):
                     self._hear(message, payload)
-        except BridgeError:
+        except Exception:
+            # Whatever it said: an engine that is not understood must not end the supervision.
             _log.exception("the engine does not speak the protocol and is killed")
             self._kill()
 

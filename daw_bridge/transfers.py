@@ -154,6 +154,10 @@ class Transfers:
             )
         except BridgeError as error:
             peer.send(failed(call_id, error))
+        except Exception as error:
+            _log.exception("stream %d of %s", number, path)
+            refusal = BridgeError("unavailable", f"the stream broke off: {error!r}"[:300])
+            peer.send(failed(call_id, refusal))
 
     def forget(self, peer: Peer) -> None:
         """A client is gone: its uploads are dropped, its streams end."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from daw_bridge.protocol.messages import Peer
 from engine.spec import Event, Preview, Progress
+
+_log = logging.getLogger(__name__)
 
 _ENDINGS = ("done", "failed", "cancelled")
 
@@ -35,7 +38,11 @@ class Watchers:
         pcm = event.pcm if isinstance(event, Preview) else b""
         for peer, call_id in self._of_job.get(job_id, ()):
             message = {"id": call_id, "job": job_id, **fields}
-            peer.send(message, pcm, droppable=droppable)
+            try:
+                peer.send(message, pcm, droppable=droppable)
+            except Exception:
+                # One client that cannot be told must not cost the others their job.
+                _log.exception("%s of %s is not told to a client", fields["event"], job_id)
         if fields["event"] in _ENDINGS:
             self._of_job.pop(job_id, None)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
+import stat
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,7 +16,7 @@ import torch
 from torch import Tensor
 
 from engine.cache import CacheKey, cache_key
-from engine.files.audio import write_audio
+from engine.files.audio import MAX_FILE_BYTES, write_audio
 from engine.files.quantise import quantise
 from engine.models.house.model import HouseModel
 from engine.optimise.noise import OptimisedNoise
@@ -153,11 +155,13 @@ class Job:
         self.emit(Progress("analysis", 0.0))
         since = time.perf_counter()
         model = self.host.model
-        scene = SCENES[self.request.task](self.request, model)
-        self.meter.stage("analysis", since)
-        key = cache_key(scene.digest, self.request.to_mapping(), model.digest, SAMPLER_VERSION)
+        key = cache_key(
+            _digest(self.request), self.request.to_mapping(), model.digest, SAMPLER_VERSION
+        )
         if self._from_cache(key):
             return
+        scene = SCENES[self.request.task](self.request, model)
+        self.meter.stage("analysis", since)
         noise = torch.randn(
             scene.timeline.prior.shape,
             generator=torch.Generator().manual_seed(self.request.seed),
@@ -192,11 +196,15 @@ class Job:
             self.meter.advance(stage, cost if run is None else 0.0, last[0])
 
         with torch.enable_grad():
-            result = render_timeline(
-                self.host.model, scene.timeline, noise.to(self.host.device), settings, on_step=step
+            latent, used, outcomes = render_timeline(
+                self.host.model,
+                scene.timeline.to(self.host.device),
+                noise.to(self.host.device),
+                settings,
+                on_step=step,
             )
         self.meter.stage(stage, since)
-        return result
+        return latent, used.cpu(), outcomes
 
     def _preview(self, scene: Scene, latent: Tensor, stage: str) -> Finished:
         """Decode, assemble, and let the new part be heard."""
@@ -205,12 +213,13 @@ class Job:
         if self.settings.variation == 0.0:
             audio = scene.guide
         else:
+            guide = scene.guide[None].to(latent.device)
             decoded = self.host.model.codec.decode(
-                latent, scene.guide[None], lambda: self.meter.advance("decode", 0.0)
+                latent, guide, lambda: self.meter.advance("decode", 0.0)
             )[0]
-            audio = led_in(scene.guide, decoded, scene.timeline, self.settings.variation)
+            audio = led_in(scene.guide, decoded.cpu(), scene.timeline, self.settings.variation)
         self.meter.advance("decode", scene.timeline.steps / 43 * _DECODE_STEPS_COST)
-        finished = scene.finish(audio.cpu().numpy())
+        finished = scene.finish(audio.numpy())
         self.meter.stage("decode", since)
         start, stop = finished.new
         exact = quantise(finished.samples[:, start:stop], scene.subtype)
@@ -233,6 +242,8 @@ class Job:
         if hit is None:
             return False
         audio, recipe, report = hit
+        # The clip may have been moved since: the recipe names the request of today.
+        recipe = recipe | {"request": self.request.to_mapping()}
         path = self.spool_dir / audio.name
         shutil.copyfile(audio, path)
         elapsed = round(time.perf_counter() - self.meter.started_s, 4)
@@ -295,3 +306,21 @@ class Job:
         self.host.remember(key, tensors, path, recipe, report)
         self.emit(Stem("mix", str(path), scene.sample_rate_hz, samples.shape[0], samples.shape[1]))
         self.emit(Done(report, recipe))
+
+
+def _digest(request: RenderRequest) -> str:
+    """SHA-256 of the request's clip or melody; empty where it has none or cannot be read.
+
+    Known before anything is decoded, so that a repeat costs a hash; what is wrong with an
+    unreadable file is for its reader to say.
+    """
+    path = Path(request.source or request.melody or "")
+    try:
+        status = path.stat()
+        # A pipe would never end, and what is too large is refused by its reader.
+        if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FILE_BYTES:
+            return ""
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""

@@ -79,15 +79,17 @@ def _grid(scene: Scene, finished: Finished, samples: Samples) -> dict[str, Any]:
     """The grid and how well the new audio keeps to it."""
     assert scene.grid is not None
     grid = scene.grid
+    starts_s = scene.grid_start_samples / scene.sample_rate_hz
     figures: dict[str, Any] = {
         "bpm": round(grid.bpm, 4),
         "metre": str(grid.metre),
         "given": grid.given,
         "confidence": round(grid.confidence, 3),
+        "first_beat_s": round((grid.first_beat_s - starts_s) % grid.bar_s, 6),
     }
     if grid.trusted:
         start, stop = finished.new
-        begins_s = (scene.grid_start_samples + start) / scene.sample_rate_hz
+        begins_s = starts_s + start / scene.sample_rate_hz
         figures |= grid_figures(
             samples[:, start:stop],
             scene.sample_rate_hz,

@@ -51,6 +51,18 @@ class Timeline:
     beat: Tensor | None = None
     backwards: bool = False
 
+    def to(self, device: torch.device | str) -> Timeline:
+        """The same timeline on another device."""
+        chroma, beat = self.melody_chroma, self.beat
+        return replace(
+            self,
+            prior=self.prior.to(device),
+            known=self.known.to(device),
+            conditions=self.conditions.to(device),
+            melody_chroma=None if chroma is None else chroma.to(device),
+            beat=None if beat is None else beat.to(device),
+        )
+
     @property
     def steps(self) -> int:
         """Length in latent steps."""

@@ -26,6 +26,7 @@ from engine.spec import (
     Done,
     Event,
     Failed,
+    Preview,
     RenderRequest,
     event_to_message,
 )
@@ -174,7 +175,11 @@ class Worker:
         try:
             self._out.send({"op": "event", "job": job, **message}, payload)
         except BridgeError as error:
-            # An event that cannot be written (NaN in a report) must still end the job.
+            if isinstance(event, Preview):
+                # Too long for a frame, as minutes in many channels are: the take still comes.
+                traceback.print_exc()
+                return
+            # A result that cannot be said must still end the job.
             if not isinstance(event, _ENDINGS):
                 raise
             self._send_event(job, Failed("engine_failed", f"{event.kind}: {error.message}"))

@@ -121,7 +121,6 @@ async def _render(client: Client, seed: int, **fields: Any) -> dict[str, Any]:
 async def _cancel(client: Client, seed: int, after_s: float) -> float:
     """Seconds from a cancel to its effect, `after_s` into a long refinement."""
     job = await client.submit({**REQUEST, "seed": seed, "refine": LONG_REFINE})
-    asked_s: float | None = None
     timer: asyncio.Task[float] | None = None
 
     async def ask_to_stop() -> float:
@@ -136,9 +135,8 @@ async def _cancel(client: Client, seed: int, after_s: float) -> float:
         if event["event"] in ("cancelled", "done", "failed"):
             ended_s = time.perf_counter()
             assert timer is not None
-            asked_s = await timer
             assert event["event"] == "cancelled", f"{job} was {event['event']}"
-            return ended_s - asked_s
+            return ended_s - await timer
     raise RuntimeError(f"{job} ended without a word")
 
 

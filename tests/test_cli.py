@@ -7,6 +7,7 @@ import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -26,7 +27,7 @@ from daw_bridge.commands.remote import websocket_url
 from daw_bridge.config import Config
 from daw_bridge.registration import find_server
 from daw_bridge.takes.recipes import changed_request
-from engine.spec import FIELDS, TASKS, BridgeError, Event, Progress, RenderRequest
+from engine.spec import FIELDS, TASKS, BridgeError, Done, Event, Progress, RenderRequest
 from tests.daw_bridge.fake_engine import FakeEngine, create_engine
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -128,6 +129,9 @@ def served(data_dir: Path, clip: Path) -> Iterator[App]:
         (("extend", "nothing.wav", "--seconds", "6"), "there is no file 'nothing.wav'"),
         (("extend", "{clip}", "--seconds", "6", "--out", "x.mp3"), "it must end in .wav"),
         (("extend", "{clip}", "--seconds", "6", "--out", "none/x.wav"), "no folder 'none'"),
+        (("extend", "x" * 300 + ".wav", "--seconds", "6"), "File name too long"),
+        (("extend", "~no-such-user/x.wav", "--seconds", "6"), "is no path"),
+        (("extend", "{clip}", "--seconds", "6", "--out", "x" * 300 + ".wav"), "too long"),
         (("loop", "{clip}"), "give the number of bars"),
         (("inpaint", "{clip}", "--start", "2", "--end", "1"), "before its start"),
         (("melody", "{clip}", "--bars", "2", "--roles", "kazoo"), "drums, bass, chords, lead"),
@@ -304,6 +308,25 @@ def test_failures_of_the_engine(
 def test_figures_that_could_not_be_measured_are_null(run: Run, clip: Path) -> None:
     ran = run("extend", clip, "--seconds", "0.1", "--prompt", "nan", "--json")
     assert ran.json["report"]["loss"] is None
+
+
+def test_text_that_is_no_unicode_is_told_and_written(run: Run, clip: Path, tmp_path: Path) -> None:
+    class Quoting(FakeEngine):
+        def render(self, request: RenderRequest, *others: Any) -> Iterator[Event]:
+            for event in super().render(request, *others):
+                yield (
+                    Done({"unknown": request.prompt}, event.recipe)
+                    if isinstance(event, Done)
+                    else event
+                )
+
+    report = tmp_path / "report.json"
+    typed = ("extend", clip, "--seconds", "0.1", "--prompt", "warm \udc80 strings ä", "--json")
+    ran = run(*typed, "--report", report, engine=lambda _: Quoting())
+    assert ran.status == 0, ran.err
+    assert ran.out.isascii()
+    assert ran.json["recipe"]["request"]["prompt"] == "warm \udc80 strings ä"
+    assert json.loads(report.read_text("utf-8")) == ran.json["report"]
 
 
 def test_interrupt_cancels_and_leaves_nothing(run: Run, clip: Path, data_dir: Path) -> None:
@@ -487,6 +510,22 @@ def test_serve_refuses_a_bad_setting(run: Run) -> None:
     assert "port is '70000'" in ran.err
 
 
+@pytest.mark.parametrize(
+    "typed", [("serve",), ("extend", "{clip}", "--seconds", "1"), ("rerender", "t-0001")]
+)
+def test_data_folder_that_cannot_be_is_one_clear_line(
+    clip: Path, capsys: pytest.CaptureFixture[str], typed: tuple[str, ...]
+) -> None:
+    arguments = [word.format(clip=clip) for word in typed]
+    assert main([*arguments, "--data-dir", str(clip / "data")], create_engine) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "cannot be used: Not a directory (choose another: --data-dir)" in said
+    assert main(["doctor", "--json", "--data-dir", str(clip / "data")]) == 1
+    checks = json.loads(capsys.readouterr().out)["checks"]
+    assert [check["state"] for check in checks if check["name"] == "folder"] == ["problem"]
+
+
 def test_serve_refuses_a_folder_in_use(run: Run, served: App) -> None:
     ran = run("serve", "--port", "0", "--osc-port", "0")
     assert ran.status == 1
@@ -503,9 +542,24 @@ def test_doctor_names_every_problem_and_what_to_do(run: Run, data_dir: Path) -> 
     assert "python" in run("doctor").out
 
 
-def test_doctor_sees_a_taken_port_and_a_running_daemon(run: Run, served: App) -> None:
+def test_doctor_sees_a_running_daemon(run: Run, served: App) -> None:
     checks = {check["name"]: check for check in run("doctor", "--json").json["checks"]}
     assert served.url in checks["daemon"]["found"]
+
+
+def test_doctor_sees_a_taken_port(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("DAW_BRIDGE_PORT", str(port))
+        ran = run("doctor", "--json")
+    (check,) = [check for check in ran.json["checks"] if check["name"] == "port"]
+    assert check == {
+        "name": "port",
+        "state": "problem",
+        "found": f"{port} is taken",
+        "hint": "choose another: serve --port N",
+    }
+    assert ran.status == 1
 
 
 # The console

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
 from engine.spec import BridgeError, Progress
+from engine.units import finite_figures
 
 # Mistakes the caller can mend. Everything else is a failure on our side.
 BAD_INPUT_CODES = frozenset(
@@ -36,7 +37,8 @@ class Console:
     def result(self, value: Mapping[str, Any], lines: Sequence[str]) -> None:
         """Print the result: `value` as JSON, or `lines` for people."""
         self._clear_line()
-        text = json.dumps(_finite(value), ensure_ascii=False) if self.as_json else "\n".join(lines)
+        # Plain ASCII: a terminal of any encoding takes it, and so does a name that is no Unicode.
+        text = json.dumps(finite_figures(value)) if self.as_json else "\n".join(lines)
         if text:
             print(text, file=self._out, flush=True)
 
@@ -78,17 +80,6 @@ def progress_line(event: Progress) -> str:
     if event.eta_s is not None:
         parts.append(f"about {math.ceil(event.eta_s)} s left")
     return "  ".join(parts)
-
-
-def _finite(value: Any) -> Any:
-    """JSON knows no NaN: a figure that could not be measured is null."""
-    if isinstance(value, Mapping):
-        return {str(name): _finite(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:

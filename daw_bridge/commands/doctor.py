@@ -10,6 +10,7 @@ import os
 import platform
 import shutil
 import socket
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -179,18 +180,26 @@ def _is_free(host: str, port: int, kind: socket.SocketKind) -> bool:
 def _folders(config: Config) -> Iterator[Check]:
     folder = config.data_dir
     existing = next(path for path in (folder, *folder.parents) if path.exists())
-    if not os.access(existing, os.W_OK):
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
         yield Check("folder", PROBLEM, f"{folder} cannot be written", "choose another: --data-dir")
         return
     free_bytes = shutil.disk_usage(existing).free
     low = free_bytes < LOW_DISK_BYTES
-    used_bytes = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    used_bytes = sum(map(_file_bytes, folder.rglob("*")))
     yield Check(
         "folder",
         WARNING if low else OK,
         f"{folder}, {_size(used_bytes)} used, {_size(free_bytes)} free",
         "make room, or choose another: --data-dir" if low else "",
     )
+
+
+def _file_bytes(path: Path) -> int:
+    try:
+        status = path.lstat()
+    except OSError:  # a render that is under way has just moved it
+        return 0
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
 
 def _size(count_bytes: int) -> str:

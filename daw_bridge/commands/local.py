@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from daw_bridge.commands.result import Finished
 from daw_bridge.config import Config
+from daw_bridge.registration import make_private_folder
 from daw_bridge.takes.store import Take, TakeStore
 from engine.spec import BridgeError, Cancelled, Done, Event, Failed, Progress, RenderRequest, Stem
 
@@ -31,6 +32,16 @@ def engine_from_package(cache_dir: Path | None) -> Engine:
     return create_engine(cache_dir)
 
 
+def open_store(config: Config) -> TakeStore:
+    """The takes of the data folder, which is made when it is missing.
+
+    Raises:
+        BridgeError: `unavailable` when it cannot be made or written.
+    """
+    make_private_folder(config.data_dir)
+    return TakeStore(config.data_dir / "takes")
+
+
 def render(
     request: RenderRequest, config: Config, make_engine: EngineFactory, on_progress: OnProgress
 ) -> Finished:
@@ -39,8 +50,7 @@ def render(
     Raises:
         BridgeError: as the engine refuses or fails; `unavailable` when it was cancelled.
     """
-    config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    store = TakeStore(config.data_dir / "takes")
+    store = open_store(config)
     # In the data folder, so that a take is moved and not copied.
     with (
         tempfile.TemporaryDirectory(prefix=".spool-", dir=config.data_dir) as spool,

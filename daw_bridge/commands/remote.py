@@ -13,10 +13,10 @@ from daw_bridge.client import Client
 from daw_bridge.commands.local import OnProgress
 from daw_bridge.commands.result import Finished
 from daw_bridge.config import Config
+from daw_bridge.protocol.table import WEBSOCKET_PATH
 from daw_bridge.registration import TOKEN_FILE, find_server, token_of
 from engine.spec import FIELDS, BridgeError, Progress, RenderRequest
 
-WEBSOCKET_PATH = "/ws"
 ENGINE_START_TIMEOUT_S = 120.0
 _POLL_S = 0.2
 

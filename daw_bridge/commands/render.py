@@ -8,7 +8,7 @@ from pathlib import Path
 
 from daw_bridge.commands.arguments import RERENDER, given_values
 from daw_bridge.commands.console import Console
-from daw_bridge.commands.local import EngineFactory
+from daw_bridge.commands.local import EngineFactory, open_store
 from daw_bridge.commands.local import render as render_locally
 from daw_bridge.commands.plot import draw
 from daw_bridge.commands.remote import find_daemon
@@ -17,7 +17,6 @@ from daw_bridge.commands.remote import rerender as rerender_remotely
 from daw_bridge.commands.result import Finished, as_lines, check_outputs, deliver
 from daw_bridge.config import Config
 from daw_bridge.takes.recipes import changed_request
-from daw_bridge.takes.store import TakeStore
 from engine.spec import FIELDS, BridgeError, RenderRequest, cast_field
 
 
@@ -55,11 +54,18 @@ def request_of(options: argparse.Namespace) -> RenderRequest:
         named = getattr(request, item.name)
         if item.kind == "path" and named is not None:
             # A recipe has to be good from any folder.
-            path = Path(named).expanduser().absolute()
-            if not path.exists():
-                raise BridgeError("not_found", f"there is no file {str(named)!r}")
-            paths[item.name] = str(path)
+            paths[item.name] = str(_existing(named))
     return replace(request, **paths)  # type: ignore[arg-type]  # the path fields are text
+
+
+def _existing(named: str) -> Path:
+    try:
+        path = Path(named).expanduser().absolute()
+        if path.exists():
+            return path
+    except (OSError, RuntimeError) as error:  # a name too long, a folder not ours, no such ~user
+        raise BridgeError("bad_request", f"{named[:200]!r} is no path: {error}"[:400]) from None
+    raise BridgeError("not_found", f"there is no file {named!r}")
 
 
 def _rerender(
@@ -68,8 +74,7 @@ def _rerender(
     changes = given_values(options)
     client = find_daemon(options, config)
     if client is None:
-        store = TakeStore(config.data_dir / "takes")
-        request = changed_request(store.recipe(options.take), changes)
+        request = changed_request(open_store(config).recipe(options.take), changes)
         return render_locally(request, config, make_engine, console.progress)
     by_name = {item.name: item for item in FIELDS}
     typed = {name: cast_field(by_name[name], value) for name, value in changes.items()}

@@ -49,17 +49,26 @@ def check_outputs(options: argparse.Namespace) -> None:
         path: Path | None = getattr(options, flag)
         if path is None:
             continue
-        if path.suffix.lower() not in endings:
-            listed = " or ".join(endings)
+        try:
+            _check_output(options, flag, path, endings)
+        except OSError as error:  # a name too long, a folder that may not be entered
             raise BridgeError(
-                "bad_request", f"--{flag} is {str(path)!r}", f"it must end in {listed}"
-            )
-        if not path.parent.is_dir():
-            raise BridgeError("bad_request", f"there is no folder {str(path.parent)!r}")
-        if path.is_dir() or (path.exists() and not options.force):
-            raise _exists(path)
-        for name in ("source", "melody"):
-            _protect(path, getattr(options, name, None))
+                "bad_request", f"--{flag} is {str(path)[:200]!r}", error.strerror or ""
+            ) from None
+
+
+def _check_output(
+    options: argparse.Namespace, flag: str, path: Path, endings: tuple[str, ...]
+) -> None:
+    if path.suffix.lower() not in endings:
+        listed = " or ".join(endings)
+        raise BridgeError("bad_request", f"--{flag} is {str(path)!r}", f"it must end in {listed}")
+    if not path.parent.is_dir():
+        raise BridgeError("bad_request", f"there is no folder {str(path.parent)!r}")
+    if path.is_dir() or (path.exists() and not options.force):
+        raise _exists(path)
+    for name in ("source", "melody"):
+        _protect(path, getattr(options, name, None))
 
 
 def deliver(options: argparse.Namespace, finished: Finished, draw: Draw) -> dict[str, Any]:
@@ -72,7 +81,8 @@ def deliver(options: argparse.Namespace, finished: Finished, draw: Draw) -> dict
     text = json.dumps(finished.report, indent=2, ensure_ascii=False) + "\n"
     writers: dict[str, Callable[[Path], object]] = {
         "out": lambda path: shutil.copyfile(finished.path, path),
-        "report": lambda path: path.write_text(text, encoding="utf-8"),
+        # A name that is not Unicode becomes the same escape that JSON has for it.
+        "report": lambda path: path.write_text(text, "utf-8", "backslashreplace"),
         "plot": lambda path: draw(finished, path),
     }
     written = {}

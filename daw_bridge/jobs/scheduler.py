@@ -103,7 +103,10 @@ class Scheduler:
         return job
 
     async def run(self) -> None:
-        """Work until cancelled; the job in the engine then goes back into the queue."""
+        """Work until cancelled; the job in the engine then goes back into the queue.
+
+        One that a client has asked to stop does not: it would play again after a restart.
+        """
         while True:
             job = self._queue.start_next(self._ports.now_s())
             if job is None:
@@ -114,7 +117,10 @@ class Scheduler:
             try:
                 await self._work(job)
             finally:
-                if job.state is State.RUNNING:
+                if job.state is State.RUNNING and job.cancel_requested:
+                    self._queue.stopped(job, self._ports.now_s())
+                    self._tell_end(job)
+                elif job.state is State.RUNNING:
                     self._queue.requeue(job)
                     self._record(job)
                 self._running = None

@@ -112,9 +112,7 @@ def decode_call(packet: bytes) -> OscCall | None:
     return OscCall(call, **own)
 
 
-def encode_call(
-    call: Call, token: str | None = None, reply_port: int | None = None
-) -> bytes:  # fmt: skip
+def encode_call(call: Call, token: str | None = None, reply_port: int | None = None) -> bytes:
     """Inverse of `decode_call`, for clients and tests.
 
     Raises:

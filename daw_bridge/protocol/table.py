@@ -13,6 +13,7 @@ from typing import Any, Literal
 from engine.spec import FIELDS, TASKS, Field
 
 VERSION = 1
+WEBSOCKET_PATH = "/ws"
 OSC_PREFIX = "/dawbridge/"
 OSC_REPLY_PREFIX = "/dawbridge/reply/"
 MAX_OSC_PACKET_BYTES = 1400

@@ -18,6 +18,7 @@ import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -31,6 +32,8 @@ from engine.units import finite_figures
 MAIN_STEM = "mix"
 _FOLDER_FORM = re.compile(r"t-(\d{4,9})")
 _INCOMING = ".incoming-"
+# A command line may be putting a take together at this moment; one this old was abandoned.
+_ABANDONED_AFTER_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +119,9 @@ class TakeStore:
         if not stems:
             raise BridgeError("engine_failed", "the engine finished without audio")
         incoming = self._folder / f"{_INCOMING}{secrets.token_hex(6)}"
-        incoming.mkdir()
         try:
+            # With its parents: the folder of takes may have been moved away while we run.
+            incoming.mkdir(parents=True)
             names = _file_names(take_slug(request, done.report), _main_first(stems))
             for name, stem in names.items():
                 _bring(Path(stem.path), incoming / name, spool_dir)
@@ -223,7 +227,9 @@ class TakeStore:
     def sweep(self) -> None:
         """Remove what a process that died left half put together."""
         for folder in self._folder.glob(f"{_INCOMING}*"):
-            shutil.rmtree(folder, ignore_errors=True)
+            with contextlib.suppress(FileNotFoundError):  # it has just become a take
+                if time.time() - folder.stat().st_mtime > _ABANDONED_AFTER_S:
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def _folders(self) -> Iterator[Path]:
         return (path for path in self._folder.iterdir() if _FOLDER_FORM.fullmatch(path.name))

@@ -16,9 +16,9 @@ from typing import Any
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
+from daw_bridge.protocol.table import WEBSOCKET_PATH
 from engine.spec import BridgeError
 
-WEBSOCKET_PATH = "/ws"
 _LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>daw-bridge</title>

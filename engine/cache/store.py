@@ -132,14 +132,12 @@ class LatentCache:
         """Keep a copy of a render, then evict what no longer fits.
 
         Returns:
-            False when the render alone is larger than the limit and was not kept.
-
-        Raises:
-            OSError: the audio cannot be read or the cache cannot be written.
+            False when it was not kept: it is larger than the limit alone, or the disk refused. A
+            render is worth more than its copy, so that is reported and nothing more.
         """
         partial = self._entries / f"{_PARTIAL}{uuid.uuid4().hex}"
-        partial.mkdir()
         try:
+            partial.mkdir(parents=True)
             size_bytes = _write_entry(partial, key, tensors, audio_path, recipe, report)
             if size_bytes > self._limit_bytes:
                 return False
@@ -153,8 +151,9 @@ class LatentCache:
                 )
                 self._evict()
             return True
-        except sqlite3.Error as error:
-            raise OSError(f"the cache index cannot be written: {error}") from error
+        except (OSError, sqlite3.Error) as error:
+            self._report_problem(f"the render is not kept in the cache: {error}")
+            return False
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 

@@ -85,7 +85,7 @@ def extend_scene(request: RenderRequest, model: HouseModel) -> Scene:
         side="start" if backwards else "end",
         context_s=overlap_s,
     )
-    layout = _extension_layout(clip, prior, length, backwards)
+    layout = _extension_layout(clip.samples, 0, rate, prior)
     fade = min(
         round(request.crossfade_ms * rate / 1000),
         clip.length_samples // 2,
@@ -136,20 +136,16 @@ def inpaint_scene(request: RenderRequest, model: HouseModel) -> Scene:
         raise BridgeError(
             "bad_request", "the region is the whole clip", "leave some of it to be heard"
         )
-    context = _context_samples(request, end - start, rate)
-    left, right = min(context, start), min(context, clip.length_samples - end)
-    before_gap, after_gap = clip.samples[:, :start], clip.samples[:, end:]
-    bridge = bridge_prior(before_gap, after_gap, rate, grid, end - start)
-    layout = _bridge_layout(before_gap, after_gap, bridge, left, right)
+    layout, segments = _gap_layout(request, clip, grid, start, end)
     fade = round(request.crossfade_ms * rate / 1000)
     before, after = inpaint_overlaps(clip.length_samples, start, end, fade)
-    before, after = min(before, left), min(after, right)
+    before, after = min(before, layout.left), min(after, layout.right)
     subtype = lossless_subtype(clip.subtype)
 
     def finish(rendered: Stereo) -> Finished:
         audio = from_model(rendered, rate, layout.audio.shape[1], clip.samples)
         part, headroom_db = fit_new_audio(
-            audio[:, left - before : left + (end - start) + after], rate, subtype
+            audio[:, layout.left - before : layout.left + (end - start) + after], rate, subtype
         )
         result = splice_inpaint(clip.samples, part, start, end, fade)
         fit_crossfade(result, start - before, start, rate, subtype)
@@ -162,9 +158,7 @@ def inpaint_scene(request: RenderRequest, model: HouseModel) -> Scene:
         seams = tuple(at for at in (start, end) if 0 < at < clip.length_samples)
         return Finished(result, seams, kept, (start, end), headroom_db)
 
-    return _scene(
-        model, clip, grid, layout, finish, {"prior": _prior_facts(bridge.segments, rate)}, False
-    )
+    return _scene(model, clip, grid, layout, finish, {"prior": _prior_facts(segments, rate)}, False)
 
 
 def loop_scene(request: RenderRequest, model: HouseModel) -> Scene:
@@ -187,7 +181,7 @@ def loop_scene(request: RenderRequest, model: HouseModel) -> Scene:
     left, right = min(context, keep), min(context, keep)
     kept_part = clip.samples[:, :keep]
     bridge = bridge_prior(kept_part, kept_part, rate, grid, missing)
-    layout = _bridge_layout(kept_part, kept_part, bridge, left, right)
+    layout = _bridge_layout(kept_part, kept_part, bridge, left, right, rate)
     fade = min(fade, left, right)
     subtype = lossless_subtype(clip.subtype)
 
@@ -240,27 +234,50 @@ def _context_samples(request: RenderRequest, new: int, rate: int) -> int:
     return round(max(request.overlap, filling_s) * rate)
 
 
-def _extension_layout(clip: Clip, prior: Prior, length: int, backwards: bool) -> _Layout:
-    """The prior with as much more of the clip as fills a window."""
-    rate = clip.sample_rate_hz
+def _gap_layout(
+    request: RenderRequest, clip: Clip, grid: Grid, start: int, end: int
+) -> tuple[_Layout, tuple[Segment, ...]]:
+    """The clip around samples `[start, end)`; at an end of the clip the gap has one side only."""
+    rate, length = clip.sample_rate_hz, end - start
+    before, after = clip.samples[:, :start], clip.samples[:, end:]
+    if start and end < clip.length_samples:
+        context = _context_samples(request, length, rate)
+        bridge = bridge_prior(before, after, rate, grid, length)
+        left, right = min(context, start), min(context, after.shape[1])
+        return _bridge_layout(before, after, bridge, left, right, rate), bridge.segments
+    side: Side = "end" if start else "start"
+    known = before if start else after
+    prior = continuation(
+        known, rate, grid, length, side=side, context_s=min(request.overlap, known.shape[1] / rate)
+    )
+    return _extension_layout(known, end if not start else 0, rate, prior), prior.segments
+
+
+def _extension_layout(known: Samples, origin: int, rate: int, prior: Prior) -> _Layout:
+    """The prior with as much more of the known audio as fills a window.
+
+    Args:
+        origin: sample of the clip with which `known` begins.
+    """
+    length, total = int(prior.new.shape[1]), int(known.shape[1])
     filling = round(WINDOW_S * rate) - length - prior.context_samples
-    spare = clip.length_samples - prior.context_samples
+    spare = total - prior.context_samples
     extra = max(0, min(filling, spare))
-    known = prior.context_samples + extra
-    if backwards:
-        more = clip.samples[:, prior.context_samples : known]
+    kept = prior.context_samples + extra
+    if prior.side == "start":
+        more = known[:, prior.context_samples : kept]
         audio = np.concatenate([prior.audio, more], axis=1)
-        return _Layout(audio, 0, known, -length, prior.joined_samples)
-    more = clip.samples[:, clip.length_samples - known : spare]
+        return _Layout(audio, 0, kept, origin - length, prior.joined_samples)
+    more = known[:, total - kept : spare]
     audio = np.concatenate([more, prior.audio], axis=1)
-    return _Layout(audio, known, 0, clip.length_samples - known, prior.joined_samples)
+    return _Layout(audio, kept, 0, origin + total - kept, prior.joined_samples)
 
 
 def _bridge_layout(
-    before: Samples, after: Samples, bridge: BridgePrior, left: int, right: int
+    before: Samples, after: Samples, bridge: BridgePrior, left: int, right: int, rate: int
 ) -> _Layout:
     """The bridge with its contexts lengthened (or cut) to `left` and `right` samples."""
-    touched = round(_TOUCHED_S * 44_100)
+    touched = round(_TOUCHED_S * rate)
     own_left, own_right = min(left, bridge.left_context), min(right, bridge.right_context)
     end = bridge.audio.shape[1] - bridge.right_context
     middle = bridge.audio[:, bridge.left_context - own_left : end + own_right]

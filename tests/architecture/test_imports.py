@@ -104,6 +104,7 @@ OURS: dict[str, set[str]] = {
         "daw_bridge.intake",
         "daw_bridge.jobs",
         "daw_bridge.logs",
+        "daw_bridge.protocol",
         "daw_bridge.registration",
         "daw_bridge.service",
         "daw_bridge.supervisor",

@@ -16,6 +16,7 @@ from websockets.asyncio.client import connect
 from daw_bridge.app import App
 from daw_bridge.client import Client
 from daw_bridge.protocol.binary import BinaryFrame
+from daw_bridge.takes.wav import WavInfo, read_wav_float32
 from engine.spec import BridgeError
 from tests.daw_bridge.conftest import MakeConfig
 
@@ -73,6 +74,23 @@ async def test_streamed_audio_is_that_of_the_file(app: App, bits: str) -> None:
         for fields in ({"stem": "violin"}, {"offset_samples": 48_001}, {"take": "t-0009"}):
             error = await refusal(client, "stream", **{"take": done["take"], **fields})
             assert error.code in ("not_found", "bad_request")
+
+
+@pytest.mark.parametrize("error", [BridgeError("not_found", "it is gone"), ValueError("it is odd")])
+async def test_stream_that_breaks_off_tells_its_client(
+    app: App, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def read(path: Path, info: WavInfo, start_samples: int, count_samples: int) -> bytes:
+        if start_samples:
+            raise error
+        return read_wav_float32(path, info, start_samples, count_samples)
+
+    monkeypatch.setattr("daw_bridge.transfers.read_wav_float32", read)
+    async with Client(app.url, app.token) as client:
+        done = await client.result(await client.submit(generate(seconds=1.0)))
+        with pytest.raises(BridgeError, match="it is"):
+            await asyncio.wait_for(client.stream(done["take"]), 10)
+        assert (await client.request("ping"))["reply"] == "pong"
 
 
 async def test_upload_then_extend(app: App, tmp_path: Path) -> None:
@@ -246,6 +264,8 @@ async def test_absurd_values_are_refused_by_name(make_config: MakeConfig, clip: 
         assert "20 to 400" in error.hint
         assert (await refusal(client, "generate", seconds=61)).code == "too_large"
         assert (await refusal(client, "generate", bars=512, bpm=20)).code == "too_large"
+        error = await refusal(client, "inpaint", source=clip, start=1, end=61.5)
+        assert (error.code, error.message) == ("too_large", "60.5 s of new audio")
         assert (await refusal(client, "extend", source=clip)).code == "bad_request"
         assert (await refusal(client, "dance")).code == "bad_message"
 

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any
 
+import pytest
 import pytest_asyncio
 
 from daw_bridge.jobs.queue import Job, JobQueue, State
@@ -123,7 +124,10 @@ async def test_engine_that_stopped_ends_in_cancelled(desk: Desk) -> None:
     assert job.state is State.CANCELLED
 
 
-async def test_stopping_puts_the_running_job_back() -> None:
+@pytest.mark.parametrize(("cancelled", "state"), [(False, "queued"), (True, "cancelled")])
+async def test_stopping_puts_the_running_job_back_unless_it_was_cancelled(
+    cancelled: bool, state: str
+) -> None:
     desk = Desk()
     started = asyncio.Event()
 
@@ -140,10 +144,13 @@ async def test_stopping_puts_the_running_job_back() -> None:
     job = scheduler.submit(REQUEST)
     task = asyncio.create_task(scheduler.run())
     await started.wait()
+    if cancelled:
+        scheduler.cancel(job.id)
     task.cancel()
     await asyncio.wait([task])
-    assert (job.state, job.crashes) == (State.QUEUED, 0)
-    assert desk.recorded[-1] == (job.id, "queued")
+    assert (job.state, job.crashes) == (State(state), 0)
+    assert desk.recorded[-1] == (job.id, state)
+    assert desk.told == ([(job.id, "cancelled")] if cancelled else [])
 
 
 async def test_stopping_waits_for_a_take_that_is_being_kept() -> None:

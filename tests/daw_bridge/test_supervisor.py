@@ -15,6 +15,7 @@ import pytest
 
 from daw_bridge.supervisor import EngineState, Supervisor, Timing, worker_command
 from engine.spec import Cancelled, Done, Event, Failed, Progress, RenderRequest
+from engine.wire import encode_frame
 from tests.daw_bridge.conftest import FACTORY
 
 TIMING = Timing(
@@ -179,6 +180,16 @@ async def test_process_that_speaks_no_frames_is_killed(tmp_path: Path) -> None:
     supervisor = Supervisor([sys.executable, "-c", talker], TIMING)
     supervisor.start()
     (ending,) = await render(supervisor, tmp_path, "")
+    assert isinstance(ending, Failed)
+    await supervisor.stop()
+
+
+async def test_engine_that_says_nonsense_is_killed_and_started_again(tmp_path: Path) -> None:
+    frame = encode_frame({"op": "broken", "error": "no mapping"})
+    talker = f"import os, time; os.write(1, {frame!r}); time.sleep(60)"
+    supervisor = Supervisor([sys.executable, "-c", talker], TIMING)
+    supervisor.start()
+    (ending,) = await asyncio.wait_for(render(supervisor, tmp_path, ""), 30)
     assert isinstance(ending, Failed)
     await supervisor.stop()
 

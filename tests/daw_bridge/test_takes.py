@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -109,10 +110,20 @@ def test_half_made_takes_are_never_seen_and_swept(store: TakeStore, tmp_path: Pa
         store.adopt(REQUEST, missing, DONE, spool_dir=tmp_path / "spool")
     assert caught.value.code == "engine_failed"
     assert list((tmp_path / "takes").iterdir()) == []
-    (tmp_path / "takes" / ".incoming-dead").mkdir()
+    fresh, dead = (tmp_path / "takes" / f".incoming-{name}" for name in ("fresh", "dead"))
+    fresh.mkdir()
+    dead.mkdir()
+    two_hours_ago_s = time.time() - 7200
+    os.utime(dead, (two_hours_ago_s, two_hours_ago_s))
     assert store.list(10) == []
     store.sweep()
-    assert list((tmp_path / "takes").iterdir()) == []
+    # The fresh one belongs to a command line that is at work beside the daemon.
+    assert list((tmp_path / "takes").iterdir()) == [fresh]
+
+
+def test_take_is_kept_though_the_folder_was_moved_away(store: TakeStore, tmp_path: Path) -> None:
+    (tmp_path / "takes").rmdir()
+    assert Path(adopt(store, tmp_path).main.path).read_bytes() == b"mix"
 
 
 def test_take_without_audio_is_refused(store: TakeStore) -> None:

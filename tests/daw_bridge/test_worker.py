@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 
 from engine.wire import FrameDecoder, encode_frame
+from engine.worker import Worker
+from tests.daw_bridge.fake_engine import FakeEngine
 
 _ENDINGS = ("done", "failed", "cancelled")
 
@@ -127,6 +130,22 @@ def test_every_failure_has_a_code_and_the_engine_goes_on(
     assert text in ending["message"]
     process.render("j-2", "")
     assert process.ending("j-2")["event"] == "done"
+
+
+def test_preview_too_long_for_a_frame_does_not_cost_the_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.wire.MAX_PAYLOAD_BYTES", 8)  # the fake's previews have 16
+    daemon_out, worker_in = os.pipe()
+    worker_out, daemon_in = os.pipe()
+    request = {"task": "generate", "seconds": 0.05, "prompt": "previews=1"}
+    worker = Worker(daemon_out, daemon_in)
+    worker._take({"op": "render", "job": "j-1", "request": request, "spool": str(tmp_path)})
+    worker._render(FakeEngine(), worker._queue.get_nowait() or {})
+    told = [message["event"] for message, _ in FrameDecoder().feed(os.read(worker_out, 65536))]
+    assert told == ["progress", "progress", "stem", "done"]
+    for descriptor in (daemon_out, worker_in, worker_out, daemon_in):
+        os.close(descriptor)
 
 
 def test_request_that_is_no_request_fails(process: Process) -> None:

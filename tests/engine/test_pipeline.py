@@ -239,3 +239,14 @@ def test_bad_input_is_refused(
         list(engine.render(request, tmp_path, lambda: False))
     assert caught.value.code == code
     assert caught.value.message
+
+
+@pytest.mark.parametrize("span", [(0.0, 1.2), (3.0, None)])
+def test_inpaint_reaches_either_end(render: Render, span: tuple[float, float | None]) -> None:
+    path = CLIPS / "drums.flac"
+    source = read_clip(path)
+    end = source.length_samples / source.sample_rate_hz if span[1] is None else span[1]
+    result = render(task="inpaint", source=str(path), start=span[0], end=end, refine=0, steps=1)
+    assert result.report["source_samples_identical"] is True
+    assert result.report["length_error_samples"] == 0
+    assert len(result.report["seams"]) == 1

@@ -116,6 +116,11 @@ class Globals:
     tempo_bpm: Tensor
     roles: Tensor
 
+    def to(self, device: torch.device | str) -> Globals:
+        """The same conditions on another device."""
+        values = (self.style, self.key, self.tempo_bpm, self.roles)
+        return Globals(*(value.to(device) for value in values))
+
     @classmethod
     def unknown(cls, batch: int, shape: NetworkShape, device: torch.device) -> Globals:
         """Nothing said about any window of the batch."""

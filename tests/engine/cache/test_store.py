@@ -203,7 +203,7 @@ def test_damaged_index_is_built_anew(
     again.close()
 
 
-def test_index_damaged_while_open_is_a_miss_and_refuses_to_write(
+def test_index_damaged_while_open_is_a_miss_and_costs_no_render(
     cache: LatentCache, tmp_path: Path, problems: list[str]
 ) -> None:
     put(cache, tmp_path, make_key("a"))
@@ -211,8 +211,20 @@ def test_index_damaged_while_open_is_a_miss_and_refuses_to_write(
     assert cache.get(make_key("a")) is None
     assert cache.near("clip", "house", "extend") is None
     assert len(problems) == 2
-    with pytest.raises(OSError, match="index cannot be written"):
-        put(cache, tmp_path, make_key("b"))
+    assert not put(cache, tmp_path, make_key("b"))
+    assert "not kept in the cache" in problems[-1]
+
+
+def test_full_disk_costs_no_render(
+    cache: LatentCache, tmp_path: Path, problems: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfile", full)
+    assert not put(cache, tmp_path, make_key("a"))
+    assert problems == ["the render is not kept in the cache: [Errno 28] No space left on device"]
+    assert list((tmp_path / "cache" / "entries").iterdir()) == []
 
 
 def test_crash_before_publishing_leaves_nothing(
