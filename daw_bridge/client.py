@@ -240,10 +240,15 @@ class Client:
 
     async def _send(self, command: str, fields: Mapping[str, Any]) -> str:
         call_id = str(next(self._ids))
-        self._calls[call_id] = asyncio.Queue()
         given = {name: value for name, value in fields.items() if value is not None}
         try:
-            await self._send_raw(json.dumps({"id": call_id, "command": command, **given}))
+            text = json.dumps({"id": call_id, "command": command, **given}, allow_nan=False)
+        except ValueError as error:
+            # The daemon could not read it, nor say to which call its refusal belongs.
+            raise BridgeError("bad_request", f"{command} cannot be sent: {error}") from None
+        self._calls[call_id] = asyncio.Queue()
+        try:
+            await self._send_raw(text)
         except BaseException:
             del self._calls[call_id]
             raise

@@ -63,7 +63,8 @@ key, tempo and roles for the window. Each is dropped at random, so any subset wo
 
 def read_log(path: Path) -> list[dict[str, Any]]:
     """Rows of the training log."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [row for row in rows if row["loss"]]
 
 
 def plot_loss(rows: list[dict[str, Any]], path: Path) -> None:

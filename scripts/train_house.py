@@ -62,7 +62,8 @@ def make_run(shape: NetworkShape, rate: float, device: str) -> Run:
     """Muon on the blocks' matrices, AdamW on everything else."""
     torch.manual_seed(0)
     network = HouseNetwork(shape).to(device)
-    matrices, others = [], []
+    matrices: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
     for name, parameter in network.named_parameters():
         is_matrix = name.startswith("blocks") and parameter.ndim == 2 and "modulation" not in name
         (matrices if is_matrix else others).append(parameter)
@@ -81,7 +82,8 @@ def flow_loss(network: nn.Module, batch: Batch, time_: Tensor, noise: Tensor) ->
         velocity = network(x, time_, batch.frames, batch.conditions)
     error = (velocity.float() - (noise - batch.latent)).square().mean(dim=1, keepdim=True)
     weight = torch.where(batch.kept_mask > 0, KEPT_WEIGHT, 1.0)
-    return (error * weight).sum() / weight.sum()
+    loss: Tensor = (error * weight).sum() / weight.sum()
+    return loss
 
 
 def sample_times(size: int, generator: torch.Generator) -> Tensor:
@@ -95,12 +97,14 @@ def sample_times(size: int, generator: torch.Generator) -> Tensor:
 def held_out_loss(network: nn.Module, windows: ShardWindows, batches: int = 4) -> float:
     """Loss on held-out pieces with fixed noise and times."""
     generator = torch.Generator().manual_seed(99)
+    device = str(next(network.parameters()).device)
     total = 0.0
     for _ in range(batches):
         batch = windows.batch(16, generator)
         times = (torch.arange(16) + 0.5) / 16
         noise = torch.randn(batch.latent.shape, generator=generator)
-        total += float(flow_loss(network, batch, times, noise)) / batches
+        moved = (times.to(device), noise.to(device))
+        total += float(flow_loss(network, batch.to(device), *moved)) / batches
     return total
 
 
@@ -120,7 +124,9 @@ def train(options: argparse.Namespace) -> None:
     run = make_run(shape, options.rate, options.device)
     if (folder / "stable.pt").exists():
         run.load(folder / "stable.pt")
-    network = torch.compile(run.network) if options.compile else run.network
+    network: nn.Module = run.network
+    if options.compile:
+        network = torch.compile(network)  # type: ignore[assignment]
     generator = torch.Generator().manual_seed(1000 + run.update)
     rates = [[group["lr"] for group in o.param_groups] for o in run.optimisers]
     started = checkpointed = time.perf_counter()
@@ -153,8 +159,9 @@ def one_update(
     batch = windows.batch(size, generator)
     times = sample_times(size, generator)
     noise = torch.randn(batch.latent.shape, generator=generator)
-    loss = flow_loss(network, batch, times, noise)
-    loss.backward()
+    device = str(next(run.network.parameters()).device)
+    loss = flow_loss(network, batch.to(device), times.to(device), noise.to(device))
+    torch.autograd.backward(loss)
     nn.utils.clip_grad_norm_(run.network.parameters(), 1.0)
     for optimiser in run.optimisers:
         optimiser.step()
@@ -167,7 +174,7 @@ def one_update(
         pairs = zip(run.average.parameters(), run.network.parameters(), strict=True)
         for mean, value in pairs:
             mean.lerp_(value, 1 - decay)
-    return float(loss)
+    return float(loss.detach())
 
 
 def log(
@@ -178,7 +185,7 @@ def log(
         "update": run.update,
         "windows": run.windows,
         "minutes": round(run.seconds / 60, 2),
-        "loss": sum(losses) / max(1, len(losses)),
+        "loss": sum(losses) / len(losses) if losses else None,
         "held_out": held_out_loss(run.average, held_out),
         "hours_of_music": round(windows.hours(), 2),
     }
@@ -189,7 +196,8 @@ def log(
 
 def export(run: Run, basis: CodecBasis, path: Path) -> None:
     """The averaged network in 16 bits with the codec's basis and the shape."""
-    tensors = {f"network.{name}": value.half() for name, value in run.average.state_dict().items()}
+    state = run.average.state_dict()
+    tensors = {f"network.{name}": value.half().cpu() for name, value in state.items()}
     tensors |= basis.to_mapping()
     metadata = {
         "format": "daw-bridge house 1",

@@ -67,7 +67,7 @@ def load_basis(folder: Path) -> CodecBasis:
     return CodecBasis.from_mapping(load_file(path))
 
 
-def encode_piece(codec: SpectralCodec, seed: int) -> tuple[dict[str, Tensor], dict[str, object]]:
+def encode_piece(codec: SpectralCodec, seed: int) -> tuple[dict[str, Tensor], dict[str, float]]:
     """Latent and truth of one piece, per frame `[steps, …]`, and its tags."""
     piece = compose_piece(seed)
     latent = codec.encode(piece_audio(piece, seed)).T

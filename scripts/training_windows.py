@@ -26,6 +26,15 @@ class Batch:
     kept_mask: Tensor
     conditions: Globals
 
+    def to(self, device: str) -> Batch:
+        """The same batch on another device."""
+        return Batch(
+            self.latent.to(device),
+            self.frames.to(device),
+            self.kept_mask.to(device),
+            self.conditions.to(device),
+        )
+
 
 class ShardWindows:
     """All shards of a folder in memory; `rescan` picks up those written since."""

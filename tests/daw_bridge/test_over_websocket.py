@@ -268,6 +268,7 @@ async def test_absurd_values_are_refused_by_name(make_config: MakeConfig, clip: 
         assert (error.code, error.message) == ("too_large", "60.5 s of new audio")
         assert (await refusal(client, "extend", source=clip)).code == "bad_request"
         assert (await refusal(client, "dance")).code == "bad_message"
+        assert (await refusal(client, "generate", seconds=float("inf"))).code == "bad_request"
 
 
 async def test_status_models_and_lists(app: App) -> None:
