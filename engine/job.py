@@ -245,7 +245,10 @@ class Job:
         # The clip may have been moved since: the recipe names the request of today.
         recipe = recipe | {"request": self.request.to_mapping()}
         path = self.spool_dir / audio.name
-        shutil.copyfile(audio, path)
+        try:
+            shutil.copyfile(audio, path)
+        except OSError:  # evicted by another process a moment ago: render it again
+            return False
         elapsed = round(time.perf_counter() - self.meter.started_s, 4)
         report = report | {"cache": "hit", "timings_s": {"total": elapsed}}
         self.emit(

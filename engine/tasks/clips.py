@@ -45,6 +45,7 @@ from engine.units import Metre, bars_to_samples, seconds_to_samples
 
 WINDOW_S = WINDOW_STEPS * STEP_SAMPLES / SAMPLE_RATE_HZ
 LONGEST_RESULT_S = 900.0
+LONGEST_NEW_S = 600.0
 _TOUCHED_S = 0.025  # the joins of a bridge change at most this much of the known audio
 _SHORTEST_CLOSING_S, _LONGEST_CLOSING_S = 0.4, 2.0
 
@@ -76,6 +77,7 @@ def extend_scene(request: RenderRequest, model: HouseModel) -> Scene:
     rate, backwards = clip.sample_rate_hz, request.side == "start"
     length = _new_length(request, grid, rate)
     _check_length(clip.length_samples + length, rate)
+    _check_length(length, rate, LONGEST_NEW_S)
     overlap_s = min(request.overlap, clip.seconds)
     prior = continuation(
         clip.samples,
@@ -219,12 +221,12 @@ def _new_length(request: RenderRequest, grid: Grid, rate: int) -> int:
     return bars_to_samples(request.bars, bpm, Metre.parse(request.metre), rate)
 
 
-def _check_length(samples: int, rate: int) -> None:
-    if samples > LONGEST_RESULT_S * rate:
+def _check_length(samples: int, rate: int, longest_s: float = LONGEST_RESULT_S) -> None:
+    if samples > longest_s * rate:
         raise BridgeError(
             "too_large",
-            f"the result would be {samples / rate:.0f} s long",
-            f"ask for at most {LONGEST_RESULT_S:.0f} s, the clip included",
+            f"it would be {samples / rate:.0f} s long",
+            f"ask for at most {longest_s:.0f} s",
         )
 
 

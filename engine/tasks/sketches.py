@@ -20,13 +20,15 @@ from engine.sketch.score import MODES, ROLES, Key, Note, Piece
 from engine.sketch.styles import STYLES
 from engine.sketch.synth import mix, synthesise
 from engine.spec import BridgeError, RenderRequest
-from engine.tasks.scene import Finished, Scene, Stereo, beat_phases, whole_steps
+from engine.tasks.scene import Finished, Samples, Scene, Stereo, beat_phases, whole_steps
 from engine.timeline import Timeline
 from engine.units import Metre, bars_to_samples, seconds_to_samples
 
 SUBTYPE = "PCM_24"
 FRAME_RATE_HZ = SAMPLE_RATE_HZ / STEP_SAMPLES
 LONGEST_RESULT_S = 300.0
+_SILENT_POWER = 1e-9
+_GAIN_LIMITS = (0.1, 4.0)
 _TONICS = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 
 
@@ -85,6 +87,13 @@ def generate_scene(request: RenderRequest, model: HouseModel) -> Scene:
         roles=request.roles if request.roles != ROLES else None,
     )
     return _scene(request, model, piece, length, unknown, None)
+
+
+def _at_level_of(sketch: Stereo, rendered: Stereo) -> Samples:
+    """The rendering at the sketch's level: a control must not be met by playing louder."""
+    wanted, found = float(np.mean(sketch**2)), float(np.mean(rendered**2))
+    gain = (wanted / found) ** 0.5 if min(wanted, found) > _SILENT_POWER else 1.0
+    return rendered.astype(np.float64) * float(np.clip(gain, *_GAIN_LIMITS))
 
 
 def _length_samples(request: RenderRequest, bpm: float) -> int:
@@ -148,7 +157,7 @@ def _scene(
     )
 
     def finish(rendered: Stereo) -> Finished:
-        new = rendered[:, :length].astype(np.float64)
+        new = _at_level_of(guide[:, :length].numpy(), rendered[:, :length])
         samples, headroom_db = fit_new_audio(new, SAMPLE_RATE_HZ, SUBTYPE)
         return Finished(samples, (), (), (0, length), headroom_db)
 

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import pytest
 import pytest_asyncio
+import soundfile
 from pythonosc.osc_message_builder import OscMessageBuilder
 
 from daw_bridge.app import App
@@ -245,8 +246,15 @@ async def test_liblo_renders_a_clip(app: App, clip: str) -> None:
                 continue
         await oscsend("extend", "sssfsf", "source", clip, "bars", "2", "bpm", "123.4")
         assert '"q" "j-0001"' in await line_with("/dawbridge/reply/accepted")
+        # The same job, followed over the WebSocket; what it streams is what liblo is told of.
+        async with Client(app.url, app.token) as client:
+            finished = await client.result("j-0001")
+            streamed = await client.stream(finished["take"])
         done = await line_with("/dawbridge/reply/done")
         assert "My-groove-extend-123.4bpm-2bars-seed0.wav" in done
+        path = next(word for word in done.split('"') if word.endswith(".wav"))
+        audio, _ = soundfile.read(path, dtype="float32", always_2d=True)
+        assert streamed == audio.astype("<f4").tobytes()
     finally:
         dump.kill()
         await dump.communicate()

@@ -32,9 +32,10 @@ def windows(tmp_path: Path, codec: SpectralCodec) -> ShardWindows:
     steps = (300, 100, 400)  # the middle one is shorter than a window and left out
     total = sum(steps)
     generator = torch.Generator().manual_seed(0)
+    pattern = 2 * torch.randn(1, 128, generator=generator)  # something that can be learned
     save_file(
         {
-            "latent": torch.randn(total, 128, generator=generator).half(),
+            "latent": (pattern + 0.1 * torch.randn(total, 128, generator=generator)).half(),
             "chroma": torch.zeros(total, 12, dtype=torch.uint8),
             "roles": torch.ones(total, 4, dtype=torch.uint8),
             "beat_phase": torch.rand(total, generator=generator),
