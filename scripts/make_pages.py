@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from engine.files.audio import Clip, read_clip
+from engine.files.audio import Clip, lossless_subtype, read_clip, write_audio
 from engine.pipeline import Engine, create_engine
 from engine.render.plot import Panel, plot_grid
 from engine.spec import Done, RenderRequest, Stem
@@ -25,6 +25,7 @@ from engine.units import Metre
 CLIPS = Path("/usr/share/sonic-pi/samples")
 PATTERN = "loop_*.flac"
 COUNT = 10
+CUT_AT = 0.55
 SECONDS = 6.0
 VARIATIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
 VARIED_CLIP = "loop_garzul.flac"
@@ -71,6 +72,14 @@ def extend(engine: Engine, path: Path, variation: float | None, refine: int | No
             if isinstance(event, Done):
                 report = event.report
     return Extension(read_clip(path), result, report)
+
+
+def cut_short(path: Path, folder: Path) -> Path:
+    """The first part of a recording, so that the seam falls into the middle of its music."""
+    clip = read_clip(path)
+    kept = clip.samples[:, : round(CUT_AT * clip.length_samples)]
+    subtype = lossless_subtype(clip.subtype)
+    return write_audio(folder / f"{path.stem}.wav", kept, clip.sample_rate_hz, subtype)
 
 
 def panels(extension: Extension, title: str) -> list[Panel]:
@@ -142,6 +151,11 @@ def write_extensions(engine: Engine, folder: Path, docs: Path, refine: int | Non
     plot_grid(docs / "pictures" / "extensions.png",
               [panels(item, "extended by 6 s") for item in extensions])  # fmt: skip
     variation, resolved = extensions[0].report["variation"], extensions[0].report["model"]
+    with tempfile.TemporaryDirectory() as cuts:
+        halves = [
+            extend(engine, cut_short(path, Path(cuts)), None, 0)
+            for path in longest_recordings(folder)
+        ]
     lines = [
         "# Ten extensions of real recordings",
         "",
@@ -163,6 +177,17 @@ def write_extensions(engine: Engine, folder: Path, docs: Path, refine: int | Non
         *extension_rows(extensions),
         "",
         *verdicts(extensions),
+        "",
+        "Where a loop begins on its loudest beat, the seam is that beat, and its flux is above 1 "
+        "by nature. A tempo is judged only where a beat was found in the new audio.",
+        "",
+        f"## The same recordings cut at {100 * CUT_AT:.0f} % of their length",
+        "",
+        "Here the seam falls anywhere in a bar; these are drafts, without refinement.",
+        "",
+        *extension_rows(halves),
+        "",
+        *verdicts(halves),
         "",
     ]
     (docs / "extensions.md").write_text("\n".join(lines), encoding="utf-8")

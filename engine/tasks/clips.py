@@ -18,7 +18,6 @@ from engine.analysis.tempo import Grid, estimate_grid
 from engine.files.audio import Clip, lossless_subtype, read_clip
 from engine.models.house.codec import SAMPLE_RATE_HZ, STEP_SAMPLES
 from engine.models.house.model import WINDOW_STEPS, HouseModel
-from engine.models.house.network import Globals
 from engine.render.finish import fit_crossfade, fit_new_audio, from_model
 from engine.render.splice import (
     Side,
@@ -40,6 +39,7 @@ from engine.tasks.scene import (
     known_steps,
     model_audio,
 )
+from engine.tasks.words import told_conditions
 from engine.timeline import Timeline
 from engine.units import Metre, bars_to_samples, seconds_to_samples
 
@@ -113,7 +113,7 @@ def extend_scene(request: RenderRequest, model: HouseModel) -> Scene:
         return Finished(result, (seam,), ((kept, source_start),), new, headroom_db)
 
     facts = {"prior": _prior_facts(prior.segments, rate)}
-    scene = _scene(model, clip, grid, layout, finish, facts, backwards)
+    scene = _scene(request, model, clip, grid, layout, finish, facts, backwards)
     return replace(
         scene,
         expected_samples=clip.length_samples + length,
@@ -160,7 +160,9 @@ def inpaint_scene(request: RenderRequest, model: HouseModel) -> Scene:
         seams = tuple(at for at in (start, end) if 0 < at < clip.length_samples)
         return Finished(result, seams, kept, (start, end), headroom_db)
 
-    return _scene(model, clip, grid, layout, finish, {"prior": _prior_facts(segments, rate)}, False)
+    return _scene(
+        request, model, clip, grid, layout, finish, {"prior": _prior_facts(segments, rate)}, False
+    )
 
 
 def loop_scene(request: RenderRequest, model: HouseModel) -> Scene:
@@ -202,7 +204,7 @@ def loop_scene(request: RenderRequest, model: HouseModel) -> Scene:
         "closing_s": round(missing / rate, 4),
         "kept_samples": keep,
     }
-    scene = _scene(model, clip, grid, layout, finish, facts, False)
+    scene = _scene(request, model, clip, grid, layout, finish, facts, False)
     return replace(scene, expected_samples=total)
 
 
@@ -290,6 +292,7 @@ def _bridge_layout(
 
 
 def _scene(
+    request: RenderRequest,
     model: HouseModel,
     clip: Clip,
     grid: Grid,
@@ -308,13 +311,11 @@ def _scene(
     if layout.right:
         first = layout.left + layout.new
         ranges.append(((first + layout.touched) / rate, steps * STEP_SAMPLES / SAMPLE_RATE_HZ))
-    conditions = model.unconditioned(1)
-    beat = None
-    if grid.trusted:
-        conditions = Globals(
-            conditions.style, conditions.key, prior.new_full((1,), grid.bpm), conditions.roles
-        )
-        beat = beat_phases(steps, grid, layout.starts_at / rate)
+    tempo_bpm = grid.bpm if grid.trusted else None
+    conditions, reading = told_conditions(request, model.network.shape, tempo_bpm)
+    beat = beat_phases(steps, grid, layout.starts_at / rate) if grid.trusted else None
+    if reading.unknown:
+        facts = facts | {"unknown_words": reading.unknown}
     timeline = Timeline(prior, known_steps(steps, ranges), conditions, None, beat, backwards)
     return Scene(
         timeline,

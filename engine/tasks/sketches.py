@@ -16,11 +16,11 @@ from engine.models.house.network import Globals
 from engine.render.finish import fit_new_audio
 from engine.sketch.harmonise import harmonise
 from engine.sketch.prompt import read_prompt, sketch_from_prompt
-from engine.sketch.score import MODES, ROLES, Key, Note, Piece
-from engine.sketch.styles import STYLES
+from engine.sketch.score import ROLES, Note, Piece
 from engine.sketch.synth import mix, synthesise
 from engine.spec import BridgeError, RenderRequest
 from engine.tasks.scene import Finished, Samples, Scene, Stereo, beat_phases, whole_steps
+from engine.tasks.words import key_index, read_key, style_index
 from engine.timeline import Timeline
 from engine.units import Metre, bars_to_samples, seconds_to_samples
 
@@ -44,7 +44,7 @@ def melody_scene(request: RenderRequest, model: HouseModel) -> Scene:
         [Note(n.start_beats, n.duration_beats, n.pitch, n.velocity) for n in melody.notes],
         tempo_bpm=bpm,
         metre=(metre.beats, metre.unit),
-        key=_key(request.key) or reading.key,
+        key=read_key(request.key) or reading.key,
         style=reading.style,
         mood=reading.mood,
         length_beats=_beats(length, bpm),
@@ -83,7 +83,7 @@ def generate_scene(request: RenderRequest, model: HouseModel) -> Scene:
         length_s=length / SAMPLE_RATE_HZ,
         tempo_bpm=tempo,
         metre=asked,
-        key=_key(request.key),
+        key=read_key(request.key),
         roles=request.roles if request.roles != ROLES else None,
     )
     return _scene(request, model, piece, length, unknown, None)
@@ -115,20 +115,6 @@ def _beats(length_samples: int, bpm: float) -> float:
     return length_samples / SAMPLE_RATE_HZ * bpm / 60.0
 
 
-def _key(text: str | None) -> Key | None:
-    """Read "A minor".
-
-    Raises:
-        BridgeError: `bad_request` where the text is no key.
-    """
-    if not text:
-        return None
-    key = read_prompt(text).key
-    if key is None:
-        raise BridgeError("bad_request", f"{text!r} is no key", "write it like 'A minor' or 'Eb'")
-    return key
-
-
 def _scene(
     request: RenderRequest,
     model: HouseModel,
@@ -145,9 +131,10 @@ def _scene(
     steps = prior.shape[-1]
     grid = Grid(piece.tempo_bpm, 1.0, 0.0, True, Metre(*piece.metre))
     playing = {part.role for part in piece.parts}
+    shape = model.network.shape
     conditions = Globals(
-        torch.tensor([sorted(STYLES).index(piece.style)]),
-        torch.tensor([piece.key.tonic + 12 * MODES.index(piece.key.mode)]),
+        torch.tensor([style_index(piece.style, shape)]),
+        torch.tensor([key_index(piece.key, shape)]),
         torch.tensor([float(piece.tempo_bpm)]),
         torch.tensor([[int(role in playing) for role in ROLES]]),
     )

@@ -1,0 +1,47 @@
+"""Words of a request as conditions of the model."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.models.house.network import NetworkShape
+from engine.sketch.score import Key
+from engine.spec import BridgeError, RenderRequest
+from engine.tasks.words import key_index, read_key, told_conditions
+
+SHAPE = NetworkShape()
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [("A minor", Key(9, "minor")), ("Eb", Key(3, "major")), ("F# dorian", Key(6, "dorian")),
+     ("Bbm", Key(10, "minor"))],
+)  # fmt: skip
+def test_keys_are_read(text: str, key: Key) -> None:
+    assert read_key(text) == key
+
+
+def test_no_key_is_no_key() -> None:
+    assert read_key(None) is None
+    with pytest.raises(BridgeError, match="is no key"):
+        read_key("H moll")
+
+
+def _conditions(**fields: str) -> tuple[list[int], list[int], list[str]]:
+    request = RenderRequest.from_mapping(
+        {"task": "extend", "source": "a.wav", "seconds": 1, **fields}
+    )
+    conditions, reading = told_conditions(request, SHAPE, 97.0)
+    assert conditions.tempo_bpm.tolist() == [97.0]
+    return conditions.key.tolist(), conditions.roles[0].tolist(), reading.unknown
+
+
+def test_silence_says_nothing() -> None:
+    assert _conditions() == ([SHAPE.keys], [2, 2, 2, 2], [])
+
+
+def test_the_key_asked_for_outranks_the_prompt() -> None:
+    key, roles, unknown = _conditions(key="C major", prompt="in D minor, no drums, zorgle")
+    assert key == [key_index(Key(0, "major"), SHAPE)]
+    assert roles == [0, 1, 1, 1]
+    assert unknown == ["zorgle"]
