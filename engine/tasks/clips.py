@@ -47,6 +47,7 @@ WINDOW_S = WINDOW_STEPS * STEP_SAMPLES / SAMPLE_RATE_HZ
 LONGEST_RESULT_S = 900.0
 LONGEST_NEW_S = 600.0
 _TOUCHED_S = 0.025  # the joins of a bridge change at most this much of the known audio
+_PRE_ROLL_S = 0.06  # a seam just before a beat is hidden by it; on the beat it would be the beat
 _SHORTEST_CLOSING_S, _LONGEST_CLOSING_S = 0.4, 2.0
 
 
@@ -178,7 +179,8 @@ def loop_scene(request: RenderRequest, model: HouseModel) -> Scene:
     total = bars_to_samples(request.bars, bpm, Metre.parse(request.metre), rate)
     _check_length(total, rate)
     fade = min(round(request.crossfade_ms * rate / 1000), clip.length_samples // 4, total // 8)
-    closing_s = min(max(grid.beat_s, _SHORTEST_CLOSING_S), _LONGEST_CLOSING_S, total / rate / 2)
+    closing_s = max(grid.beat_s, _SHORTEST_CLOSING_S) + _PRE_ROLL_S
+    closing_s = min(closing_s, _LONGEST_CLOSING_S, total / rate / 2)
     keep = min(clip.length_samples, total - round(closing_s * rate))
     missing = total - keep
     context = _context_samples(request, missing, rate)
