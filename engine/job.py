@@ -95,6 +95,7 @@ class _Meter:
     emit: Callable[[Event], None]
     stopped: Callable[[], bool]
     started_s: float = field(default_factory=time.perf_counter)
+    refine_steps: int = 0
     total: float = 1.0
     done: float = 0.0
     told_s: float = 0.0
@@ -118,7 +119,8 @@ class _Meter:
         loss = None if run is None else run.losses[-1]
         best = None if run is None else run.best_loss
         step = 0 if run is None else len(run.losses)
-        self.emit(Progress(stage, round(fraction, 4), step, 0, left_s, loss, best))
+        steps = 0 if run is None else self.refine_steps + 1
+        self.emit(Progress(stage, round(fraction, 4), step, steps, left_s, loss, best))
 
     def stage(self, name: str, since_s: float) -> None:
         """Book the time of a finished stage."""
@@ -142,7 +144,7 @@ class Job:
         self.spool_dir = spool_dir
         self.emit = emit
         self.settings = settings_for(request)
-        self.meter = _Meter(emit, stopped)
+        self.meter = _Meter(emit, stopped, refine_steps=self.settings.refine)
         self.revision = 0
 
     @torch.no_grad()

@@ -79,6 +79,8 @@ class HouseModel:
 
 
 def _cpu_has_bfloat16() -> bool:
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
