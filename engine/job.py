@@ -18,6 +18,7 @@ from torch import Tensor
 from engine.cache import CacheKey, cache_key
 from engine.files.audio import MAX_FILE_BYTES, write_audio
 from engine.files.quantise import quantise
+from engine.models.contracts import decode_in_chunks
 from engine.models.house.model import HouseModel
 from engine.optimise.noise import OptimisedNoise
 from engine.report import build_report
@@ -34,7 +35,7 @@ from engine.timeline import (
     without_refinement,
 )
 
-SAMPLER_VERSION = "1"  # part of every cache key: raise it when a request renders differently
+SAMPLER_VERSION = "2"  # part of every cache key: raise it when a request renders differently
 SCENES: dict[str, Callable[[RenderRequest, HouseModel], Scene]] = {
     "extend": extend_scene,
     "inpaint": inpaint_scene,
@@ -157,9 +158,8 @@ class Job:
         self.emit(Progress("analysis", 0.0))
         since = time.perf_counter()
         model = self.host.model
-        key = cache_key(
-            _digest(self.request), self.request.to_mapping(), model.digest, SAMPLER_VERSION
-        )
+        asked = self.request.to_mapping() | self._resolved()
+        key = cache_key(_digest(self.request), asked, model.digest, SAMPLER_VERSION)
         if self._from_cache(key):
             return
         scene = SCENES[self.request.task](self.request, model)
@@ -172,10 +172,15 @@ class Job:
         draft = self._sample(scene, noise, "draft", without_refinement(self.settings))
         finished = self._preview(scene, draft[0], "draft")
         latent, used, outcomes = draft
-        if self.settings.refine and self.settings.variation > 0:
+        if self.settings.refine and any(outcome.losses for outcome in outcomes):
             latent, used, outcomes = self._sample(scene, noise, "refine", self.settings)
             finished = self._preview(scene, latent, "refine")
         self._deliver(scene, finished, key, {"noise": used, "latent": latent}, draft[2], outcomes)
+
+    def _resolved(self) -> dict[str, Any]:
+        """The settings as rendered, defaults filled in."""
+        names = ("variation", "steps", "refine", "rate")
+        return {name: getattr(self.settings, name) for name in names}
 
     def _plan_work(self, scene: Scene) -> None:
         """Estimate the cost in model calls: a gradient step costs three."""
@@ -183,8 +188,9 @@ class Job:
         windows = len(plan_windows(flags, backwards=scene.timeline.backwards))
         calls = self.settings.steps * windows
         decode = scene.timeline.steps / 43 * _DECODE_STEPS_COST
-        renders = 2 if self.settings.refine else 1
-        self.meter.total = calls * (1 + 3 * self.settings.refine) + decode * renders
+        told = scene.timeline.melody_chroma is not None or any(flags) or windows > 1
+        evaluations = self.settings.refine + 1 if self.settings.refine and told else 0
+        self.meter.total = calls * (1 + 3 * evaluations) + decode * (2 if evaluations else 1)
 
     def _sample(
         self, scene: Scene, noise: Tensor, stage: str, settings: RenderSettings
@@ -216,8 +222,8 @@ class Job:
             audio = scene.guide
         else:
             guide = scene.guide[None].to(latent.device)
-            decoded = self.host.model.codec.decode(
-                latent, guide, lambda: self.meter.advance("decode", 0.0)
+            decoded = decode_in_chunks(
+                self.host.model.codec, latent, guide, lambda: self.meter.advance("decode", 0.0)
             )[0]
             audio = led_in(scene.guide, decoded.cpu(), scene.timeline, self.settings.variation)
         self.meter.advance("decode", scene.timeline.steps / 43 * _DECODE_STEPS_COST)
@@ -289,12 +295,7 @@ class Job:
         model = self.host.model
         recipe = {
             "request": self.request.to_mapping(),
-            "resolved": {
-                "variation": self.settings.variation,
-                "steps": self.settings.steps,
-                "refine": self.settings.refine,
-                "rate": self.settings.rate,
-            },
+            "resolved": self._resolved(),
             "source_digest": scene.digest,
             "model": {"name": model.name, "digest": model.digest},
             "sampler_version": SAMPLER_VERSION,

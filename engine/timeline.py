@@ -96,7 +96,7 @@ def plan_windows(known: Sequence[bool], *, backwards: bool = False) -> tuple[Win
     while position < end:
         start = max(0, min(position - CONTEXT_STEPS, steps - WINDOW_STEPS))
         stop = min(steps, start + WINDOW_STEPS)
-        if end <= stop < steps:
+        if end <= stop < min(steps, end + _LAST_PART_STEPS):  # hardly any of the tail seen
             stop = max(position + 1, end - _LAST_PART_STEPS)
         windows.append(Window(start, stop))
         position = stop
@@ -212,6 +212,8 @@ def fade_in_steps(variation: float) -> float:
 def led_in(guide: Tensor, decoded: Tensor, timeline: Timeline, variation: float) -> Tensor:
     """Audio of a rendered timeline: the guide at the known parts, `decoded` away from them.
 
+    At variation 1 the guide says nothing about the new part, and `decoded` counts everywhere.
+
     Over the first tenth of a second beside a seam both nearly agree, so their mixture is the
     prior's own waveform giving way to the decoded one, and the codec is not heard at the seam.
 
@@ -286,8 +288,9 @@ def _objectives(
     found: dict[str, Objective] = {}
     if bool(mask.any()):
         found["overlap"] = overlap_objective(prior, mask)
-    if chroma is not None and bool(chroma.any()):
-        found["melody"] = melody_objective(model.codec.log_mel, chroma, model.codec.sample_rate_hz)
+    heard = None if chroma is None else chroma * (1.0 - mask)  # the rest is there already
+    if heard is not None and bool(heard.any()):
+        found["melody"] = melody_objective(model.codec.log_mel, heard, model.codec.sample_rate_hz)
     return found
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from safetensors import safe_open
 
 from engine.models.house.codec import LATENT_CHANNELS, SAMPLE_RATE_HZ, STEP_SAMPLES
 from engine.models.house.model import WINDOW_STEPS, default_weights_path, load_house
@@ -85,9 +86,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--log", type=Path, default=ROOT / ".training" / "log.jsonl")
     options = parser.parse_args()
-    rows = read_log(options.log)
     model = load_house()
     weights = default_weights_path()
+    with safe_open(weights, "pt") as file:
+        trained = json.loads(file.metadata()["training"])["windows"]
+    rows = [row for row in read_log(options.log) if row["windows"] <= trained]
     network = model.network
     text = TEMPLATE.format(
         parameters=sum(p.numel() for p in network.parameters()) / 1e6,
@@ -99,7 +102,7 @@ def main() -> None:
         sample_rate_hz=SAMPLE_RATE_HZ,
         megabytes=weights.stat().st_size / 1e6,
         digest=model.digest,
-        windows=rows[-1]["windows"],
+        windows=trained,
         minutes=round(rows[-1]["minutes"]),
         hours=rows[-1]["hours_of_music"],
         held_out=rows[-1]["held_out"],

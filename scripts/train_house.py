@@ -122,13 +122,14 @@ def train(options: argparse.Namespace) -> None:
     windows = ShardWindows(folder / "shards", SpectralCodec(basis), shape)
     held_out = ShardWindows(folder / "held_out", SpectralCodec(basis), shape)
     run = make_run(shape, options.rate, options.device)
+    # Taken before loading: a checkpoint holds the rate as it was scaled at that moment.
+    rates = [[group["lr"] for group in o.param_groups] for o in run.optimisers]
     if (folder / "stable.pt").exists():
         run.load(folder / "stable.pt")
     network: nn.Module = run.network
     if options.compile:
         network = torch.compile(network)  # type: ignore[assignment]
     generator = torch.Generator().manual_seed(1000 + run.update)
-    rates = [[group["lr"] for group in o.param_groups] for o in run.optimisers]
     started = checkpointed = time.perf_counter()
     base_s, losses, decaying = run.seconds, [], False
     while (elapsed := time.perf_counter() - started) < options.minutes * 60:

@@ -186,7 +186,7 @@ def sketch_from_prompt(
     _check_lengths(length_s, length_beats)
     reading = read_prompt(prompt)
     tempo = _tempo(rng, reading) if tempo_bpm is None else tempo_bpm
-    counted = metre or reading.metre or _usual_metre(reading.style)
+    counted = metre or reading.metre or usual_metre(reading.style)
     if length_s is not None:
         length_beats = length_s * tempo / 60.0
     bars = 8 if length_beats is None else math.ceil(length_beats / bar_beats(counted) - 1e-9)
@@ -221,7 +221,7 @@ def _tempo(rng: np.random.Generator, reading: Reading) -> float:
     return float(round(low + (high - low) * pace))
 
 
-def _usual_metre(style: str | None) -> tuple[int, int]:
+def usual_metre(style: str | None) -> tuple[int, int]:
     """The metre a style is mostly in."""
     metres = STYLES[style].metres if style else {"4/4": 1.0}
     beats, unit = max(metres, key=lambda name: metres[name]).split("/")

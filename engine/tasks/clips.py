@@ -6,6 +6,7 @@ own material, and for inpainting and loops kept audio again.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -39,7 +40,7 @@ from engine.tasks.scene import (
     known_steps,
     model_audio,
 )
-from engine.tasks.words import told_conditions
+from engine.tasks.words import told_conditions, unused_wishes
 from engine.timeline import Timeline
 from engine.units import Metre, bars_to_samples, seconds_to_samples
 
@@ -113,7 +114,8 @@ def extend_scene(request: RenderRequest, model: HouseModel) -> Scene:
         new = (0, length) if backwards else (seam, seam + length)
         return Finished(result, (seam,), ((kept, source_start),), new, headroom_db)
 
-    facts = {"prior": _prior_facts(prior.segments, rate)}
+    begins_at = -length if backwards else clip.length_samples - prior.context_samples
+    facts = {"prior": _prior_facts(prior.segments, rate, begins_at)}
     scene = _scene(request, model, clip, grid, layout, finish, facts, backwards)
     return replace(
         scene,
@@ -135,11 +137,13 @@ def inpaint_scene(request: RenderRequest, model: HouseModel) -> Scene:
             f"the region ends at {request.end:g} s, the clip at {clip.seconds:g} s",
             "choose a region inside the clip",
         )
+    if end <= start:
+        raise BridgeError("bad_request", "the region is shorter than one sample", "make it longer")
     if start == 0 and end == clip.length_samples:
         raise BridgeError(
             "bad_request", "the region is the whole clip", "leave some of it to be heard"
         )
-    layout, segments = _gap_layout(request, clip, grid, start, end)
+    layout, facts = _gap_layout(request, clip, grid, start, end)
     fade = round(request.crossfade_ms * rate / 1000)
     before, after = inpaint_overlaps(clip.length_samples, start, end, fade)
     before, after = min(before, layout.left), min(after, layout.right)
@@ -161,9 +165,7 @@ def inpaint_scene(request: RenderRequest, model: HouseModel) -> Scene:
         seams = tuple(at for at in (start, end) if 0 < at < clip.length_samples)
         return Finished(result, seams, kept, (start, end), headroom_db)
 
-    return _scene(
-        request, model, clip, grid, layout, finish, {"prior": _prior_facts(segments, rate)}, False
-    )
+    return _scene(request, model, clip, grid, layout, finish, {"prior": facts}, False)
 
 
 def loop_scene(request: RenderRequest, model: HouseModel) -> Scene:
@@ -179,8 +181,7 @@ def loop_scene(request: RenderRequest, model: HouseModel) -> Scene:
     total = bars_to_samples(request.bars, bpm, Metre.parse(request.metre), rate)
     _check_length(total, rate)
     fade = min(round(request.crossfade_ms * rate / 1000), clip.length_samples // 4, total // 8)
-    closing_s = max(grid.beat_s, _SHORTEST_CLOSING_S) + _PRE_ROLL_S
-    closing_s = min(closing_s, _LONGEST_CLOSING_S, total / rate / 2)
+    closing_s = min(_closing_s(total / rate, grid), _LONGEST_CLOSING_S, total / rate / 2)
     keep = min(clip.length_samples, total - round(closing_s * rate))
     missing = total - keep
     context = _context_samples(request, missing, rate)
@@ -202,12 +203,19 @@ def loop_scene(request: RenderRequest, model: HouseModel) -> Scene:
         return Finished(result, (keep, 0), ((kept, kept[0]),), (keep, total), headroom_db)
 
     facts = {
-        "prior": _prior_facts(bridge.segments, rate),
+        "prior": _prior_facts(bridge.segments, rate, keep - bridge.left_context),
         "closing_s": round(missing / rate, 4),
         "kept_samples": keep,
     }
     scene = _scene(request, model, clip, grid, layout, finish, facts, False)
     return replace(scene, expected_samples=total)
+
+
+def _closing_s(total_s: float, grid: Grid) -> float:
+    """From just before a beat to the loop's end: the last beat that leaves time enough to close."""
+    after_last_beat_s = (total_s - grid.first_beat_s) % grid.beat_s
+    beats = max(0, math.ceil((_SHORTEST_CLOSING_S - after_last_beat_s) / grid.beat_s - 1e-6))
+    return after_last_beat_s + beats * grid.beat_s + _PRE_ROLL_S
 
 
 def _read(request: RenderRequest) -> tuple[Clip, Grid]:
@@ -237,12 +245,12 @@ def _check_length(samples: int, rate: int, longest_s: float = LONGEST_RESULT_S) 
 def _context_samples(request: RenderRequest, new: int, rate: int) -> int:
     """Known audio on each side: the overlap asked for, or what fills a window of the model."""
     filling_s = (WINDOW_S - new / rate) / 2
-    return round(max(request.overlap, filling_s) * rate)
+    return round(max(request.overlap, filling_s, request.crossfade_ms / 1000) * rate)
 
 
 def _gap_layout(
     request: RenderRequest, clip: Clip, grid: Grid, start: int, end: int
-) -> tuple[_Layout, tuple[Segment, ...]]:
+) -> tuple[_Layout, list[dict[str, float]]]:
     """The clip around samples `[start, end)`; at an end of the clip the gap has one side only."""
     rate, length = clip.sample_rate_hz, end - start
     before, after = clip.samples[:, :start], clip.samples[:, end:]
@@ -250,13 +258,15 @@ def _gap_layout(
         context = _context_samples(request, length, rate)
         bridge = bridge_prior(before, after, rate, grid, length)
         left, right = min(context, start), min(context, after.shape[1])
-        return _bridge_layout(before, after, bridge, left, right, rate), bridge.segments
+        facts = _prior_facts(bridge.segments, rate, start - bridge.left_context)
+        return _bridge_layout(before, after, bridge, left, right, rate), facts
     side: Side = "end" if start else "start"
     known = before if start else after
-    prior = continuation(
-        known, rate, grid, length, side=side, context_s=min(request.overlap, known.shape[1] / rate)
-    )
-    return _extension_layout(known, end if not start else 0, rate, prior), prior.segments
+    context_s = min(max(request.overlap, request.crossfade_ms / 1000), known.shape[1] / rate)
+    prior = continuation(known, rate, grid, length, side=side, context_s=context_s)
+    begins_at = start - prior.context_samples if start else 0
+    facts = _prior_facts(prior.segments, rate, begins_at)
+    return _extension_layout(known, 0 if start else end, rate, prior), facts
 
 
 def _extension_layout(known: Samples, origin: int, rate: int, prior: Prior) -> _Layout:
@@ -318,6 +328,8 @@ def _scene(
     beat = beat_phases(steps, grid, layout.starts_at / rate) if grid.trusted else None
     if reading.unknown:
         facts = facts | {"unknown_words": reading.unknown}
+    if unused := unused_wishes(reading):
+        facts = facts | {"unused_wishes": unused}
     timeline = Timeline(prior, known_steps(steps, ranges), conditions, None, beat, backwards)
     return Scene(
         timeline,
@@ -336,11 +348,17 @@ def _scene(
     )
 
 
-def _prior_facts(segments: tuple[Segment, ...], rate: int) -> list[dict[str, float]]:
-    """Where the prior was taken from, in seconds."""
+def _prior_facts(
+    segments: tuple[Segment, ...], rate: int, begins_at: int
+) -> list[dict[str, float]]:
+    """Where the prior was taken from and where it lies, in seconds of the clip.
+
+    Args:
+        begins_at: sample of the clip at which the prior's own context begins.
+    """
     return [
         {
-            "at_s": round(segment.at / rate, 4),
+            "at_s": round((begins_at + segment.at) / rate, 4),
             "from_s": round(segment.source_start / rate, 4),
             "seconds": round(segment.length / rate, 4),
             "cost_db": round(segment.cost_db, 3),

@@ -15,7 +15,7 @@ from engine.models.house.model import HouseModel
 from engine.models.house.network import Globals
 from engine.render.finish import fit_new_audio
 from engine.sketch.harmonise import harmonise
-from engine.sketch.prompt import read_prompt, sketch_from_prompt
+from engine.sketch.prompt import read_prompt, sketch_from_prompt, usual_metre
 from engine.sketch.score import ROLES, Note, Piece
 from engine.sketch.synth import mix, synthesise
 from engine.spec import BridgeError, RenderRequest
@@ -27,6 +27,7 @@ from engine.units import Metre, bars_to_samples, seconds_to_samples
 SUBTYPE = "PCM_24"
 FRAME_RATE_HZ = SAMPLE_RATE_HZ / STEP_SAMPLES
 LONGEST_RESULT_S = 300.0
+_DEFAULT_METRE = "4/4"  # not said: the melody's own or the style's counts
 _SILENT_POWER = 1e-9
 _GAIN_LIMITS = (0.1, 4.0)
 _TONICS = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
@@ -38,8 +39,8 @@ def melody_scene(request: RenderRequest, model: HouseModel) -> Scene:
     melody = read_melody(request.melody)
     reading = read_prompt(request.prompt)
     bpm = float(request.bpm or melody.bpm)
-    length = _length_samples(request, bpm)
-    metre = melody.metre if request.metre == "4/4" else Metre.parse(request.metre)
+    metre = melody.metre if request.metre == _DEFAULT_METRE else Metre.parse(request.metre)
+    length = _length_samples(request, bpm, metre)
     piece = harmonise(
         [Note(n.start_beats, n.duration_beats, n.pitch, n.velocity) for n in melody.notes],
         tempo_bpm=bpm,
@@ -67,22 +68,24 @@ def melody_scene(request: RenderRequest, model: HouseModel) -> Scene:
 
 def generate_scene(request: RenderRequest, model: HouseModel) -> Scene:
     """A piece from words alone."""
+    reading = read_prompt(request.prompt)
     metre = Metre.parse(request.metre)
-    asked = None if (metre.beats, metre.unit) == (4, 4) else (metre.beats, metre.unit)
-    tempo = request.bpm or read_prompt(request.prompt).tempo_bpm
+    if request.metre == _DEFAULT_METRE:
+        metre = Metre(*(reading.metre or usual_metre(reading.style)))
+    tempo = request.bpm or reading.tempo_bpm
     if request.bars is not None and tempo is None:
         raise BridgeError(
             "bad_request",
             "generate needs a tempo for a length in bars",
             "give bpm, or write it into the prompt, or give seconds",
         )
-    length = _length_samples(request, float(tempo or 0.0))
+    length = _length_samples(request, float(tempo or 0.0), metre)
     piece, unknown = sketch_from_prompt(
         request.prompt,
         rng=np.random.default_rng(request.seed),
         length_s=length / SAMPLE_RATE_HZ,
         tempo_bpm=tempo,
-        metre=asked,
+        metre=(metre.beats, metre.unit),
         key=read_key(request.key),
         roles=request.roles if request.roles != ROLES else None,
     )
@@ -96,12 +99,12 @@ def _at_level_of(sketch: Stereo, rendered: Stereo) -> Samples:
     return rendered.astype(np.float64) * float(np.clip(gain, *_GAIN_LIMITS))
 
 
-def _length_samples(request: RenderRequest, bpm: float) -> int:
+def _length_samples(request: RenderRequest, bpm: float, metre: Metre) -> int:
     if request.seconds is not None:
         length = seconds_to_samples(request.seconds, SAMPLE_RATE_HZ)
     else:
         assert request.bars is not None
-        length = bars_to_samples(request.bars, bpm, Metre.parse(request.metre), SAMPLE_RATE_HZ)
+        length = bars_to_samples(request.bars, bpm, metre, SAMPLE_RATE_HZ)
     if length > LONGEST_RESULT_S * SAMPLE_RATE_HZ:
         raise BridgeError(
             "too_large",

@@ -37,6 +37,13 @@ def key_index(key: Key | None, shape: NetworkShape) -> int:
     return shape.keys if key is None else key.tonic + 12 * MODES.index(key.mode)
 
 
+def unused_wishes(reading: Reading) -> list[str]:
+    """What a prompt says that the model cannot be told about a clip; reported, not dropped."""
+    wishes = ("tempo_bpm", "metre", "mood", "mode", "pace")
+    unused = [name for name in wishes if getattr(reading, name) is not None]
+    return unused + (["instruments"] if reading.programs else [])
+
+
 def told_conditions(
     request: RenderRequest, shape: NetworkShape, tempo_bpm: float | None
 ) -> tuple[Globals, Reading]:

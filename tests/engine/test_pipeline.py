@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -250,3 +251,56 @@ def test_inpaint_reaches_either_end(render: Render, span: tuple[float, float | N
     assert result.report["source_samples_identical"] is True
     assert result.report["length_error_samples"] == 0
     assert len(result.report["seams"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "quarters", "bpm"),
+    [({"prompt": "waltz at 120 bpm", "bars": 2}, 6, "120"),
+     ({"prompt": "3/4 at 90 bpm", "bars": 1}, 3, "90"),
+     ({"prompt": "", "bpm": 97.3, "metre": "7/8", "bars": 2}, 7, "97.3")],
+)  # fmt: skip
+def test_bars_count_in_the_metre_that_is_played(
+    render: Render, fields: dict[str, Any], quarters: int, bpm: str
+) -> None:
+    result = render(task="generate", refine=0, steps=1, **fields)
+    expected = round(Fraction(quarters) * 60 * 44_100 / Fraction(bpm))
+    assert result.report["length_samples"] == expected
+
+
+def test_a_crossfade_longer_than_the_overlap_works(render: Render, tmp_path: Path) -> None:
+    path = tmp_path / "long.wav"
+    soundfile.write(path, _groove(12.0, 8_000, 1), 8_000)
+    for end in (9.0, 12.0):
+        result = render(
+            task="inpaint", source=str(path), start=2, end=end, overlap=0.1, crossfade_ms=300,
+            refine=0, steps=1,
+        )  # fmt: skip
+        assert result.report["source_samples_identical"] is True
+
+
+def test_without_an_objective_nothing_is_rendered_twice(render: Render) -> None:
+    result = render(task="generate", prompt="house", seconds=1, refine=3)
+    assert sum(isinstance(event, Preview) for event in result.events) == 1
+
+
+def test_wishes_a_clip_cannot_grant_come_back(render: Render) -> None:
+    result = render(
+        task="extend", source=str(CLIPS / "drums.flac"), seconds=0.5, refine=0, steps=1,
+        prompt="sad rhodes at 90 bpm with zorgle",
+    )  # fmt: skip
+    assert result.report["unknown_words"] == ["zorgle"]
+    assert result.report["unused_wishes"] == ["tempo_bpm", "mood", "instruments"]
+
+
+@pytest.mark.parametrize(("bpm", "lead_in_s"), [(120.0, 0.0), (120.0, 0.2), (200.0, 0.0)])
+def test_a_loop_is_closed_from_just_before_a_beat(
+    render: Render, tmp_path: Path, bpm: float, lead_in_s: float
+) -> None:
+    path, rate = tmp_path / "clip.wav", 44_100
+    since = np.mod(np.arange(4 * rate) / rate - lead_in_s, 60 / bpm)
+    wave = 0.5 * np.sin(2 * np.pi * 180 * since) * np.exp(-30 * since)
+    soundfile.write(path, wave, rate)
+    result = render(task="loop", source=str(path), bars=2, bpm=bpm, refine=0, steps=1)
+    seam_s = result.report["kept_samples"] / rate
+    until_beat_s = (lead_in_s - seam_s) % (60 / bpm)
+    assert until_beat_s == pytest.approx(0.06, abs=0.015)

@@ -22,6 +22,7 @@ def test_windows_cover_the_unknown_part(head: int, gap: int, tail: int, backward
     known = [True] * head + [False] * gap + [True] * tail
     done = list(known)
     windows = plan_windows(known, backwards=backwards)
+    assert len(windows) <= gap // 192 + 2
     for number, window in enumerate(windows):
         assert 0 <= window.start < window.stop <= len(known)
         assert window.stop - window.start <= WINDOW_STEPS
@@ -72,3 +73,8 @@ def test_the_known_audio_passes_through_the_render_untouched() -> None:
     assert bool((audio[:, : 9 * 1024] == 0).all())
     assert bool((audio[:, 20 * 1024 :] == 1).all())
     assert bool((led_in(guide, decoded, timeline, 1.0) == 1).all())
+
+
+def test_a_long_known_tail_needs_no_surplus_windows() -> None:
+    assert len(plan_windows([True] * 172 + [False] * 258 + [True] * 172)) == 2
+    assert len(plan_windows([True] * 129 + [False] * 150 + [True] * 129)) == 1
