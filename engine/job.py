@@ -35,7 +35,7 @@ from engine.timeline import (
     without_refinement,
 )
 
-SAMPLER_VERSION = "2"  # part of every cache key: raise it when a request renders differently
+SAMPLER_VERSION = "3"  # part of every cache key: raise it when a request renders differently
 SCENES: dict[str, Callable[[RenderRequest, HouseModel], Scene]] = {
     "extend": extend_scene,
     "inpaint": inpaint_scene,
@@ -43,7 +43,7 @@ SCENES: dict[str, Callable[[RenderRequest, HouseModel], Scene]] = {
     "melody": melody_scene,
     "generate": generate_scene,
 }
-DEFAULT_VARIATION = {"extend": 0.5, "inpaint": 0.5, "loop": 0.5, "melody": 0.6, "generate": 0.6}
+DEFAULT_VARIATION = {"extend": 0.4, "inpaint": 0.4, "loop": 0.4, "melody": 0.6, "generate": 0.6}
 DEFAULT_STEPS = 4
 DEFAULT_REFINE = 24
 _DECODE_STEPS_COST = 20.0  # decoding a second of audio costs about as much as so many model calls
@@ -223,7 +223,11 @@ class Job:
         else:
             guide = scene.guide[None].to(latent.device)
             decoded = decode_in_chunks(
-                self.host.model.codec, latent, guide, lambda: self.meter.advance("decode", 0.0)
+                self.host.model.codec,
+                latent,
+                guide,
+                lambda: self.meter.advance("decode", 0.0),
+                change=self.settings.variation,
             )[0]
             audio = led_in(scene.guide, decoded.cpu(), scene.timeline, self.settings.variation)
         self.meter.advance("decode", scene.timeline.steps / 43 * _DECODE_STEPS_COST)

@@ -42,11 +42,13 @@ class Codec(Protocol):
         latent: Tensor,
         guide: Tensor | None = None,
         on_step: Callable[[], None] = lambda: None,
+        *,
+        change: float = 1.0,
     ) -> Tensor:
         """`[..., latent_channels, steps]` to `[..., 2, steps × step_samples]`.
 
-        `guide` is audio known to be close to the answer; `on_step` is called during the work and
-        may raise to stop it.
+        `guide` is audio known to be close to the answer and `change` says how close, from 0 (the
+        same) to 1; `on_step` is called during the work and may raise to stop it.
         """
         ...
 
@@ -69,6 +71,7 @@ def decode_in_chunks(
     guide: Tensor,
     on_step: Callable[[], None],
     *,
+    change: float = 1.0,
     chunk_steps: int = 512,
     lap_steps: int = 8,
 ) -> Tensor:
@@ -80,21 +83,20 @@ def decode_in_chunks(
     Args:
         latent: `[batch, channels, steps]`.
         guide: `[batch, 2, steps × step_samples]`.
-        on_step: as in `Codec.decode`.
+        on_step, change: as in `Codec.decode`.
 
     Returns:
         `[batch, 2, steps × step_samples]`; one piece is decoded as it is.
     """
     steps, unit = latent.shape[-1], codec.step_samples
     if steps <= chunk_steps + 2 * lap_steps:
-        return codec.decode(latent, guide, on_step)
+        return codec.decode(latent, guide, on_step, change=change)
     audio = torch.zeros_like(guide)
     ramp = torch.linspace(0.0, 1.0, 2 * lap_steps * unit, device=guide.device)
     for start in range(0, steps, chunk_steps):
         first, last = max(0, start - lap_steps), min(steps, start + chunk_steps + lap_steps)
-        piece = codec.decode(
-            latent[..., first:last], guide[..., first * unit : last * unit], on_step
-        )
+        near = guide[..., first * unit : last * unit]
+        piece = codec.decode(latent[..., first:last], near, on_step, change=change)
         if first > 0:
             piece[..., : len(ramp)] *= ramp[: piece.shape[-1]]
         if last < steps:

@@ -223,25 +223,36 @@ class SpectralCodec:
 
     @torch.no_grad()
     def decode(
-        self, latent: Tensor, guide: Tensor | None = None, on_step: OnStep = _carry_on
+        self,
+        latent: Tensor,
+        guide: Tensor | None = None,
+        on_step: OnStep = _carry_on,
+        *,
+        change: float = 1.0,
     ) -> Tensor:
         """Audio `[..., 2, 1024 steps]`; `guide` is audio of that shape (see the module's text).
 
-        `on_step` is called before every iteration and may raise to stop.
+        `on_step` is called before every iteration and may raise to stop. `change` (0 to 1) says how
+        far from the guide the latent may be: phases near it are re-estimated less, which keeps its
+        attacks sharp.
         """
         latent = latent.float()
         samples = latent.shape[-1] * STEP_SAMPLES
         gains = _with_end(self.channel_gains(latent))
         mel = _with_end(10.0 ** self.log_mel(latent).clamp_max(3.5))
         if guide is not None:
-            return self._decode_guided(latent, mel.unsqueeze(-3) * gains, guide.float(), on_step)
+            iterations = round(self.guided_iterations * change**2)
+            wanted = mel.unsqueeze(-3) * gains
+            return self._decode_guided(latent, wanted, guide.float(), iterations, on_step)
         magnitude = mel_to_magnitude(mel, None, self.mel_iterations, on_step)
         phases = torch.polar(torch.ones_like(magnitude), _linear_phases(magnitude))
         mono = griffin_lim(magnitude, phases, samples, self.phase_iterations, 0.99, on_step)
         spectrum = stft(mono).unsqueeze(-3)
         return istft(spectrum * _bands_to_bins(gains), samples)
 
-    def _decode_guided(self, latent: Tensor, mel: Tensor, guide: Tensor, on_step: OnStep) -> Tensor:
+    def _decode_guided(
+        self, latent: Tensor, mel: Tensor, guide: Tensor, iterations: int, on_step: OnStep
+    ) -> Tensor:
         """Decode near `guide`: bands the latent left alone keep the guide's exact magnitudes."""
         spectrum = stft(guide)
         start = spectrum.abs()
@@ -257,7 +268,7 @@ class SpectralCodec:
         magnitude = mel_to_magnitude(target, start, self.mel_iterations, on_step)
         phases = spectrum / start.clamp_min(_EPSILON)
         phases = torch.where(start > 1e-6, phases, torch.ones_like(phases))
-        return griffin_lim(magnitude, phases, guide.shape[-1], self.guided_iterations, 0.5, on_step)
+        return griffin_lim(magnitude, phases, guide.shape[-1], iterations, 0.5, on_step)
 
 
 def _with_end(frames: Tensor) -> Tensor:
