@@ -90,7 +90,12 @@ def main() -> None:
     weights = default_weights_path()
     with safe_open(weights, "pt") as file:
         trained = json.loads(file.metadata()["training"])["windows"]
-    rows = [row for row in read_log(options.log) if row["windows"] <= trained]
+    # Runs that went on from an earlier checkpoint follow in the log: the weights' own row counts.
+    rows = read_log(options.log)
+    ends = [place for place, row in enumerate(rows) if row["windows"] == trained]
+    if not ends:
+        raise SystemExit(f"the log has no row for these weights ({trained} windows)")
+    rows = rows[: ends[-1] + 1]
     network = model.network
     text = TEMPLATE.format(
         parameters=sum(p.numel() for p in network.parameters()) / 1e6,
