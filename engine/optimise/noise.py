@@ -1,8 +1,8 @@
 """DITTO: the initial noise is optimised through the sampler (Novack et al., ICML 2024).
 
 Adam on the noise as published; beyond the paper, the best iterate is what counts (the paper returns
-the last), and each element's distance is bounded by pulling the norm back to the Gaussian shell, so
-that a control cannot be bought with noise the model has never seen.
+the last), and the norm of the whole noise is held near the Gaussian shell it started on, so that a
+control cannot be bought with noise the model has never seen.
 """
 
 from __future__ import annotations

@@ -9,8 +9,6 @@ was, whatever the layout.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 import soxr
@@ -142,14 +140,6 @@ def match_level(
     glide = 0.5 - 0.5 * np.cos(np.pi * glide)
     curve = 10 ** ((first + (last - first) * glide) / 20)
     return generated * curve, (first, last)
-
-
-@dataclass(frozen=True, slots=True)
-class Headroom:
-    """What was done so that an integer file does not clip; 0 dB is nothing."""
-
-    new_audio_gain_db: float = 0.0
-    crossfade_gain_db: float = 0.0
 
 
 def ceiling(subtype: str) -> float | None:
