@@ -16,8 +16,20 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-# (x_t `[batch, channels, steps]`, t) -> the estimate of x_0, of the same shape
-Denoiser = Callable[[Tensor, float], Tensor]
+
+class Denoiser(Protocol):
+    """An estimate of x_0."""
+
+    def __call__(self, x: Tensor, level: float, next_level: float | None = None, /) -> Tensor:
+        """The estimate at `x`, of its shape `[batch, channels, steps]`.
+
+        Args:
+            x: state at `level`.
+            next_level: where the step is to end. A flow map answers with the x̂_0 whose straight
+                line from `x` passes through the flow's own point at that level; models that know
+                no such thing, and everybody where it is None, with the expectation of x_0.
+        """
+        ...
 
 
 class Codec(Protocol):
@@ -58,9 +70,9 @@ def guided(conditional: Denoiser, unconditional: Denoiser, scale: float) -> Deno
     if scale == 1.0:
         return conditional
 
-    def denoise(x: Tensor, level: float) -> Tensor:
-        without = unconditional(x, level)
-        return without + scale * (conditional(x, level) - without)
+    def denoise(x: Tensor, level: float, next_level: float | None = None) -> Tensor:
+        without = unconditional(x, level, next_level)
+        return without + scale * (conditional(x, level, next_level) - without)
 
     return denoise
 

@@ -22,8 +22,8 @@ class GaussianModel:
     mean: Tensor
     deviation: float
 
-    def __call__(self, x: Tensor, level: float) -> Tensor:
-        """The denoiser."""
+    def __call__(self, x: Tensor, level: float, next_level: float | None = None) -> Tensor:
+        """The denoiser; no flow map, so `next_level` says nothing to it."""
         keep = 1.0 - level
         variance = self.deviation**2
         return self.mean + keep * variance / self._spread(level) ** 2 * (x - keep * self.mean)

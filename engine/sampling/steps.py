@@ -12,8 +12,11 @@ StepRule = Callable[[Denoiser, Tensor, float, float], Tensor]
 
 
 def euler(model: Denoiser, x: Tensor, t: float, t_next: float) -> Tensor:
-    """First order. On the straight path this is DDIM with η = 0 (Song et al. 2021)."""
-    slope = (x - model(x, t)) / t
+    """First order. On the straight path this is DDIM with η = 0 (Song et al. 2021).
+
+    With a flow map it is the map itself, exact at any number of steps.
+    """
+    slope = (x - model(x, t, t_next)) / t
     return x + (t_next - t) * slope
 
 

@@ -140,6 +140,8 @@ def _scene(
         torch.tensor([key_index(piece.key, shape)]),
         torch.tensor([float(piece.tempo_bpm)]),
         torch.tensor([[int(role in playing) for role in ROLES]]),
+        torch.tensor([shape.moods]),
+        torch.full((1, len(ROLES)), shape.programs),
     )
     target = None if chroma is None else torch.from_numpy(chroma.T.astype(np.float32))[None]
     timeline = Timeline(

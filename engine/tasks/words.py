@@ -65,5 +65,7 @@ def told_conditions(
         torch.tensor([key_index(key, shape)]),
         torch.tensor([tempo_bpm or 0.0]),
         torch.tensor([roles]),
+        torch.tensor([shape.moods]),
+        torch.full((1, len(ROLES)), shape.programs),
     )
     return conditions, reading

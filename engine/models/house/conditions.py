@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from engine.models.house.codec import SpectralCodec
+from engine.models.house.codec import LATENT_CHANNELS, SpectralCodec
 from engine.models.house.network import BEAT_CHANNELS, CHROMA_CHANNELS
 
 LEVEL_SMOOTHING_STEPS = 43  # one second
@@ -26,6 +26,9 @@ class FrameConditions:
         melody_chroma: 0/1 pitch classes of the melody `[batch, 12, steps]`.
         beat: sines and cosines of the beat and bar phases `[batch, 4, steps]`.
         level: output of `level_curve` `[batch, 1, steps]`.
+        melody_onsets: 1 where a note of the melody begins `[batch, 12, steps]`; heard only beside
+            `melody_chroma`.
+        context: latent of what sounds beside the part to be made `[batch, 128, steps]`.
     """
 
     kept: Tensor
@@ -33,21 +36,28 @@ class FrameConditions:
     melody_chroma: Tensor | None = None
     beat: Tensor | None = None
     level: Tensor | None = None
+    melody_onsets: Tensor | None = None
+    context: Tensor | None = None
 
     def stack(self) -> Tensor:
         """Input channels `[batch, FRAME_CHANNELS, steps]`, with a flag beside each condition."""
-        batch, _, steps = self.kept.shape
         parts = [self.kept * self.kept_mask, self.kept_mask]
-        wanted = (
+        for value, channels in (
             (self.melody_chroma, CHROMA_CHANNELS),
             (self.beat, BEAT_CHANNELS),
             (self.level, 1),
-        )
-        for value, channels in wanted:
-            said = torch.full((batch, 1, steps), float(value is not None), device=self.kept.device)
-            empty = torch.zeros(batch, channels, steps, device=self.kept.device)
-            parts += [empty if value is None else value, said]
+        ):
+            parts += [self._or_zeros(value, channels), self._said(value)]
+        parts += [self._or_zeros(self.melody_onsets, CHROMA_CHANNELS)]
+        parts += [self._or_zeros(self.context, LATENT_CHANNELS), self._said(self.context)]
         return torch.cat(parts, dim=1)
+
+    def _or_zeros(self, value: Tensor | None, channels: int) -> Tensor:
+        batch, _, steps = self.kept.shape
+        return self.kept.new_zeros(batch, channels, steps) if value is None else value
+
+    def _said(self, value: Tensor | None) -> Tensor:
+        return torch.full_like(self.kept_mask, float(value is not None))
 
 
 def beat_channels(beat_phase: Tensor, bar_phase: Tensor) -> Tensor:

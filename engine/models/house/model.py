@@ -50,10 +50,11 @@ class HouseModel:
         """
         stacked = frames.stack()
 
-        def denoise(x: Tensor, level: float) -> Tensor:
+        def denoise(x: Tensor, level: float, next_level: float | None = None) -> Tensor:
             time = x.new_full((x.shape[0],), level)
+            span = x.new_full((x.shape[0],), 0.0 if next_level is None else level - next_level)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self._fast_bfloat16()):
-                velocity: Tensor = self.network(x, time, stacked, conditions)
+                velocity: Tensor = self.network(x, time, span, stacked, conditions)
             return x - level * velocity.float()
 
         return denoise
@@ -84,6 +85,23 @@ def _cpu_has_bfloat16() -> bool:
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
+def grown(state: dict[str, Tensor], network: HouseNetwork) -> dict[str, Tensor]:
+    """The state of a smaller network for `network`: what is new says nothing yet.
+
+    Tables of new conditions and input channels beyond the old ones start at zero, so the grown
+    network computes what the small one did.
+    """
+    full = {}
+    for name, value in network.state_dict().items():
+        old = state.get(name)
+        if old is None:
+            full[name] = value if name.startswith("span.0") else torch.zeros_like(value)
+        else:
+            full[name] = torch.zeros_like(value)
+            full[name][tuple(slice(0, size) for size in old.shape)] = old
+    return full
+
+
 def load_house(path: Path | None = None, device: str = "cpu") -> HouseModel:
     """Read the weights file.
 
@@ -106,13 +124,12 @@ def load_house(path: Path | None = None, device: str = "cpu") -> HouseModel:
     shape = NetworkShape(**json.loads(metadata["shape"]))
     network = HouseNetwork(shape)
     prefix = "network."
-    network.load_state_dict(
-        {
-            name[len(prefix) :]: value.float()
-            for name, value in tensors.items()
-            if name.startswith(prefix)
-        }
-    )
+    state = {
+        name[len(prefix) :]: value.float()
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    }
+    network.load_state_dict(grown(state, network))
     network.requires_grad_(False).eval().to(device)
     basis = CodecBasis.from_mapping(tensors)
     basis = CodecBasis(*(part.to(device) for part in (basis.mean, basis.components, basis.scale)))

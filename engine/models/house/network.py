@@ -1,7 +1,9 @@
 """The embedded flow model: a diffusion transformer over codec latents (rectified flow).
 
 Straight paths `x_t = (1 - t) x_0 + t ε`, the network predicts their velocity `ε - x_0` (Liu, Gong &
-Liu 2022). Blocks follow DiT (Peebles & Xie 2022) with the single shared modulation of PixArt-α
+Liu 2022). It is a flow map, too: told a *span* it predicts the mean velocity of the flow from level
+t to level t - span, so that one evaluation makes the whole step (shortcut models, Frans et al.
+2024); span 0 is the velocity itself. Blocks follow DiT (Peebles & Xie 2022) with the single shared modulation of PixArt-α
 (Chen et al. 2023), rotary positions (Su et al. 2021) and normalised queries and keys, which keep
 bfloat16 training stable at high rates; the squared ReLU (So et al. 2021) costs less than GELU.
 """
@@ -9,7 +11,7 @@ bfloat16 training stable at high rates; the squared ReLU (So et al. 2021) costs 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import torch
@@ -20,9 +22,12 @@ from engine.models.house.codec import LATENT_CHANNELS
 
 CHROMA_CHANNELS = 12
 BEAT_CHANNELS = 4  # sine and cosine of the phase in the beat and in the bar
-# kept latents, their mask, melody chroma + known, beat phases + known, level + known
+# kept latents, their mask, melody chroma + known, beat phases + known, level + known; then melody
+# onsets, and the latents of what already sounds beside the part to be made + known
 FRAME_CHANNELS = LATENT_CHANNELS + 1 + CHROMA_CHANNELS + 1 + BEAT_CHANNELS + 1 + 2
+FRAME_CHANNELS += CHROMA_CHANNELS + LATENT_CHANNELS + 1
 TEMPO_FEATURES = 16
+SPAN_FEATURES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,8 @@ class NetworkShape:
     styles: int = 32
     keys: int = 96  # tonic + 12 × mode
     roles: int = 4
+    moods: int = 16
+    programs: int = 128  # General MIDI instruments, one table for each role
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain numbers for the weights file's metadata."""
@@ -106,20 +113,26 @@ class Globals:
     """Conditions of the whole window; the last index of each table means "not said".
 
     Attributes:
-        style, key: `[batch]` integers; `styles` and `keys` of the shape stand for unknown.
+        style, key, mood: `[batch]` integers; the shape's own number of each stands for unknown.
         tempo_bpm: `[batch]`; 0 for unknown.
-        roles: `[batch, 4]` integers: 0 silent, 1 plays, 2 unknown.
+        roles: `[batch, 4]` integers of the audio to be made: 0 silent, 1 plays, 2 unknown.
+        programs: `[batch, 4]` General MIDI program of each role; `programs` of the shape: unknown.
     """
 
     style: Tensor
     key: Tensor
     tempo_bpm: Tensor
     roles: Tensor
+    mood: Tensor
+    programs: Tensor
 
     def to(self, device: torch.device | str) -> Globals:
         """The same conditions on another device."""
-        values = (self.style, self.key, self.tempo_bpm, self.roles)
-        return Globals(*(value.to(device) for value in values))
+        return Globals(*(getattr(self, item.name).to(device) for item in fields(self)))
+
+    def rows(self, chosen: slice) -> Globals:
+        """Some windows of the batch."""
+        return Globals(*(getattr(self, item.name)[chosen] for item in fields(self)))
 
     @classmethod
     def unknown(cls, batch: int, shape: NetworkShape, device: torch.device) -> Globals:
@@ -129,6 +142,8 @@ class Globals:
             torch.full((batch,), shape.keys, device=device),
             torch.zeros(batch, device=device),
             torch.full((batch, shape.roles), 2, device=device),
+            torch.full((batch,), shape.moods, device=device),
+            torch.full((batch, shape.roles), shape.programs, device=device),
         )
 
 
@@ -145,6 +160,11 @@ class HouseNetwork(nn.Module):
         self.key = nn.Embedding(shape.keys + 1, width)
         self.roles = nn.Embedding(shape.roles * 3, width)
         self.tempo = nn.Linear(TEMPO_FEATURES + 1, width)
+        self.mood = nn.Embedding(shape.moods + 1, width)
+        self.programs = nn.Embedding(shape.roles * (shape.programs + 1), width)
+        self.span = nn.Sequential(
+            nn.Linear(SPAN_FEATURES, width), nn.SiLU(), nn.Linear(width, width, bias=False)
+        )
         self.shared = nn.Linear(width, 6 * width)
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.depth))
         self.final_modulation = nn.Linear(width, 2 * width)
@@ -155,40 +175,49 @@ class HouseNetwork(nn.Module):
         for name, parameter in self.named_parameters():
             if parameter.ndim == 2 and name.startswith("blocks") and "modulation" not in name:
                 nn.init.xavier_uniform_(parameter)
-            elif name.startswith(("style", "key", "roles")):
+            elif name.startswith(("style", "key", "roles", "mood", "programs")):
                 nn.init.normal_(parameter, std=0.02)
+        for name, parameter in self.span[-1].named_parameters():
+            assert name == "weight"  # a span says nothing until it is trained
+            nn.init.zeros_(parameter)
         for layer in (self.shared, self.final_modulation, self.outward):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def embed(self, time: Tensor, conditions: Globals) -> Tensor:
-        """Sum of the embeddings of time `[batch]` and the global conditions: `[batch, width]`."""
+    def embed(self, time: Tensor, span: Tensor, conditions: Globals) -> Tensor:
+        """Sum of the embeddings of time, span and the global conditions: `[batch, width]`."""
         known = (conditions.tempo_bpm > 0).float()
         octaves = torch.log2(conditions.tempo_bpm.clamp_min(1.0) / 120.0)
         tempo = fourier_features(octaves, TEMPO_FEATURES, 1.0, 16.0) * known[:, None]
-        slots = torch.arange(self.shape.roles, device=time.device) * 3
+        slots = torch.arange(self.shape.roles, device=time.device)
         signal: Tensor = (
             self.time(fourier_features(time, 64, 1.0, 200.0))
+            + self.span(fourier_features(span, SPAN_FEATURES, 1.0, 60.0))
             + self.style(conditions.style)
             + self.key(conditions.key)
-            + self.roles(conditions.roles + slots).sum(dim=1)
+            + self.mood(conditions.mood)
+            + self.roles(conditions.roles + 3 * slots).sum(dim=1)
+            + self.programs(conditions.programs + (self.shape.programs + 1) * slots).sum(dim=1)
             + self.tempo(torch.cat([tempo, known[:, None]], dim=-1))
         )
         return signal
 
-    def forward(self, x: Tensor, time: Tensor, frames: Tensor, conditions: Globals) -> Tensor:
-        """Velocity at `x`.
+    def forward(
+        self, x: Tensor, time: Tensor, span: Tensor, frames: Tensor, conditions: Globals
+    ) -> Tensor:
+        """Mean velocity from `x` over the next `span` of the flow.
 
         Args:
             x: noisy latent `[batch, 128, steps]`.
             time: `[batch]`, 1 is noise and 0 is data.
+            span: `[batch]`, 0 to `time`; 0 asks for the velocity at `x` itself.
             frames: per-frame conditions `[batch, FRAME_CHANNELS, steps]`.
             conditions: global conditions.
 
         Returns:
             `[batch, 128, steps]` in float32.
         """
-        signal = functional.silu(self.embed(time, conditions))
+        signal = functional.silu(self.embed(time, span, conditions))
         shared = self.shared(signal).view(x.shape[0], 6, -1)
         rotary = rotary_table(torch.arange(x.shape[-1], device=x.device), self.shape.head_width)
         hidden = self.inward(torch.cat([x, frames], dim=1).transpose(1, 2))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from engine.controls.overlap import overlap_objective, wrap_reference
+from engine.models.contracts import Denoiser
 from engine.models.house.conditions import FrameConditions
 from engine.models.house.network import Globals, HouseNetwork, NetworkShape
 from engine.models.toy import GaussianModel
@@ -14,7 +15,7 @@ from engine.sampling.levels import levels
 from engine.sampling.loop import GradientPolicy, sample
 
 
-def _tiny_network_denoiser() -> object:
+def _tiny_network_denoiser() -> Denoiser:
     """A small network with random weights in float32, as deep as the real one in kind."""
     torch.manual_seed(5)
     shape = NetworkShape(width=64, depth=2, head_width=32)
@@ -25,8 +26,9 @@ def _tiny_network_denoiser() -> object:
     frames = FrameConditions(torch.randn(1, 128, 16), torch.ones(1, 1, 16)).stack()
     conditions = Globals.unknown(1, shape, torch.device("cpu"))
 
-    def denoise(x: Tensor, level: float) -> Tensor:
-        return x - level * network(x, x.new_full((1,), level), frames, conditions)
+    def denoise(x: Tensor, level: float, next_level: float | None = None, /) -> Tensor:
+        span = x.new_full((1,), 0.0 if next_level is None else level - next_level)
+        return x - level * network(x, x.new_full((1,), level), span, frames, conditions)
 
     return denoise
 
@@ -37,7 +39,7 @@ def _gradient(policy: GradientPolicy) -> Tensor:
     noise = torch.randn(1, 128, 16, requires_grad=True)
     reference, mask = torch.randn(1, 128, 16), torch.zeros(1, 1, 16)
     mask[..., :6] = 1.0
-    result = sample(denoiser, noise, levels(1.0, 5), gradient=policy)  # type: ignore[arg-type]
+    result = sample(denoiser, noise, levels(1.0, 5), gradient=policy)
     loss = overlap_objective(reference, mask)(result).sum()
     (gradient,) = torch.autograd.grad(loss, noise)
     return gradient

@@ -69,10 +69,10 @@ def test_levels_end_at_zero_and_fall() -> None:
 
 
 def test_guidance_extrapolates_and_scale_one_is_free() -> None:
-    def one(x: torch.Tensor, level: float) -> torch.Tensor:
+    def one(x: torch.Tensor, level: float, next_level: float | None = None, /) -> torch.Tensor:
         return torch.ones_like(x)
 
-    def zero(x: torch.Tensor, level: float) -> torch.Tensor:
+    def zero(x: torch.Tensor, level: float, next_level: float | None = None, /) -> torch.Tensor:
         return torch.zeros_like(x)
 
     x = torch.zeros(1, 1, 1)
