@@ -133,6 +133,8 @@ def frame_truth(
       7/8 the last beat of the bar is half a beat long;
     - `bar_phase` [frames] float32 in [0, 1);
     - `melody_chroma` [frames, 12] float32, 1 where the lead sounds that pitch class;
+    - `melody_onsets` [frames, 12] float32, 1 on the first frame at or after the start of a lead
+      note of that pitch class, which is the first that `melody_chroma` has of it;
     - `roles` [frames, 4] bool in the order of `ROLES`: a note within one beat either side.
     """
     beats = (offset_s + np.arange(frames) / frame_rate_hz) * piece.tempo_bpm / 60.0
@@ -140,6 +142,8 @@ def frame_truth(
     bar_position = np.mod(beats + 1e-9, piece.bar_beats)
     roles = np.zeros((frames, len(ROLES)), dtype=bool)
     chroma = np.zeros((frames, 12), dtype=np.float32)
+    onsets = np.zeros((frames, 12), dtype=np.float32)
+    frame_beats = piece.tempo_bpm / 60.0 / frame_rate_hz
     for part in piece.parts:
         column = ROLES.index(part.role)
         for note in part.notes:
@@ -148,10 +152,14 @@ def frame_truth(
             if part.role == "lead":
                 held = slice(*np.searchsorted(beats, (note.start_beats, note.end_beats)))
                 chroma[held, note.pitch % 12] = 1.0
+                # What began before the frame before the first is not begun here.
+                if held.start < frames and note.start_beats > beats[0] - frame_beats:
+                    onsets[held.start, note.pitch % 12] = 1.0
     return {
         "beat_phase": _below_one(np.mod(bar_position, 1.0)),
         "bar_phase": _below_one(bar_position / piece.bar_beats),
         "melody_chroma": chroma,
+        "melody_onsets": onsets,
         "roles": roles,
     }
 

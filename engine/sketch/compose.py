@@ -138,6 +138,7 @@ def choose_setting(
     sections = level_sections(form.plan_sections(rng, bars), mood)
     chords = form.plan_chords(rng, row, metre, key, sections)
     swing = float(rng.uniform(*row.swing))
+    swing = swing if can_swing(metre, row.swing_unit_beats) else 0.5
     length = bars * bar_beats(metre)
     return Setting(row, mood, metre, key, tempo_bpm, sections, chords, length, swing), name
 
@@ -224,6 +225,12 @@ def perform_voice(notes: Sequence[Note]) -> list[Note]:
         if length > 0.0:
             out.append(replace(note, duration_beats=length))
     return out
+
+
+def can_swing(metre: tuple[int, int], unit_beats: float) -> bool:
+    """Whether pairs of `unit_beats` fill the bars: quarters do not in 7/8, nor suit 6/8."""
+    compound = metre[1] >= 8 and metre[0] % 3 == 0
+    return bar_beats(metre) % unit_beats == 0.0 and not (compound and unit_beats >= 1.0)
 
 
 def swing_time(beats: float, swing: float, unit_beats: float) -> float:

@@ -14,11 +14,18 @@ def bar_steps(metre: tuple[int, int]) -> int:
 
 
 def table_metre(metre: tuple[int, int]) -> str:
-    """The tabled metre a metre is fitted from: 9/8 and 12/8 count like 6/8, the rest like 4/4."""
+    """The tabled metre a metre is fitted from.
+
+    9/8 and 12/8 count like 6/8; 7/8 and 5/4 have tables of their own; the rest counts like 4/4.
+    """
     if metre[1] >= 8 and metre[0] % 3 == 0:
         return "6/8"
     if bar_steps(metre) in (6, 12):
         return "3/4"
+    if bar_steps(metre) == 20 and metre[1] <= 4:
+        return "5/4"
+    if bar_steps(metre) == 14:
+        return "7/8"
     return "4/4"
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from engine.sketch import form
 from engine.sketch.compose import (
     assemble,
+    can_swing,
     check_mood,
     check_roles,
     check_style,
@@ -110,6 +111,8 @@ def _setting(
     swing = melody_swing(melody, style.swing_unit_beats)
     if swing is None:
         swing = float(rng.uniform(*style.swing))
+    if not can_swing(metre, style.swing_unit_beats):
+        swing = 0.5
     return Setting(style, mood, metre, key, tempo_bpm, sections, chords, length_beats, swing)
 
 

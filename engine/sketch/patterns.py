@@ -1,11 +1,14 @@
 """Pattern tables on a grid of sixteenth notes; `grid` fits them to any metre.
 
-A 4/4 bar has 16 steps, 3/4 and 6/8 have 12. Every table gives patterns for "4/4", and for "3/4"
-and "6/8" where a style is played in them; other metres are fitted from these.
+A 4/4 bar has 16 steps, 3/4 and 6/8 have 12. Every table gives patterns for "4/4", for "7/8" and
+"5/4" (in `odd_metres`), and for "3/4" and "6/8" where a style is played in them; other metres are
+fitted from these.
 Drum marks: X accent, x normal, o ghost, ? sometimes, O (in hat lines) the open hat, . rest.
 """
 
 from __future__ import annotations
+
+from engine.sketch import odd_metres
 
 DRUM_PITCHES: dict[str, int] = {
     "K": 36, "S": 38, "R": 37, "C": 39, "H": 42, "P": 44, "O": 46, "Y": 51, "B": 53, "Z": 49,
@@ -332,3 +335,10 @@ MELODY: dict[str, tuple[str, ...]] = {
         "x-x-x-x-----", "x-x-x-x---x-", "x---x-x-x-x-", "x-x-x-x-x-x-", "x-x-xxx-x-x-",
     ),
 }  # fmt: skip
+
+for _ours, _odd in (
+    (DRUMS, odd_metres.DRUMS), (BASS, odd_metres.BASS), (COMP, odd_metres.COMP),
+):  # fmt: skip
+    for _name, _patterns in _odd.items():
+        _ours[_name].update(_patterns)
+MELODY.update(odd_metres.MELODY)

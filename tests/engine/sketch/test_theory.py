@@ -47,7 +47,7 @@ def test_every_style_names_what_exists() -> None:
 
 
 def test_patterns_are_as_long_as_their_bars() -> None:
-    lengths = {"4/4": 16, "3/4": 12, "6/8": 12}
+    lengths = {"4/4": 16, "3/4": 12, "6/8": 12, "7/8": 14, "5/4": 20}
     for table in (patterns.BASS, patterns.COMP):
         for entry in table.values():
             for metre, lines in entry.items():
