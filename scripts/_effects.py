@@ -90,10 +90,10 @@ def impulse_response(
 
 def reverberate(wave: Wave, room: Wave, wet: float) -> Wave:
     """The wave plus `wet` times the same in the room `[2, taps]`. Linear; tails are cut off."""
-    size = fft.next_fast_len(wave.shape[1] + room.shape[1] - 1, real=True)
+    size = int(fft.next_fast_len(wave.shape[1] + room.shape[1] - 1, real=True))
     spectrum = fft.rfft(wave, size, axis=1) * fft.rfft(room, size, axis=1)
-    echo = fft.irfft(spectrum, size, axis=1)[:, : wave.shape[1]]
-    return wave + np.float32(wet) * echo.astype(np.float32)
+    echo: Wave = fft.irfft(spectrum, size, axis=1)[:, : wave.shape[1]].astype(np.float32)
+    return wave + np.float32(wet) * echo
 
 
 def saturate(wave: Wave, drive_db: float) -> Wave:
@@ -101,8 +101,8 @@ def saturate(wave: Wave, drive_db: float) -> Wave:
     peak = float(np.abs(wave).max(initial=0.0))
     if peak < _SILENT:
         return wave
-    driven = np.tanh(wave * np.float32(10.0 ** (drive_db / 20.0) / peak))
-    level = float(np.sqrt(np.mean(np.square(wave)) / max(np.mean(np.square(driven)), 1e-20)))
+    driven: Wave = np.tanh(wave * np.float32(10.0 ** (drive_db / 20.0) / peak))
+    level = float(np.sqrt(np.mean(np.square(wave)) / np.mean(np.square(driven))))
     return driven * np.float32(level)
 
 
@@ -128,7 +128,8 @@ def _block_peaks(wave: Wave) -> NDArray[np.float64]:
     blocks = -(-wave.shape[1] // _CONTROL_SAMPLES)
     padded = np.zeros(blocks * _CONTROL_SAMPLES, dtype=np.float32)
     padded[: wave.shape[1]] = np.abs(wave).max(axis=0)
-    return padded.reshape(blocks, _CONTROL_SAMPLES).max(axis=1).astype(np.float64)
+    peaks: NDArray[np.float64] = padded.reshape(blocks, -1).max(axis=1).astype(np.float64)
+    return peaks
 
 
 def _curve(gain: NDArray[np.float64], samples: int) -> NDArray[np.float32]:
@@ -143,7 +144,9 @@ def _smoothed(
     block_ms = 1000.0 * _CONTROL_SAMPLES / sample_rate_hz
     reach = max(1, round(attack_ms / block_ms))
     # Looking ahead by the attack, then averaging over it: no overshoot, no lag.
-    held = ndimage.minimum_filter1d(reduction_db, 2 * reach + 1, mode="nearest")
+    held: NDArray[np.float64] = ndimage.minimum_filter1d(
+        reduction_db, 2 * reach + 1, mode="nearest"
+    )
     held = ndimage.uniform_filter1d(held, reach, mode="nearest")
     keep = float(np.exp(-block_ms / release_ms))
     out = np.empty_like(held)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -26,10 +26,8 @@ from engine.sketch.score import MODES, Key, Note, bar_beats  # noqa: E402
 CACHE = Path(__file__).resolve().parents[1] / ".training" / "tunes.json"
 _METRES = {"4/4": (4, 4), "2/2": (4, 4), "2/4": (2, 4), "3/4": (3, 4), "6/8": (6, 8)}
 _MIN_BARS = 8
-# Bars that are not full are pickups and the two halves of a repeat; more than that is a tune the
-# notation of which was not understood.
-_MAX_BROKEN = 0.3
-_SOFTEST, _PITCHES = 80, range(48, 97)
+_VELOCITY, _PITCHES = 80, range(48, 97)
+_BRIGHT = ("major", "mixolydian")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +41,13 @@ class Tune:
     notes: tuple[Note, ...]
 
 
-@lru_cache(maxsize=4)
 def load_tunes(path: Path = CACHE) -> tuple[Tune, ...]:
     """The tunes of the cache, none where there is no cache."""
-    if not path.is_file():
-        return ()
+    return _read(path) if path.is_file() else ()
+
+
+@lru_cache(maxsize=2)
+def _read(path: Path) -> tuple[Tune, ...]:
     rows = json.loads(path.read_text(encoding="utf-8"))
     return tuple(
         Tune(
@@ -55,7 +55,7 @@ def load_tunes(path: Path = CACHE) -> tuple[Tune, ...]:
             (row["metre"][0], row["metre"][1]),
             Key(row["tonic"], row["mode"]),
             row["bars"],
-            tuple(Note(start, length, pitch, _SOFTEST) for start, length, pitch in row["notes"]),
+            tuple(Note(start, length, pitch, _VELOCITY) for start, length, pitch in row["notes"]),
         )
         for row in rows
     )
@@ -89,7 +89,7 @@ def _extracted() -> Iterator[Tune]:
             tune = _tune(f"{path.stem}/{number}", score.parts[0])
             if tune is not None:
                 yield tune
-    for path in sorted(corpus.getComposer("bach", "mxl")):
+    for path in sorted(path for path in corpus.getComposer("bach") if path.suffix == ".mxl"):
         score = converter.parse(str(path))
         sopranos = [part for part in score.parts if "sopr" in str(part.partName).lower()]
         tune = _tune(path.stem, sopranos[0]) if sopranos else None
@@ -104,53 +104,72 @@ def _tune(name: str, part: Any) -> Tune | None:
     if len(signatures) != 1 or not signatures <= set(_METRES):
         return None
     metre = _METRES[signatures.pop()]
-    full = [m for m in measures if abs(_written_beats(m) - bar_beats(metre)) < 1e-6]
-    if metre == (2, 4):
-        metre, full = (4, 4), full[: len(full) // 2 * 2]
-        bars = len(full) // 2
-    else:
-        bars = len(full)
-    if bars < _MIN_BARS or len(full) < (1.0 - _MAX_BROKEN) * len(measures):
+    placed, count = _placed(measures, bar_beats(metre))
+    # Two bars of 2/4 are one of 4/4.
+    bars, metre = (count // 2, (4, 4)) if metre == (2, 4) else (count, metre)
+    notes = _notes(placed, bars * bar_beats(metre))
+    understood = 0.8 * len(measures) <= count <= len(measures)
+    if bars < _MIN_BARS or not understood or len(notes) < 2 * bars:
         return None
-    notes = _notes(full, bars * bar_beats(metre) / len(full))
-    if len(notes) < 2 * bars or any(note.pitch not in _PITCHES for note in notes):
+    if any(note.pitch not in _PITCHES for note in notes):
         return None
     return Tune(name, metre, _key(measures, notes), bars, tuple(notes))
 
 
-def _written_beats(measure: Any) -> float:
-    return float(sum(item.quarterLength for item in measure.notesAndRests))
+def _placed(measures: Iterable[Any], length: float) -> tuple[list[tuple[float, Any]], int]:
+    """Where each measure begins, in beats, once all bars are whole; and how many bars there are.
+
+    A pickup in the middle, after the short last bar of a strain, completes that bar. The one that
+    opens the tune is left out, so that beat 0 is a bar line, and so are empty measures.
+    """
+    placed: list[tuple[float, Any]] = []
+    bars, missing = 0, 0.0
+    for measure in measures:
+        beats = float(sum(item.quarterLength for item in measure.notesAndRests))
+        if beats <= 0.0 or beats > length + 1e-6 or (bars == 0 and beats < length - 1e-6):
+            continue
+        if beats <= missing + 1e-6:
+            placed.append((bars * length - beats, measure))
+            missing = 0.0
+            continue
+        placed.append((bars * length, measure))
+        bars, missing = bars + 1, length - beats
+    return placed, bars
 
 
-def _notes(measures: Iterable[Any], measure_beats: float) -> list[Note]:
-    """The notes of full measures one after another; grace notes, of no length, are left out."""
+def _notes(placed: Iterable[tuple[float, Any]], length_beats: float) -> list[Note]:
+    """The notes before `length_beats`; grace notes, of no length, are left out, ties joined."""
     notes: list[Note] = []
-    for index, measure in enumerate(measures):
+    for begin, measure in placed:
         for item in measure.notes:
-            if not item.quarterLength:
+            start, beats = begin + float(item.offset), float(item.quarterLength)
+            if beats <= 0.0 or start >= length_beats - 1e-6:
                 continue
-            start = index * measure_beats + float(item.offset)
-            length = float(item.quarterLength)
             pitch = int(max(pitch.midi for pitch in item.pitches))
             before = notes[-1] if notes else None
             tied = item.tie is not None and item.tie.type in ("stop", "continue")
             if tied and before and before.pitch == pitch and abs(before.end_beats - start) < 1e-6:
-                notes[-1] = Note(before.start_beats, before.duration_beats + length, pitch, 80)
+                notes[-1] = replace(before, duration_beats=before.duration_beats + beats)
             else:
-                notes.append(Note(start, length, pitch, _SOFTEST))
+                notes.append(Note(start, beats, pitch, _VELOCITY))
     return notes
 
 
 def _key(measures: Iterable[Any], notes: list[Note]) -> Key:
-    """The written key where it says its mode, else the one the notes suggest."""
-    for measure in measures:
-        written = measure.keySignature
-        if written is not None:
-            mode = getattr(written, "mode", None)
-            if mode in MODES:
-                return Key(int(written.tonic.pitchClass), mode)
-            break
-    return estimate_key(notes)
+    """The key a tune sounds in: signatures of the time name the scale, hardly ever the mode.
+
+    The notes decide where they agree with the signature on the tonic, or end on their own.
+    """
+    heard = estimate_key(notes)
+    signature = next((m.keySignature for m in measures if m.keySignature is not None), None)
+    mode = getattr(signature, "mode", None)
+    if mode not in MODES or signature is None:
+        return heard
+    written = Key(int(signature.tonic.pitchClass), mode)
+    alike = (heard.mode in _BRIGHT) == (written.mode in _BRIGHT)
+    if heard.tonic == written.tonic:
+        return heard if alike else written
+    return heard if heard.tonic == notes[-1].pitch % 12 else written
 
 
 if __name__ == "__main__":

@@ -2,8 +2,10 @@
 
     python scripts/train_data.py --count 10 --seed 0 --out pieces --stems
 
-writes FLAC files and one JSON of truth for each. `render` and `frame_truth` are what the
-training itself imports.
+writes the pieces from number 0 on as FLAC files, with one JSON of truth for each: the score and
+`piece_tags`. `frame_truth` and `piece_tags` are what the training itself imports. Needs the
+Debian packages libfluidsynth3 and fluid-soundfont-gm; a part of the pieces sounds on
+musescore-general-soundfont where that is installed.
 """
 
 from __future__ import annotations
@@ -12,9 +14,8 @@ import argparse
 import dataclasses
 import json
 import sys
-from functools import lru_cache
 from pathlib import Path
-from typing import Literal, overload
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -22,106 +23,12 @@ from numpy.typing import NDArray
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parent)]
 
-from _fluidsynth import BLOCK_SAMPLES, FluidSynth, SoundFont  # noqa: E402
+from _fluidsynth import DEFAULT_SOUNDFONT, render  # noqa: E402
+from training_pieces import compose_training_piece, render_training_piece  # noqa: E402
 
-from engine.sketch.compose import compose  # noqa: E402
-from engine.sketch.levels import levelled  # noqa: E402
-from engine.sketch.score import ROLES, Part, Piece  # noqa: E402
+from engine.sketch.score import ROLES, Piece  # noqa: E402
 
-DEFAULT_SOUNDFONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
-# General MIDI counts channels from 0 and drums are channel 9; each channel is its own group
-# modulo four.
-_CHANNEL = {"drums": 9, "bass": 0, "chords": 2, "lead": 3}
-_GROUP = {role: channel % 4 for role, channel in _CHANNEL.items()}
-_SEND = {"drums": 0.35, "bass": 0.15, "chords": 0.8, "lead": 0.8}
-_PEAK = 0.95
-_CC_PAN, _CC_REVERB, _CC_CHORUS = 10, 91, 93
-
-
-@lru_cache(maxsize=2)
-def _font(soundfont: Path, sample_rate_hz: int) -> SoundFont:
-    return SoundFont(soundfont, sample_rate_hz)
-
-
-@overload
-def render(
-    piece: Piece,
-    sample_rate_hz: int = ...,
-    *,
-    stems: Literal[False] = ...,
-    reverb: bool = ...,
-    tail_s: float = ...,
-    soundfont: Path = ...,
-) -> NDArray[np.float32]: ...
-
-
-@overload
-def render(
-    piece: Piece,
-    sample_rate_hz: int = ...,
-    *,
-    stems: Literal[True],
-    reverb: bool = ...,
-    tail_s: float = ...,
-    soundfont: Path = ...,
-) -> dict[str, NDArray[np.float32]]: ...
-
-
-def render(
-    piece: Piece,
-    sample_rate_hz: int = 44100,
-    *,
-    stems: bool = False,
-    reverb: bool = True,
-    tail_s: float = 0.0,
-    soundfont: Path = DEFAULT_SOUNDFONT,
-) -> NDArray[np.float32] | dict[str, NDArray[np.float32]]:
-    """The piece as float stereo [2, n], n = round(length_beats * 60 / bpm * rate) + the tail.
-
-    With `stems`, a dict of every part's role and "mix", their exact sum. Peaks stay at or below
-    0.95. The soundfont stays loaded between calls. Raises `RuntimeError` where libfluidsynth or
-    the soundfont is missing.
-    """
-    length = piece.length_samples(sample_rate_hz) + round(tail_s * sample_rate_hz)
-    with FluidSynth(_font(Path(soundfont), sample_rate_hz)) as synth:
-        synth.room(piece.space, reverb)
-        for part in piece.parts:
-            _set_up(synth, part, piece.space if reverb else 0.0)
-        groups = synth.render(_events(piece, sample_rate_hz), length)
-    audio = {part.role: levelled(groups[_GROUP[part.role]], part.role, part.gain_db, sample_rate_hz)
-             for part in piece.parts}  # fmt: skip
-    mix = np.zeros((2, length), dtype=np.float32)
-    for stem in audio.values():
-        mix += stem
-    peak = max([float(np.abs(wave).max(initial=0.0)) for wave in (mix, *audio.values())])
-    scale = np.float32(min(1.0, _PEAK / peak)) if peak > 0.0 else np.float32(1.0)
-    if not stems:
-        return mix * scale
-    audio = {role: wave * scale for role, wave in audio.items()}
-    audio["mix"] = np.sum(list(audio.values()), axis=0, dtype=np.float32)
-    return audio
-
-
-def _set_up(synth: FluidSynth, part: Part, space: float) -> None:
-    channel = _CHANNEL[part.role]
-    synth.instrument(channel, part.program, part.role == "drums")
-    synth.control(channel, _CC_PAN, 0.5 + 0.5 * part.pan)
-    synth.control(channel, _CC_REVERB, space * _SEND[part.role])
-    synth.control(channel, _CC_CHORUS, part.chorus)
-
-
-def _events(piece: Piece, sample_rate_hz: int) -> list[tuple[int, int, int, int]]:
-    """(sample, channel, pitch, velocity), releases before attacks on the same block."""
-    per_beat = 60.0 * sample_rate_hz / piece.tempo_bpm
-    events = []
-    for part in piece.parts:
-        channel = _CHANNEL[part.role]
-        for note in part.notes:
-            begin = round(note.start_beats * per_beat)
-            end = max(round(note.end_beats * per_beat), begin + BLOCK_SAMPLES)
-            events.append((begin, channel, note.pitch, note.velocity))
-            events.append((end, channel, note.pitch, 0))
-    return sorted(events, key=lambda event: (round(event[0] / BLOCK_SAMPLES), event[3] > 0))
+__all__ = ["DEFAULT_SOUNDFONT", "frame_truth", "main", "piece_tags", "render"]
 
 
 def frame_truth(
@@ -164,6 +71,26 @@ def frame_truth(
     }
 
 
+def piece_tags(piece: Piece) -> dict[str, Any]:
+    """What holds for the whole piece, ready for JSON.
+
+    `style`, `mood` and `mode` are names, `tempo_bpm` counts quarter notes, `metre` reads "7/8",
+    `key` is the tonic's pitch class (0 is C), `programs` has the General MIDI program of every
+    role that plays (of the drums, the kit), and `swing` is where off-beats fall (0.5 is straight).
+    """
+    return {
+        "style": piece.style,
+        "mood": piece.mood,
+        "tempo_bpm": piece.tempo_bpm,
+        "metre": f"{piece.metre[0]}/{piece.metre[1]}",
+        "key": piece.key.tonic,
+        "mode": piece.key.mode,
+        "programs": {part.role: part.program for part in piece.parts},
+        "swing": piece.swing,
+        "length_s": piece.length_s,
+    }
+
+
 def _below_one(phase: NDArray[np.float64]) -> NDArray[np.float32]:
     return np.minimum(phase.astype(np.float32), np.nextafter(np.float32(1), np.float32(0)))
 
@@ -172,27 +99,27 @@ def main(arguments: list[str] | None = None) -> int:
     """Write pieces for people to look at; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=10)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="number of the first piece")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--bars", type=int, default=16)
+    parser.add_argument("--bars", type=int, default=None)
     parser.add_argument("--style", default=None)
     parser.add_argument("--stems", action="store_true", help="write every part as well")
-    parser.add_argument("--soundfont", type=Path, default=DEFAULT_SOUNDFONT)
+    parser.add_argument("--soundfont", type=Path, default=None, help="for every piece")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     rate = 44100
     try:
-        for index in range(options.count):
-            rng = np.random.default_rng([options.seed, index])
-            piece = compose(rng, style=options.style, bars=options.bars)
-            audio = render(piece, rate, stems=True, soundfont=options.soundfont)
-            name = f"{options.seed:04d}-{index:05d}-{piece.style}"
+        for seed in range(options.seed, options.seed + options.count):
+            piece = compose_training_piece(seed, style=options.style, bars=options.bars)
+            audio = render_training_piece(piece, seed, rate, soundfont=options.soundfont)
+            name = f"{seed:07d}-{piece.style}"
             for role, wave in audio.items():
                 if role == "mix" or options.stems:
                     suffix = "" if role == "mix" else f"-{role}"
                     soundfile.write(options.out / f"{name}{suffix}.flac", wave.T, rate)
-            truth = json.dumps(dataclasses.asdict(piece), indent=1)
-            (options.out / f"{name}.json").write_text(truth, encoding="utf-8")
+            truth = {**dataclasses.asdict(piece), "tags": piece_tags(piece)}
+            text = json.dumps(truth, indent=1)
+            (options.out / f"{name}.json").write_text(text, encoding="utf-8")
     except (RuntimeError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1

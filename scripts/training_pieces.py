@@ -28,11 +28,11 @@ from _effects import (  # noqa: E402
     saturate,
     widen,
 )
+from _fluidsynth import DEFAULT_SOUNDFONT, render  # noqa: E402
 from _tunes import Tune, load_tunes  # noqa: E402
-from train_data import DEFAULT_SOUNDFONT, render  # noqa: E402
 
 from engine.sketch import grid  # noqa: E402
-from engine.sketch.compose import choose_program, compose  # noqa: E402
+from engine.sketch.compose import check_style, choose_program, compose  # noqa: E402
 from engine.sketch.harmonise import harmonise  # noqa: E402
 from engine.sketch.score import ROLES, Key, Note, Part, Piece, bar_beats  # noqa: E402
 from engine.sketch.styles import MOODS, ROLE_SETS, STYLES  # noqa: E402
@@ -52,25 +52,25 @@ _FASTEST_NOTE_S = 0.11
 _CLEAN_CHANCE = 0.5
 
 
-def compose_training_piece(seed: int) -> Piece:
-    """The training piece with this number.
+def compose_training_piece(
+    seed: int, *, style: str | None = None, bars: int | None = None
+) -> Piece:
+    """The training piece with this number, or one in a given style or of a given length.
 
     About a fifth have a traditional tune as their lead where `.training/tunes.json` is there (see
     `_tunes`), composed ones take their place where it is not; one in thirteen counts 7/8 or 5/4.
     """
     rng = np.random.default_rng([20_250_000, seed])
     metre = _choose_metre(rng)
-    style = _choose_style(rng, metre)
-    bars = int(rng.choice(_BARS))
+    chosen_style, chosen_bars = _choose_style(rng, metre), int(rng.choice(_BARS))
+    style, bars = style or chosen_style, bars or chosen_bars
     tempo_bpm = None
     if rng.random() < _FREE_TEMPO_CHANCE:
         low, high = np.log(_TEMPO_BPM)
         tempo_bpm = round(float(np.exp(rng.uniform(low, high))), 2)
-    wants_tune = rng.random() < _TUNE_CHANCE
-    if wants_tune:
-        tune = _choose_tune(rng, metre)
-        if tune is not None:
-            return _arrange(rng, tune, style, tempo_bpm, bars)
+    tune = _choose_tune(rng, metre) if rng.random() < _TUNE_CHANCE else None
+    if tune is not None:
+        return _arrange(rng, tune, check_style(style), tempo_bpm, bars)
     return compose(rng, style=style, metre=metre, tempo_bpm=tempo_bpm, bars=bars)
 
 
@@ -172,22 +172,25 @@ def _placed(rng: np.random.Generator, part: Part, piece: Piece, bars: int) -> Pa
 
 
 @lru_cache(maxsize=1)
-def _soundfonts() -> tuple[Path, ...]:
-    return tuple(path for path in (DEFAULT_SOUNDFONT, SECOND_SOUNDFONT) if path.is_file())
+def _has_second() -> bool:
+    return SECOND_SOUNDFONT.is_file()
 
 
-def render_training_piece(piece: Piece, seed: int, sample_rate_hz: int = 44100) -> dict[str, Wave]:
+def render_training_piece(
+    piece: Piece, seed: int, sample_rate_hz: int = 44100, *, soundfont: Path | None = None
+) -> dict[str, Wave]:
     """The piece as it might be produced: its stems by role and "mix", each float32 `[2, n]`.
 
     n is the piece's exact length, and "mix" the exact float32 sum of the stems in the order of
     `ROLES`. Half of the pieces come as the soundfont plays them, the others through effects. The
-    mix peaks between -1 and -12 dBFS. Raises `RuntimeError` where libfluidsynth or FluidR3 is
-    missing.
+    mix peaks between -1 and -12 dBFS. The seed chooses the soundfont where none is given. Raises
+    `RuntimeError` where libfluidsynth or FluidR3 is missing.
     """
     rng = np.random.default_rng([20_250_001, seed])
     second, room = rng.random() < _SECOND_CHANCE, bool(rng.random() < 0.7)
     clean, peak_db = rng.random() < _CLEAN_CHANCE, float(rng.uniform(-12.0, -1.0))
-    soundfont = SECOND_SOUNDFONT if second and len(_soundfonts()) > 1 else DEFAULT_SOUNDFONT
+    if soundfont is None:
+        soundfont = SECOND_SOUNDFONT if second and _has_second() else DEFAULT_SOUNDFONT
     audio = render(piece, sample_rate_hz, stems=True, reverb=room, soundfont=soundfont)
     stems = {role: audio[role] for role in ROLES if role in audio}
     if not clean:
