@@ -15,15 +15,35 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from train_flow_map import Teacher, autocast
 from training_windows import Batch, ShardWindows
 
 from engine.models.house.codec import CodecBasis, SpectralCodec
+from engine.models.house.model import FORMAT, default_weights_path, grown, network_state
 from engine.models.house.network import HouseNetwork, NetworkShape
+from engine.sketch.score import MODES
+from engine.sketch.styles import MOODS, STYLES
 
 KEPT_WEIGHT = 0.15  # loss on frames the model was given, against 1 on those it must make up
-WARM_UP_UPDATES = 150
+WARM_UP_UPDATES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What one update is made of.
+
+    Attributes:
+        batch: windows.
+        map_share: part of them that learns whole steps of the flow.
+        average: decay of the exponential average, by update.
+    """
+
+    batch: int
+    map_share: float
+    average: float
 
 
 @dataclass
@@ -57,6 +77,15 @@ class Run:
             optimiser.load_state_dict(values)
         self.update, self.windows, self.seconds = state["counts"]
 
+    def start_from(self, path: Path) -> None:
+        """Begin with finished weights, which may know fewer conditions than this network."""
+        with safe_open(path, "pt") as file:
+            trained = json.loads((file.metadata() or {})["training"])
+        state = grown(network_state(load_file(path)), self.network)
+        self.network.load_state_dict(state)
+        self.average.load_state_dict(state)
+        self.windows, self.seconds = trained["windows"], 60.0 * trained["minutes"]
+
 
 def make_run(shape: NetworkShape, rate: float, device: str) -> Run:
     """Muon on the blocks' matrices, AdamW on everything else."""
@@ -74,13 +103,24 @@ def make_run(shape: NetworkShape, rate: float, device: str) -> Run:
     return Run(network, copy.deepcopy(network), (muon, adam))
 
 
-def flow_loss(network: nn.Module, batch: Batch, time_: Tensor, noise: Tensor) -> Tensor:
-    """Mean squared error of the velocity, frames that are given weighing less."""
+def flow_loss(
+    network: nn.Module, batch: Batch, time_: Tensor, noise: Tensor, teacher: Teacher | None = None
+) -> Tensor:
+    """Mean squared error of the velocity, frames that are given weighing less.
+
+    With a teacher, the last rows of the batch learn to make steps of the flow in one evaluation.
+    """
     t = time_[:, None, None]
     x = (1 - t) * batch.latent + t * noise
-    with torch.autocast(x.device.type, torch.bfloat16):
-        velocity = network(x, time_, batch.frames, batch.conditions)
-    error = (velocity.float() - (noise - batch.latent)).square().mean(dim=1, keepdim=True)
+    span, target = torch.zeros_like(time_), noise - batch.latent
+    if teacher is not None:
+        rows = slice(-teacher.rows, None)
+        span = torch.cat([span[: -teacher.rows], teacher.spans(time_[rows])])
+        mean = teacher.mean_velocity(batch, rows, x[rows], time_[rows], span[rows])
+        target = torch.cat([target[: -teacher.rows], mean])
+    with autocast(x.device.type):
+        velocity = network(x, time_, span, batch.frames, batch.conditions)
+    error = (velocity.float() - target).square().mean(dim=1, keepdim=True)
     weight = torch.where(batch.kept_mask > 0, KEPT_WEIGHT, 1.0)
     loss: Tensor = (error * weight).sum() / weight.sum()
     return loss
@@ -126,10 +166,13 @@ def train(options: argparse.Namespace) -> None:
     rates = [[group["lr"] for group in o.param_groups] for o in run.optimisers]
     if (folder / "stable.pt").exists():
         run.load(folder / "stable.pt")
+    elif not options.from_scratch:
+        run.start_from(default_weights_path())
     network: nn.Module = run.network
     if options.compile:
         network = torch.compile(network)  # type: ignore[assignment]
     generator = torch.Generator().manual_seed(1000 + run.update)
+    recipe = Recipe(options.batch, options.map_share, options.average)
     started = checkpointed = time.perf_counter()
     base_s, losses, decaying = run.seconds, [], False
     while (elapsed := time.perf_counter() - started) < options.minutes * 60:
@@ -140,7 +183,7 @@ def train(options: argparse.Namespace) -> None:
         for optimiser, values in zip(run.optimisers, rates, strict=True):
             for group, value in zip(optimiser.param_groups, values, strict=True):
                 group["lr"] = value * factor
-        losses.append(one_update(run, network, windows, generator, options.batch))
+        losses.append(one_update(run, network, windows, generator, recipe))
         run.seconds = base_s + time.perf_counter() - started
         if time.perf_counter() - checkpointed > options.checkpoint_minutes * 60:
             checkpointed = time.perf_counter()
@@ -154,14 +197,20 @@ def train(options: argparse.Namespace) -> None:
 
 
 def one_update(
-    run: Run, network: nn.Module, windows: ShardWindows, generator: torch.Generator, size: int
+    run: Run,
+    network: nn.Module,
+    windows: ShardWindows,
+    generator: torch.Generator,
+    recipe: Recipe,
 ) -> float:
     """One step of the optimisers and of the average."""
-    batch = windows.batch(size, generator)
-    times = sample_times(size, generator)
+    batch = windows.batch(recipe.batch, generator)
+    times = sample_times(recipe.batch, generator)
     noise = torch.randn(batch.latent.shape, generator=generator)
     device = str(next(run.network.parameters()).device)
-    loss = flow_loss(network, batch.to(device), times.to(device), noise.to(device))
+    map_rows = round(recipe.batch * recipe.map_share)
+    teacher = Teacher(run.average, map_rows, generator) if map_rows else None
+    loss = flow_loss(network, batch.to(device), times.to(device), noise.to(device), teacher)
     torch.autograd.backward(loss)
     nn.utils.clip_grad_norm_(run.network.parameters(), 1.0)
     for optimiser in run.optimisers:
@@ -169,8 +218,8 @@ def one_update(
         # The rate of a matrix update is set by its shape, so the gradient's scale is free.
         optimiser.zero_grad(set_to_none=True)
     run.update += 1
-    run.windows += size
-    decay = min(0.9985, run.update / (run.update + 20))
+    run.windows += recipe.batch
+    decay = min(recipe.average, run.update / (run.update + 20))
     with torch.no_grad():
         pairs = zip(run.average.parameters(), run.network.parameters(), strict=True)
         for mean, value in pairs:
@@ -201,9 +250,12 @@ def export(run: Run, basis: CodecBasis, path: Path) -> None:
     tensors = {f"network.{name}": value.half().cpu() for name, value in state.items()}
     tensors |= basis.to_mapping()
     metadata = {
-        "format": "daw-bridge house 1",
+        "format": FORMAT,
         "shape": json.dumps(run.network.shape.to_mapping()),
         "training": json.dumps({"windows": run.windows, "minutes": round(run.seconds / 60)}),
+        "vocabulary": json.dumps(
+            {"styles": sorted(STYLES), "moods": list(MOODS), "modes": list(MODES)}
+        ),
     }
     partial = path.with_suffix(".partial")
     save_file({name: value.contiguous() for name, value in tensors.items()}, partial, metadata)
@@ -216,9 +268,16 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--decay", type=float, default=0.2, help="part of the run that decays")
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--average", type=float, default=0.995, help="decay of the average")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument(
+        "--from-scratch", action="store_true", help="do not go on from the weights that ship"
+    )
+    parser.add_argument(
+        "--map-share", type=float, default=0.2, help="part of a batch that learns whole steps"
+    )
     parser.add_argument("--checkpoint-minutes", type=float, default=5.0)
     train(parser.parse_args())
 

@@ -1,8 +1,10 @@
 """Compose and render training pieces into latent shards for `scripts/train_house.py`.
 
-Writes `basis.safetensors` (the codec's principal components, fitted on the first pieces) and
-`shard-NNNNN.safetensors` under the training folder. Interrupted, it goes on where it stopped: every
-shard is seeded by its number. Needs the Debian packages named in `scripts/train_data.py`.
+Every piece is encoded as a whole, stem by stem and in the part mixes that rendering by stems goes
+through, so that the model can learn each part alone and beside others. Shards are seeded by their
+number: interrupted, the script goes on where it stopped, and several may run side by side. The
+codec's principal components are those of the weights that ship; `--refit` fits new ones on the
+first pieces. Needs the Debian packages named in `scripts/train_data.py`.
 """
 
 from __future__ import annotations
@@ -12,15 +14,18 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from train_data import frame_truth, render
+from train_data import frame_truth
+from training_pieces import compose_training_piece, render_training_piece
 
 from engine.models.house.codec import (
     STEP_SAMPLES,
@@ -29,63 +34,83 @@ from engine.models.house.codec import (
     fit_basis,
     log_mel_and_pan,
 )
-from engine.sketch.compose import compose
+from engine.models.house.model import default_weights_path
 from engine.sketch.score import MODES, ROLES, Piece
-from engine.sketch.styles import STYLES
+from engine.sketch.styles import MOODS, STYLES
 
 FRAME_RATE_HZ = 44_100 / STEP_SAMPLES
-PIECES_PER_SHARD = 24
+PIECES_PER_SHARD = 12
 BASIS_PIECES = 160
+BASIS_SEEDS = 1_000_000  # far from the training pieces
 
 
-def compose_piece(seed: int) -> Piece:
-    """The training piece with this number."""
-    rng = np.random.default_rng([20_240_000, seed])
-    return compose(rng, bars=int(rng.choice([8, 12, 16])))
-
-
-def piece_audio(piece: Piece, seed: int) -> Tensor:
-    """Rendered piece, driven and levelled at random as finished records are: `[2, samples]`."""
-    rng = np.random.default_rng([7, seed])
-    audio = render(piece, reverb=bool(rng.random() < 0.7))
-    audio = audio / (float(np.abs(audio).max()) or 1.0)
-    if rng.random() < 0.6:
-        audio = np.tanh(audio * 10 ** (rng.uniform(0.0, 14.0) / 20))
-    level = 10 ** (-rng.uniform(1.0, 12.0) / 20) / (float(np.abs(audio).max()) or 1.0)
-    return torch.from_numpy((audio * level).astype(np.float32))
-
-
-def load_basis(folder: Path) -> CodecBasis:
-    """The codec basis of this training folder, fitted when it is not there yet."""
+def load_basis(folder: Path, refit: bool) -> CodecBasis:
+    """The codec basis of this training folder, made when it is not there yet."""
     path = folder / "basis.safetensors"
     if not path.exists():
-        pairs = []
-        for seed in range(BASIS_PIECES):
-            bands, _ = log_mel_and_pan(piece_audio(compose_piece(1_000_000 + seed), seed))
-            pairs.append(bands[::3])
-        save_file(fit_basis(torch.cat(pairs)).to_mapping(), path)
+        basis = (
+            fit_pieces() if refit else CodecBasis.from_mapping(load_file(default_weights_path()))
+        )
+        save_file(basis.to_mapping(), path)
     return CodecBasis.from_mapping(load_file(path))
 
 
-def encode_piece(codec: SpectralCodec, seed: int) -> tuple[dict[str, Tensor], dict[str, float]]:
-    """Latent and truth of one piece, per frame `[steps, …]`, and its tags."""
-    piece = compose_piece(seed)
-    latent = codec.encode(piece_audio(piece, seed)).T
-    truth = frame_truth(piece, latent.shape[0], FRAME_RATE_HZ)
-    tensors = {
-        "latent": latent.half(),
-        "chroma": torch.from_numpy(np.asarray(truth["melody_chroma"], dtype=np.uint8)),
-        "roles": torch.from_numpy(np.asarray(truth["roles"], dtype=np.uint8)),
-        "beat_phase": torch.from_numpy(np.asarray(truth["beat_phase"], dtype=np.float32)),
-        "bar_phase": torch.from_numpy(np.asarray(truth["bar_phase"], dtype=np.float32)),
+def fit_pieces() -> CodecBasis:
+    """Principal components of rendered pieces."""
+    pairs = []
+    for seed in range(BASIS_SEEDS, BASIS_SEEDS + BASIS_PIECES):
+        audio = render_training_piece(compose_training_piece(seed), seed)["mix"]
+        bands, _ = log_mel_and_pan(torch.from_numpy(audio))
+        pairs.append(bands[::3])
+    return fit_basis(torch.cat(pairs))
+
+
+def part_mixes(roles: list[str]) -> list[int]:
+    """Which mixes of a piece are encoded, as sums of `1 << index` over the roles in them.
+
+    Everybody, everybody but one, each alone, and what a render by stems has after each stem.
+    """
+    bits = [1 << ROLES.index(role) for role in roles]
+    everybody = sum(bits)
+    prefixes = [sum(bits[:count]) for count in range(1, len(bits))]
+    return sorted({everybody, *bits, *prefixes, *(everybody - bit for bit in bits)} - {0})
+
+
+def encode_piece(codec: SpectralCodec, seed: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """One piece: latents `[mixes, steps, 128]`, truth for each step `[steps, …]`, and its tags."""
+    piece = compose_training_piece(seed)
+    audio = render_training_piece(piece, seed)
+    mixes = part_mixes([part.role for part in piece.parts])
+    latents = torch.stack([codec.encode(_mixed(audio, mix)).T.half() for mix in mixes])
+    truth = frame_truth(piece, latents.shape[1], FRAME_RATE_HZ)
+    kinds = {
+        "melody_chroma": np.uint8,
+        "melody_onsets": np.uint8,
+        "roles": np.uint8,
+        "beat_phase": np.float32,
+        "bar_phase": np.float32,
     }
-    tags = {
-        "steps": latent.shape[0],
+    tensors = {
+        name: torch.from_numpy(np.asarray(truth[name], dtype=kind)) for name, kind in kinds.items()
+    }
+    return {"latents": latents, **tensors}, {"mixes": mixes, **tags_of(piece)}
+
+
+def tags_of(piece: Piece) -> dict[str, Any]:
+    """Global conditions of a piece as the indices that the network counts by."""
+    playing = {part.role: part.program for part in piece.parts}
+    return {
         "style": sorted(STYLES).index(piece.style),
         "key": piece.key.tonic + 12 * MODES.index(piece.key.mode),
+        "mood": MOODS.index(piece.mood),
         "tempo_bpm": piece.tempo_bpm,
+        "programs": [playing.get(role, -1) for role in ROLES],
     }
-    return tensors, tags
+
+
+def _mixed(audio: dict[str, NDArray[np.float32]], mix: int) -> Tensor:
+    chosen = [audio[role] for index, role in enumerate(ROLES) if mix >> index & 1]
+    return torch.from_numpy(np.sum(chosen, axis=0, dtype=np.float32))
 
 
 def write_shard(codec: SpectralCodec, folder: Path, number: int) -> None:
@@ -93,13 +118,14 @@ def write_shard(codec: SpectralCodec, folder: Path, number: int) -> None:
     path = folder / f"shard-{number:05d}.safetensors"
     if path.exists():
         return
-    encoded = [
-        encode_piece(codec, number * PIECES_PER_SHARD + index) for index in range(PIECES_PER_SHARD)
-    ]
-    joined = {name: torch.cat([item[0][name] for item in encoded]) for name in encoded[0][0]}
-    metadata = {"pieces": json.dumps([item[1] for item in encoded]), "roles": ",".join(ROLES)}
+    tensors: dict[str, Tensor] = {}
+    pieces = []
+    for index in range(PIECES_PER_SHARD):
+        encoded, tags = encode_piece(codec, number * PIECES_PER_SHARD + index)
+        tensors |= {f"{index}.{name}": value.contiguous() for name, value in encoded.items()}
+        pieces.append(tags)
     partial = path.with_suffix(".partial")
-    save_file({name: value.contiguous() for name, value in joined.items()}, partial, metadata)
+    save_file(tensors, partial, {"pieces": json.dumps(pieces)})
     partial.rename(path)
 
 
@@ -107,12 +133,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=Path(".training/shards"))
     parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--count", type=int, default=120, help="shards of 24 pieces each")
+    parser.add_argument("--count", type=int, default=120, help="shards of 12 pieces each")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--refit", action="store_true", help="fit new principal components")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     options.folder.mkdir(parents=True, exist_ok=True)
-    codec = SpectralCodec(load_basis(options.folder))
+    codec = SpectralCodec(load_basis(options.folder, options.refit))
     for number in range(options.first, options.first + options.count):
         started = time.perf_counter()
         write_shard(codec, options.folder, number)

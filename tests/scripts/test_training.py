@@ -9,17 +9,29 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
-from train_house import Run, export, flow_loss, make_run, one_update, rate_factor
-from training_windows import WINDOW_STEPS, ShardWindows, augment, random_masks
+from train_flow_map import GUIDANCE, SHORTEST_SPAN, STEP_COUNTS, Teacher
+from train_house import Recipe, Run, export, flow_loss, make_run, one_update, rate_factor
+from train_shards import part_mixes
+from training_windows import (
+    WINDOW_STEPS,
+    Batch,
+    ShardWindows,
+    augment,
+    choose_mixes,
+    random_masks,
+)
 
 from engine.models.house.codec import SpectralCodec
-from engine.models.house.model import load_house
-from engine.models.house.network import FRAME_CHANNELS, NetworkShape
+from engine.models.house.model import default_weights_path, load_house
+from engine.models.house.network import FRAME_CHANNELS, Globals, NetworkShape
 
 TINY = NetworkShape(width=32, depth=1, head_width=16)
+RECIPE = Recipe(batch=8, map_share=0.25, average=0.995)
+DRUMS, BASS, CHORDS, LEAD = 1, 2, 4, 8
 
 
 @pytest.fixture(scope="module")
@@ -29,26 +41,46 @@ def codec() -> SpectralCodec:
 
 @pytest.fixture
 def windows(tmp_path: Path, codec: SpectralCodec) -> ShardWindows:
-    steps = (300, 100, 400)  # the middle one is shorter than a window and left out
-    total = sum(steps)
+    """Two pieces of three roles and one shorter than a window; every mix has its own latent."""
     generator = torch.Generator().manual_seed(0)
-    pattern = 2 * torch.randn(1, 128, generator=generator)  # something that can be learned
-    save_file(
-        {
-            "latent": (pattern + 0.1 * torch.randn(total, 128, generator=generator)).half(),
-            "chroma": torch.zeros(total, 12, dtype=torch.uint8),
-            "roles": torch.ones(total, 4, dtype=torch.uint8),
-            "beat_phase": torch.rand(total, generator=generator),
-            "bar_phase": torch.rand(total, generator=generator),
-        },
-        tmp_path / "shard-00000.safetensors",
-        {
-            "pieces": json.dumps(
-                [{"steps": n, "style": 1, "key": 2, "tempo_bpm": 90} for n in steps]
-            )
-        },
-    )
+    mixes = part_mixes(["drums", "bass", "lead"])
+    patterns = 2 * torch.randn(len(mixes), 1, 128, generator=generator)  # can be learned
+    tensors, pieces = {}, []
+    for index, steps in enumerate((300, 100, 400)):
+        noise = 0.1 * torch.randn(len(mixes), steps, 128, generator=generator)
+        chroma = torch.zeros(steps, 12, dtype=torch.uint8)
+        chroma[:, 4] = 1
+        tensors |= {
+            f"{index}.latents": (patterns + noise).half(),
+            f"{index}.melody_chroma": chroma,
+            f"{index}.melody_onsets": chroma.clone(),
+            f"{index}.roles": torch.ones(steps, 4, dtype=torch.uint8),
+            f"{index}.beat_phase": torch.rand(steps, generator=generator),
+            f"{index}.bar_phase": torch.rand(steps, generator=generator),
+        }
+        programs = [0, 33, -1, 80]
+        tags = {"style": 1, "key": 2, "mood": 3, "tempo_bpm": 90, "programs": programs}
+        pieces.append({"mixes": mixes, **tags})
+    metadata = {"pieces": json.dumps(pieces)}
+    save_file(tensors, tmp_path / "shard-00000.safetensors", metadata)
     return ShardWindows(tmp_path, codec, TINY)
+
+
+def test_part_mixes_hold_what_a_render_by_stems_goes_through() -> None:
+    mixes = part_mixes(["drums", "bass", "chords", "lead"])
+    assert {DRUMS, DRUMS + BASS, DRUMS + BASS + CHORDS, 15} <= set(mixes)
+    assert {BASS, CHORDS, LEAD, 15 - DRUMS, 15 - LEAD} <= set(mixes)
+    assert part_mixes(["bass"]) == [BASS]
+
+
+def test_what_is_made_is_never_in_what_plays_beside_it() -> None:
+    generator = torch.Generator().manual_seed(1)
+    mixes = part_mixes(["drums", "bass", "chords", "lead"])
+    pairs = [choose_mixes(mixes, generator) for _ in range(400)]
+    assert all(target in mixes and not target & context for target, context in pairs)
+    assert 0.3 < sum(target == 15 for target, _ in pairs) / 400 < 0.5
+    assert {context for _, context in pairs} >= {0, DRUMS, DRUMS + BASS, DRUMS + BASS + CHORDS}
+    assert choose_mixes([BASS], generator) == (BASS, 0)
 
 
 def test_batches_are_windows_with_conditions_dropped(windows: ShardWindows) -> None:
@@ -60,21 +92,52 @@ def test_batches_are_windows_with_conditions_dropped(windows: ShardWindows) -> N
     assert torch.equal(kept, batch.latent * batch.kept_mask)
     assert set(batch.conditions.style.tolist()) == {1, TINY.styles}
     assert set(batch.conditions.tempo_bpm.tolist()) == {0.0, 90.0}
+    assert set(batch.conditions.mood.tolist()) == {3, TINY.moods}
     again = windows.batch(64, torch.Generator().manual_seed(1))
     assert torch.equal(batch.latent, again.latent)
 
 
+def test_each_row_is_told_about_its_own_parts(windows: ShardWindows) -> None:
+    batch = windows.batch(200, torch.Generator().manual_seed(2))
+    beside = batch.frames[:, -129:]
+    said = beside[:, -1, 0] > 0
+    silent = beside[:, :-1].abs().sum(dim=(1, 2)) == 0
+    assert torch.equal(said, ~silent), "a context is marked exactly where there is one"
+    assert 0.3 < float(said.float().mean()) < 0.6
+    roles, programs = batch.conditions.roles, batch.conditions.programs
+    told = roles[:, 0] < 2
+    assert bool((roles[told][:, 2] == 0).all()), "nobody plays chords in these pieces"
+    assert set(programs[:, 1].tolist()) == {33, TINY.programs}
+    assert set(programs[:, 2].tolist()) == {TINY.programs}
+    melody = batch.frames[:, 141, 0] > 0
+    assert bool(melody.any())
+    assert bool((roles[melody & told][:, 3] == 1).all()), "only who plays it is told the melody"
+    assert torch.equal(melody, batch.frames[:, 149 + 4, 0] > 0), "onsets come with the chroma"
+
+
+def test_the_untold_conditions_keep_the_audio_alone(windows: ShardWindows) -> None:
+    batch = windows.batch(32, torch.Generator().manual_seed(3))
+    assert torch.equal(batch.untold_frames[:, :129], batch.frames[:, :129])
+    assert torch.equal(batch.untold_frames[:, -129:], batch.frames[:, -129:])
+    assert float(batch.untold_frames[:, 129:-129].abs().sum()) == 0.0
+    assert set(batch.untold.style.tolist()) == {TINY.styles}
+
+
 def test_masks_keep_edges_and_leave_something_to_make() -> None:
-    masks = random_masks(300, torch.Generator().manual_seed(2))
+    alone = torch.zeros(300, dtype=torch.bool)
+    masks = random_masks(300, alone, torch.Generator().manual_seed(2))
     assert bool(((masks == 0) | (masks == 1)).all())
     assert bool((masks.mean(dim=(1, 2)) < 1).all())
-    assert 0.1 < float((masks.sum(dim=(1, 2)) == 0).float().mean()) < 0.3
+    assert 0.2 < float((masks.sum(dim=(1, 2)) == 0).float().mean()) < 0.4
+    beside = random_masks(300, ~alone, torch.Generator().manual_seed(2))
+    assert float((beside.sum(dim=(1, 2)) == 0).float().mean()) > 0.45
 
 
 def test_augmenting_by_level_is_what_the_codec_sees(codec: SpectralCodec) -> None:
     generator = torch.Generator().manual_seed(3)
     latent = codec.encode(0.1 * torch.randn(1, 2, 1024 * 20, generator=generator))
-    louder = augment(latent, codec, torch.Generator().manual_seed(4))
+    louder, beside = augment(latent, latent * 0, codec, torch.Generator().manual_seed(4))
+    assert float(beside.abs().sum()) == 0.0, "no context stays none"
     change = codec.log_mel(louder) - codec.log_mel(latent)
     assert float(change.std(dim=-1).max()) < 1e-3, "the same change at every step"
     assert float(change.abs().max()) < 1.2
@@ -83,7 +146,7 @@ def test_augmenting_by_level_is_what_the_codec_sees(codec: SpectralCodec) -> Non
 def test_training_lowers_the_loss_and_resumes(windows: ShardWindows, tmp_path: Path) -> None:
     run = make_run(TINY, 3e-2, "cpu")
     generator = torch.Generator().manual_seed(5)
-    losses = [one_update(run, run.network, windows, generator, 8) for _ in range(60)]
+    losses = [one_update(run, run.network, windows, generator, RECIPE) for _ in range(60)]
     assert sum(losses[-5:]) < 0.95 * sum(losses[:5])
     run.save(tmp_path / "stable.pt")
     other: Run = make_run(TINY, 3e-2, "cpu")
@@ -103,8 +166,59 @@ def test_exported_weights_load_as_the_model(codec: SpectralCodec, tmp_path: Path
     assert torch.equal(model.codec.basis.components, codec.basis.components)
 
 
+class _Straight(torch.nn.Module):
+    """Velocity `speed · t` for who is told, 0 for who is not; spans see their own mean."""
+
+    speed = 3.0
+
+    def forward(
+        self, x: Tensor, time: Tensor, span: Tensor, frames: Tensor, conditions: Globals
+    ) -> Tensor:
+        told = (frames[:, 129:-129].abs().sum(dim=(1, 2)) > 0).float()
+        mean = self.speed * (time - span / 2) * torch.where(span > 0, GUIDANCE, 1.0)
+        return (told * mean)[:, None, None].expand_as(x)
+
+
+def _told_batch() -> Batch:
+    frames = torch.ones(6, FRAME_CHANNELS, 8)
+    untold = frames.clone()
+    untold[:, 129:-129] = 0.0
+    nothing = Globals.unknown(6, TINY, torch.device("cpu"))
+    return Batch(torch.zeros(6, 128, 8), frames, torch.zeros(6, 1, 8), nothing, untold, nothing)
+
+
+def test_a_whole_step_is_the_mean_of_the_guided_flow() -> None:
+    generator = torch.Generator().manual_seed(7)
+    teacher = Teacher(_Straight(), 6, generator)
+    time = torch.linspace(0.2, 1.0, 6)
+    for span in (time / 8, time):  # below and above the shortest span that halves itself
+        velocity = teacher.mean_velocity(
+            _told_batch(), slice(-6, None), torch.zeros(6, 128, 8), time, span
+        )
+        first, second = time, time - span / 2
+        halves = torch.where(span / 2 < SHORTEST_SPAN, 0.0, span / 4)
+        expected = GUIDANCE * _Straight.speed * ((first - halves) + (second - halves)) / 2
+        assert torch.allclose(velocity[:, 0, 0], expected, atol=1e-5)
+
+
+def test_spans_are_whole_fractions_of_the_way() -> None:
+    teacher = Teacher(_Straight(), 6, torch.Generator().manual_seed(8))
+    time = torch.full((200,), 0.6)
+    counts = (time / teacher.spans(time)).round().int()
+    assert set(counts.tolist()) == set(STEP_COUNTS)
+
+
+def test_training_goes_on_from_the_weights_that_ship() -> None:
+    run = make_run(NetworkShape(), 1e-3, "cpu")
+    run.start_from(default_weights_path())
+    assert run.windows > 10_000
+    shipped = load_house().network.state_dict()
+    for name, value in run.network.state_dict().items():
+        assert torch.equal(value, shipped[name]) or name.startswith("span.0"), name
+
+
 def test_the_rate_warms_up_and_falls_to_nothing() -> None:
-    assert rate_factor(0, 0.0, 100.0, 0.2) < 0.01
+    assert rate_factor(0, 0.0, 100.0, 0.2) < 0.05
     assert rate_factor(1000, 50.0, 100.0, 0.2) == 1.0
     assert rate_factor(1000, 90.0, 100.0, 0.2) == pytest.approx(0.5)
     assert rate_factor(1000, 100.0, 100.0, 0.2) == 0.0

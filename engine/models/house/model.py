@@ -19,7 +19,7 @@ from engine.models.house.network import Globals, HouseNetwork, NetworkShape
 from engine.spec import BridgeError
 
 WINDOW_STEPS = 256
-_FORMAT = "daw-bridge house 1"
+FORMAT = "daw-bridge house 1"
 
 
 def default_weights_path() -> Path:
@@ -85,6 +85,16 @@ def _cpu_has_bfloat16() -> bool:
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
+def network_state(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The network's part of a weights file, in float32."""
+    prefix = "network."
+    return {
+        name.removeprefix(prefix): value.float()
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
 def grown(state: dict[str, Tensor], network: HouseNetwork) -> dict[str, Tensor]:
     """The state of a smaller network for `network`: what is new says nothing yet.
 
@@ -119,17 +129,11 @@ def load_house(path: Path | None = None, device: str = "cpu") -> HouseModel:
             f"the weights {path.name} cannot be read: {error}",
             "install the package again, or give the path of a complete file",
         ) from None
-    if metadata.get("format") != _FORMAT:
+    if metadata.get("format") != FORMAT:
         raise BridgeError("not_found", f"{path.name} does not hold weights of the house model")
     shape = NetworkShape(**json.loads(metadata["shape"]))
     network = HouseNetwork(shape)
-    prefix = "network."
-    state = {
-        name[len(prefix) :]: value.float()
-        for name, value in tensors.items()
-        if name.startswith(prefix)
-    }
-    network.load_state_dict(grown(state, network))
+    network.load_state_dict(grown(network_state(tensors), network))
     network.requires_grad_(False).eval().to(device)
     basis = CodecBasis.from_mapping(tensors)
     basis = CodecBasis(*(part.to(device) for part in (basis.mean, basis.components, basis.scale)))

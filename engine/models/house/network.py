@@ -3,9 +3,10 @@
 Straight paths `x_t = (1 - t) x_0 + t ε`, the network predicts their velocity `ε - x_0` (Liu, Gong &
 Liu 2022). It is a flow map, too: told a *span* it predicts the mean velocity of the flow from level
 t to level t - span, so that one evaluation makes the whole step (shortcut models, Frans et al.
-2024); span 0 is the velocity itself. Blocks follow DiT (Peebles & Xie 2022) with the single shared modulation of PixArt-α
-(Chen et al. 2023), rotary positions (Su et al. 2021) and normalised queries and keys, which keep
-bfloat16 training stable at high rates; the squared ReLU (So et al. 2021) costs less than GELU.
+2024); span 0 is the velocity itself. Blocks follow DiT (Peebles & Xie 2022) with the single shared
+modulation of PixArt-α (Chen et al. 2023), rotary positions (Su et al. 2021) and normalised queries
+and keys, which keep bfloat16 training stable at high rates; the squared ReLU (So et al. 2021) costs
+less than GELU.
 """
 
 from __future__ import annotations
