@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from training_windows import Batch
 
-GUIDANCE = 2.0
+GUIDANCE = 2.5
 SHORTEST_SPAN = 1 / 16  # halves below this are taken from the velocity itself
 STEP_COUNTS = (1, 2, 3, 4, 6, 8)  # steps left to the data that a span may be one of
 

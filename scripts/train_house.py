@@ -276,7 +276,7 @@ def main() -> None:
         "--from-scratch", action="store_true", help="do not go on from the weights that ship"
     )
     parser.add_argument(
-        "--map-share", type=float, default=0.2, help="part of a batch that learns whole steps"
+        "--map-share", type=float, default=0.25, help="part of a batch that learns whole steps"
     )
     parser.add_argument("--checkpoint-minutes", type=float, default=5.0)
     train(parser.parse_args())

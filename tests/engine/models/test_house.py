@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ import torch
 from safetensors.torch import save_file
 
 from engine.models.house.conditions import FrameConditions, beat_channels, level_curve
-from engine.models.house.model import HouseModel, default_weights_path, load_house
-from engine.models.house.network import FRAME_CHANNELS, Globals
+from engine.models.house.model import HouseModel, default_weights_path, grown, load_house
+from engine.models.house.network import FRAME_CHANNELS, Globals, HouseNetwork, NetworkShape
+from engine.sampling.levels import levels
+from engine.sampling.loop import sample
 from engine.spec import BridgeError
 
 
@@ -53,6 +56,71 @@ def test_frame_channels_say_what_is_known() -> None:
     told = FrameConditions(frames.kept, frames.kept_mask, chroma).stack()
     assert float(told[0, 141, 0]) == 1.0
     assert float(plain[0, 141, 0]) == 0.0
+
+
+def test_context_and_onsets_are_told_beside_what_is_kept() -> None:
+    frames = _frames()
+    context, onsets = torch.full((1, 128, 40), 3.0), torch.ones(1, 12, 40)
+    chroma = torch.ones(1, 12, 40)
+    beside = FrameConditions(
+        frames.kept, frames.kept_mask, chroma, melody_onsets=onsets, context=context
+    ).stack()
+    assert beside.shape == (1, FRAME_CHANNELS, 40)
+    assert torch.equal(beside[:, -129:-1], context)
+    assert torch.equal(beside[:, 149:161], onsets)
+    assert bool((beside[:, -1] == 1).all())
+    assert float(frames.stack()[:, 149:].abs().sum()) == 0.0
+
+
+def test_a_grown_network_computes_what_the_small_one_did() -> None:
+    torch.manual_seed(0)
+    shape = NetworkShape(width=32, depth=2, head_width=16)
+    small = HouseNetwork(shape)
+    for parameter in small.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    old = small.state_dict()
+    new = ("mood", "programs", "span")  # a file from before these conditions
+    old = {name: value for name, value in old.items() if not name.startswith(new)}
+    old["inward.weight"] = old["inward.weight"][:, :-141]
+    network = HouseNetwork(shape)
+    network.load_state_dict(grown(old, network))
+    with torch.no_grad():
+        for name, parameter in small.named_parameters():
+            if name.startswith(new):
+                parameter.zero_()
+        small.inward.weight[:, -141:] = 0.0
+        unknown = Globals.unknown(1, shape, torch.device("cpu"))
+        conditions = replace(unknown, mood=torch.tensor([2]), programs=torch.tensor([[0, 1, 2, 3]]))
+        x, frames = torch.randn(1, 128, 12), torch.randn(1, FRAME_CHANNELS, 12)
+        time, span = torch.tensor([0.7]), torch.tensor([0.3])
+        expected = small(x, time, span, frames, conditions)
+        assert torch.equal(network(x, time, span, frames, conditions), expected)
+
+
+class _Recording(torch.nn.Module):
+    """Stands in for the network and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[float, float]] = []
+
+    def forward(
+        self, x: torch.Tensor, time: torch.Tensor, span: torch.Tensor, *_: object
+    ) -> torch.Tensor:
+        self.asked.append((float(time[0]), float(span[0])))
+        return torch.ones_like(x)
+
+
+def test_the_sampler_asks_the_flow_map_for_whole_steps(model: HouseModel) -> None:
+    network = _Recording()
+    recording = replace(model, network=network)  # type: ignore[arg-type]
+    denoiser = recording.denoiser(_frames(), model.unconditioned(1))
+    x = torch.zeros(1, 128, 40)
+    result = sample(denoiser, x, levels(0.8, 2))
+    assert network.asked == [pytest.approx((0.8, 0.4)), pytest.approx((0.4, 0.4))]
+    assert torch.allclose(result, x - 0.8), "a constant velocity is followed exactly"
+    denoiser(x, 0.5)
+    assert network.asked[-1] == (0.5, 0.0), "without a next level: the velocity itself"
 
 
 def test_beat_channels_turn_with_the_phase() -> None:
