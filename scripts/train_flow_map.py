@@ -46,8 +46,11 @@ class Teacher:
 
     def spans(self, time: Tensor) -> Tensor:
         """For each row a whole fraction of the way to the data."""
-        choice = torch.randint(len(STEP_COUNTS), time.shape, generator=self.generator)
-        return time / torch.tensor(STEP_COUNTS)[choice].to(time)
+        device = self.generator.device
+        choice = torch.randint(
+            len(STEP_COUNTS), time.shape, generator=self.generator, device=device
+        )
+        return time / torch.tensor(STEP_COUNTS, device=device)[choice]
 
     @torch.no_grad()
     def mean_velocity(

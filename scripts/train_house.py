@@ -128,23 +128,24 @@ def flow_loss(
 
 def sample_times(size: int, generator: torch.Generator) -> Tensor:
     """Logit-normal times (Esser et al. 2024) with a uniform part for the ends."""
-    normal = torch.sigmoid(torch.randn(size, generator=generator))
-    uniform = torch.rand(size, generator=generator)
-    return torch.where(torch.rand(size, generator=generator) < 0.3, uniform, normal)
+    device = generator.device
+    normal = torch.sigmoid(torch.randn(size, generator=generator, device=device))
+    uniform = torch.rand(size, generator=generator, device=device)
+    mixed = torch.rand(size, generator=generator, device=device) < 0.3
+    return torch.where(mixed, uniform, normal)
 
 
 @torch.no_grad()
 def held_out_loss(network: nn.Module, windows: ShardWindows, batches: int = 4) -> float:
     """Loss on held-out pieces with fixed noise and times."""
-    generator = torch.Generator().manual_seed(99)
-    device = str(next(network.parameters()).device)
+    device = windows.device
+    generator = torch.Generator(device).manual_seed(99)
     total = 0.0
     for _ in range(batches):
         batch = windows.batch(16, generator)
-        times = (torch.arange(16) + 0.5) / 16
-        noise = torch.randn(batch.latent.shape, generator=generator)
-        moved = (times.to(device), noise.to(device))
-        total += float(flow_loss(network, batch.to(device), *moved)) / batches
+        times = (torch.arange(16, device=device) + 0.5) / 16
+        noise = torch.randn(batch.latent.shape, generator=generator, device=device)
+        total += float(flow_loss(network, batch, times, noise)) / batches
     return total
 
 
@@ -159,8 +160,9 @@ def train(options: argparse.Namespace) -> None:
     folder: Path = options.folder
     basis = CodecBasis.from_mapping(load_file(folder / "shards" / "basis.safetensors"))
     shape = NetworkShape()
-    windows = ShardWindows(folder / "shards", SpectralCodec(basis), shape)
-    held_out = ShardWindows(folder / "held_out", SpectralCodec(basis), shape)
+    moved = CodecBasis(*(part.to(options.device) for part in basis.to_mapping().values()))
+    windows = ShardWindows(folder / "shards", SpectralCodec(moved), shape, options.device)
+    held_out = ShardWindows(folder / "held_out", SpectralCodec(moved), shape, options.device)
     run = make_run(shape, options.rate, options.device)
     # Taken before loading: a checkpoint holds the rate as it was scaled at that moment.
     rates = [[group["lr"] for group in o.param_groups] for o in run.optimisers]
@@ -171,7 +173,7 @@ def train(options: argparse.Namespace) -> None:
     network: nn.Module = run.network
     if options.compile:
         network = torch.compile(network)  # type: ignore[assignment]
-    generator = torch.Generator().manual_seed(1000 + run.update)
+    generator = torch.Generator(options.device).manual_seed(1000 + run.update)
     recipe = Recipe(options.batch, options.map_share, options.average)
     started = checkpointed = time.perf_counter()
     base_s, losses, decaying = run.seconds, [], False
@@ -206,11 +208,10 @@ def one_update(
     """One step of the optimisers and of the average."""
     batch = windows.batch(recipe.batch, generator)
     times = sample_times(recipe.batch, generator)
-    noise = torch.randn(batch.latent.shape, generator=generator)
-    device = str(next(run.network.parameters()).device)
+    noise = torch.randn(batch.latent.shape, generator=generator, device=generator.device)
     map_rows = round(recipe.batch * recipe.map_share)
     teacher = Teacher(run.average, map_rows, generator) if map_rows else None
-    loss = flow_loss(network, batch.to(device), times.to(device), noise.to(device), teacher)
+    loss = flow_loss(network, batch, times, noise, teacher)
     torch.autograd.backward(loss)
     nn.utils.clip_grad_norm_(run.network.parameters(), 1.0)
     for optimiser in run.optimisers:

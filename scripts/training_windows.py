@@ -1,9 +1,13 @@
-"""Random training windows out of latent shards: what to make, beside what, told what."""
+"""Random training windows out of latent shards: what to make, beside what, told what.
+
+Everything lies on the training device and every draw is a tensor operation, so that a batch costs
+a GPU a few milliseconds.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +20,20 @@ from engine.models.house.conditions import FrameConditions, beat_channels, level
 from engine.models.house.network import Globals, NetworkShape
 
 WINDOW_STEPS = 256
-# Chances of what a window asks for: everybody, some part mix alone, or a part beside others.
+# What a window asks for: everybody, a part mix alone, or (the rest) a part beside others.
 _EVERYBODY, _PART = 0.4, 0.15
-_SILENT_TARGET_CHANCE = 0.1  # a part that rests for the whole window is tried again, mostly
+_TRIES = 4  # windows drawn for each row, to find one in which the part sounds
+_SILENT_TARGET_CHANCE = 0.1  # a part that rests for the whole window is mostly passed over
 _PLAYS_FROM = 0.1  # part of the window in which a role must sound to count as playing
 # Chances of being told each condition, unless nothing is told at all.
 _CHROMA, _BEAT, _LEVEL = 0.4, 0.65, 0.3
 _GLOBAL = 0.6
 _NOTHING_TOLD = 0.12
-
-Piece = tuple[dict[str, Tensor], dict[str, Any]]
+_MIXES = 16  # sums of role bits
+_FRAME_TRUTH = ("melody_chroma", "melody_onsets", "roles", "beat_phase", "bar_phase")
+_TAGS = ("style", "key", "mood", "tempo_bpm", "programs")
+# Where `FrameConditions.stack` keeps its flags.
+_SAID_CHROMA, _SAID_BEAT, _SAID_LEVEL, _SAID_CONTEXT = 141, 146, 148, -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,160 +58,207 @@ class Batch:
 
     def to(self, device: str) -> Batch:
         """The same batch on another device."""
-        return Batch(
-            self.latent.to(device),
-            self.frames.to(device),
-            self.kept_mask.to(device),
-            self.conditions.to(device),
-            self.untold_frames.to(device),
-            self.untold.to(device),
-        )
+        return Batch(*(getattr(self, item.name).to(device) for item in fields(self)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Draw:
+    """One row each: a piece, where its window begins, what is made and beside what `[batch]`."""
+
+    piece: Tensor
+    start: Tensor
+    target: Tensor
+    context: Tensor
+    playing: Tensor  # `[batch, 4]`, which roles sound in the window
 
 
 class ShardWindows:
     """All shards of a folder in memory; `rescan` picks up those written since."""
 
-    def __init__(self, folder: Path, codec: SpectralCodec, shape: NetworkShape) -> None:
+    def __init__(
+        self, folder: Path, codec: SpectralCodec, shape: NetworkShape, device: str = "cpu"
+    ) -> None:
         self.folder = folder
         self.codec = codec
         self.shape = shape
-        self.pieces: list[Piece] = []
+        self.device = device
         self._read: set[str] = set()
+        self._latents: list[Tensor] = []
+        self._truth: dict[str, list[Tensor]] = {name: [] for name in _FRAME_TRUTH}
+        self._tags: list[dict[str, Any]] = []
         self.rescan()
+
+    @property
+    def pieces(self) -> int:
+        """How many pieces are in memory."""
+        return len(self._tags)
 
     def rescan(self) -> None:
         """Load the shards that are new in the folder; pieces shorter than a window are left out."""
+        known = len(self._read)
         for path in sorted(self.folder.glob("shard-*.safetensors")):
-            if path.name in self._read:
-                continue
-            self._read.add(path.name)
-            with safe_open(path, "pt") as file:
-                names = list(file.keys())
-                for index, tags in enumerate(json.loads(file.metadata()["pieces"])):
-                    mine = [name for name in names if name.startswith(f"{index}.")]
-                    tensors = {name.split(".", 1)[1]: file.get_tensor(name) for name in mine}
-                    if tensors["latents"].shape[1] >= WINDOW_STEPS:
-                        self.pieces.append((tensors, tags))
+            if path.name not in self._read:
+                self._read.add(path.name)
+                self._load(path)
+        if len(self._read) > known:
+            self._join()
+
+    def _load(self, path: Path) -> None:
+        with safe_open(path, "pt", device=self.device) as file:
+            for index, tags in enumerate(json.loads(file.metadata()["pieces"])):
+                latents = file.get_tensor(f"{index}.latents")
+                if latents.shape[1] < WINDOW_STEPS:
+                    continue
+                self._latents.append(latents.flatten(0, 1))
+                for name in _FRAME_TRUTH:
+                    self._truth[name].append(file.get_tensor(f"{index}.{name}"))
+                self._tags.append(tags | {"steps": latents.shape[1]})
+
+    def _join(self) -> None:
+        """One tensor of everything, and tables of where each piece and mix begins."""
+        self._latents = [torch.cat(self._latents)]
+        self._truth = {name: [torch.cat(parts)] for name, parts in self._truth.items()}
+        steps = [int(tags["steps"]) for tags in self._tags]
+        latent_place = torch.full((len(steps), _MIXES), -1)
+        truth_place, at, chances = [], 0, torch.zeros(len(steps), _MIXES * _MIXES)
+        for row, tags in enumerate(self._tags):
+            truth_place.append(sum(steps[:row]))
+            for mix in tags["mixes"]:
+                latent_place[row, mix] = at
+                at += steps[row]
+            for (target, context), chance in mix_chances(tags["mixes"]).items():
+                chances[row, target * _MIXES + context] = chance
+        self._steps = torch.tensor(steps, device=self.device)
+        self._latent_place = latent_place.to(self.device)
+        self._truth_place = torch.tensor(truth_place, device=self.device)
+        self._chances = chances.to(self.device)
+        self._columns = {
+            name: torch.tensor([tags[name] for tags in self._tags], device=self.device)
+            for name in _TAGS
+        }
+        sounding = self._truth["roles"][0].float().cumsum(dim=0)
+        self._sounding = torch.cat([torch.zeros_like(sounding[:1]), sounding])
 
     def hours(self) -> float:
         """Music in memory, each piece counted once."""
-        return sum(tensors["latents"].shape[1] for tensors, _ in self.pieces) * 1024 / 44_100 / 3600
+        return float(self._steps.sum()) * 1024 / 44_100 / 3600
 
     def batch(self, size: int, generator: torch.Generator) -> Batch:
-        """`size` random windows."""
-        lengths = torch.tensor([float(tensors["latents"].shape[1]) for tensors, _ in self.pieces])
-        chosen = torch.multinomial(lengths, size, replacement=True, generator=generator).tolist()
-        rows = [self._row(self.pieces[index], generator) for index in chosen]
-        joined = {name: torch.stack([row[name] for row in rows]).float() for name in rows[0]}
-        latent, context = augment(joined["latent"], joined["context"], self.codec, generator)
-        mask = random_masks(size, joined["has_context"][:, 0, 0] > 0, generator)
-        told = torch.rand(size, generator=generator) >= _NOTHING_TOLD
-        frames = self._frame_conditions(latent, mask, context, joined, told, generator)
-        tags = [self.pieces[index][1] for index in chosen]
-        conditions = self._globals(tags, joined["roles"][:, :, 0].long(), told, generator)
+        """`size` random windows; the generator lives on the device of the windows."""
+        draw = self._draw(size, generator)
+        steps = torch.arange(WINDOW_STEPS, device=self.device)
+        latent, context = self._latent(draw, draw.target), self._latent(draw, draw.context)
+        has_context = (draw.context > 0).float()[:, None, None].expand(-1, 1, WINDOW_STEPS)
+        latent, context = augment(latent, context * has_context, self.codec, generator)
+        mask = random_masks(draw.context > 0, generator)
+        told = _uniform(size, generator) >= _NOTHING_TOLD
+        places = (self._truth_place[draw.piece] + draw.start)[:, None] + steps
+        truth = {name: parts[0][places].float() for name, parts in self._truth.items()}
+        frames = self._frame_conditions(latent, mask, context, draw, truth, told, generator)
         untold_frames = FrameConditions(latent, mask, context=context).stack()
-        untold_frames[:, -1:] *= joined["has_context"]
+        for stacked in (frames, untold_frames):
+            stacked[:, _SAID_CONTEXT] = has_context[:, 0]
         untold = Globals.unknown(size, self.shape, latent.device)
+        conditions = self._globals(draw, told, generator)
         return Batch(latent, frames, mask, conditions, untold_frames, untold)
 
-    def _row(self, piece: Piece, generator: torch.Generator) -> dict[str, Tensor]:
-        """One window: a target mix and, or not, a context mix that plays beside it."""
-        tensors, tags = piece
-        steps = tensors["latents"].shape[1]
-        start = _integer(0, steps - WINDOW_STEPS, generator)
-        span = slice(start, start + WINDOW_STEPS)
-        playing = tensors["roles"][span].float().mean(dim=0) > _PLAYS_FROM
-        for _ in range(8):
-            target, context = choose_mixes(tags["mixes"], generator)
-            heard = any(playing[index] for index in range(self.shape.roles) if target >> index & 1)
-            if heard or _uniform(generator) < _SILENT_TARGET_CHANCE:
-                break
-        mixes = tags["mixes"]
-        latent = tensors["latents"][mixes.index(target), span].T
-        has_context = torch.full((1, WINDOW_STEPS), float(context > 0))
-        beside = tensors["latents"][mixes.index(context), span].T if context else latent * 0
-        in_target = torch.tensor([target >> index & 1 for index in range(self.shape.roles)])
-        return {
-            "latent": latent,
-            "context": beside,
-            "has_context": has_context,
-            "roles": (playing.long() * in_target)[:, None],
-            "melody_chroma": tensors["melody_chroma"][span].T,
-            "melody_onsets": tensors["melody_onsets"][span].T,
-            # The melody is told to whoever plays it.
-            "has_melody": in_target[-1:, None].float(),
-            "beat": beat_channels(tensors["beat_phase"][span], tensors["bar_phase"][span]),
-        }
+    def _draw(self, size: int, generator: torch.Generator) -> _Draw:
+        """Windows of random pieces, long pieces as often as their length says."""
+        piece = torch.multinomial(self._steps.float(), size, True, generator=generator)
+        spare = (self._steps[piece] - WINDOW_STEPS + 1)[:, None]
+        start = (_uniform((size, _TRIES), generator) * spare).long()
+        pair = torch.multinomial(self._chances[piece], _TRIES, True, generator=generator)
+        target = pair // _MIXES
+        first = self._truth_place[piece][:, None] + start
+        share = (self._sounding[first + WINDOW_STEPS] - self._sounding[first]) / WINDOW_STEPS
+        playing = (share > _PLAYS_FROM) & self._bits(target)
+        good = playing.any(dim=-1) | (_uniform((size, _TRIES), generator) < _SILENT_TARGET_CHANCE)
+        good[:, -1] = True
+        chosen = good.int().argmax(dim=1, keepdim=True)
+
+        def pick(values: Tensor) -> Tensor:
+            return values.gather(1, chosen)[:, 0]
+
+        heard = playing[torch.arange(size, device=self.device), chosen[:, 0]]
+        return _Draw(piece, pick(start), pick(target), pick(pair % _MIXES), heard)
+
+    def _bits(self, mixes: Tensor) -> Tensor:
+        """Which roles are in a mix: `[..., 4]`."""
+        return (mixes[..., None] >> torch.arange(self.shape.roles, device=self.device)) & 1 > 0
+
+    def _latent(self, draw: _Draw, mix: Tensor) -> Tensor:
+        """`[batch, 128, 256]`; mix 0 gives something that is to be masked."""
+        first = self._latent_place[draw.piece, mix].clamp_min(0) + draw.start
+        places = first[:, None] + torch.arange(WINDOW_STEPS, device=self.device)
+        return self._latents[0][places].float().transpose(1, 2)
 
     def _frame_conditions(
         self,
         latent: Tensor,
         mask: Tensor,
         context: Tensor,
-        rows: dict[str, Tensor],
+        draw: _Draw,
+        truth: dict[str, Tensor],
         told: Tensor,
         generator: torch.Generator,
     ) -> Tensor:
-        size = latent.shape[0]
-
         def say(chance: float) -> Tensor:
-            said = (torch.rand(size, generator=generator) < chance) & told
+            said = (_uniform(len(told), generator) < chance) & told
             return said.float()[:, None, None]
 
-        chroma, beat, level = say(_CHROMA) * rows["has_melody"], say(_BEAT), say(_LEVEL)
+        # The melody is told to whoever plays it.
+        chroma = say(_CHROMA) * self._bits(draw.target)[:, -1].float()[:, None, None]
+        beat, level = say(_BEAT), say(_LEVEL)
         stacked = FrameConditions(
             latent,
             mask,
-            rows["melody_chroma"] * chroma,
-            rows["beat"] * beat,
+            truth["melody_chroma"].transpose(1, 2) * chroma,
+            beat_channels(truth["beat_phase"], truth["bar_phase"]) * beat,
             level_curve(self.codec, latent) * level,
-            rows["melody_onsets"] * chroma,
+            truth["melody_onsets"].transpose(1, 2) * chroma,
             context,
         ).stack()
         # `stack` marks everything it gets as said; for each row of a batch that is decided here.
-        for place, said in ((141, chroma), (146, beat), (148, level), (-1, rows["has_context"])):
+        for place, said in ((_SAID_CHROMA, chroma), (_SAID_BEAT, beat), (_SAID_LEVEL, level)):
             stacked[:, place] = said[:, 0]
         return stacked
 
-    def _globals(
-        self,
-        tags: list[dict[str, Any]],
-        roles: Tensor,
-        told: Tensor,
-        generator: torch.Generator,
-    ) -> Globals:
-        size, shape = len(tags), self.shape
+    def _globals(self, draw: _Draw, told: Tensor, generator: torch.Generator) -> Globals:
+        shape = self.shape
 
         def drop(value: Tensor, unknown: float, chance: float = _GLOBAL) -> Tensor:
-            said = (torch.rand(size, generator=generator) < chance) & told
+            said = (_uniform(len(told), generator) < chance) & told
             return value.masked_fill(~said.view(-1, *[1] * (value.ndim - 1)), unknown)
 
-        def column(name: str) -> Tensor:
-            return torch.tensor([tag[name] for tag in tags])
-
-        programs = column("programs")
-        programs = torch.where((programs >= 0) & (roles > 0), programs, shape.programs)
+        tags = {name: column[draw.piece] for name, column in self._columns.items()}
+        roles = draw.playing.long()
+        named = (tags["programs"] >= 0) & draw.playing
         return Globals(
-            drop(column("style"), shape.styles),
-            drop(column("key"), shape.keys),
-            drop(column("tempo_bpm").float(), 0.0),
+            drop(tags["style"], shape.styles),
+            drop(tags["key"], shape.keys),
+            drop(tags["tempo_bpm"].float(), 0.0),
             drop(roles, 2, 0.75),
-            drop(column("mood"), shape.moods, 0.4),
-            drop(programs, shape.programs, 0.5),
+            drop(tags["mood"], shape.moods, 0.4),
+            drop(torch.where(named, tags["programs"], shape.programs), shape.programs, 0.5),
         )
 
 
-def choose_mixes(mixes: list[int], generator: torch.Generator) -> tuple[int, int]:
-    """What to make and beside what, as sums of role bits; 0 is no context."""
-    pairs = [(a, b) for a in mixes for b in mixes if not a & b]
-    chance = _uniform(generator)
-    if chance < _EVERYBODY or len(mixes) == 1:
-        return max(mixes), 0
-    if chance < _EVERYBODY + _PART or not pairs:
-        return mixes[_integer(0, len(mixes) - 1, generator)], 0
+def mix_chances(mixes: list[int]) -> dict[tuple[int, int], float]:
+    """How often each mix is made beside each other one, as sums of role bits; 0 is no context."""
+    everybody = max(mixes)
+    chances = dict.fromkeys([(mix, 0) for mix in mixes], _PART / len(mixes))
+    chances[everybody, 0] += _EVERYBODY
     # Rendering by stems makes one part at a time: those pairs come twice as often.
-    pairs += [pair for pair in pairs if pair[0].bit_count() == 1]
-    return pairs[_integer(0, len(pairs) - 1, generator)]
+    weights = {
+        (target, context): 1.0 + (target.bit_count() == 1)
+        for target in mixes
+        for context in mixes
+        if not target & context
+    }
+    total = sum(weights.values())
+    for pair, weight in weights.items():
+        chances[pair] = (1.0 - _EVERYBODY - _PART) * weight / total
+    return chances
 
 
 def augment(
@@ -211,55 +266,55 @@ def augment(
 ) -> tuple[Tensor, Tensor]:
     """Random level, tone and left-right swap, which are all linear in the latent.
 
-    The context is changed like the part beside it, but for a level of its own.
+    The context is changed like the part beside it, but for a level of its own; an empty one stays
+    empty.
     """
     size = latent.shape[0]
-    gain_db = torch.empty(size, 1).uniform_(-8.0, 6.0, generator=generator)
-    position = torch.linspace(-1.0, 1.0, MEL_BANDS)
-    tilt_db = torch.empty(size, 1).uniform_(-6.0, 6.0, generator=generator) * position
-    curve_db = torch.empty(size, 1).uniform_(-5.0, 5.0, generator=generator) * (position**2 - 0.33)
-    balance_db = torch.empty(size, 1).uniform_(-3.0, 3.0, generator=generator)
-    flip = torch.where(torch.rand(size, 1, 1, generator=generator) < 0.5, -1.0, 1.0)
+
+    def between(low: float, high: float) -> Tensor:
+        return low + (high - low) * _uniform((size, 1), generator)
+
+    position = torch.linspace(-1.0, 1.0, MEL_BANDS, device=latent.device)
+    tone_db = between(-8.0, 6.0) + between(-6.0, 6.0) * position
+    tone_db = tone_db + between(-5.0, 5.0) * (position**2 - 0.33)
+    flip = torch.where(_uniform((size, 1, 1), generator) < 0.5, -1.0, 1.0)
 
     def changed(value: Tensor, shift_db: Tensor) -> Tensor:
         shift = (shift_db / 20).repeat(1, 2)
-        moved = shift @ codec.basis.components.T / codec.basis.scale
+        basis = codec.basis
+        moved = shift @ basis.components.to(value).T / basis.scale.to(value)
         spectral = value[:, :SPECTRAL_CHANNELS] + moved[:, :, None]
         return torch.cat([spectral, value[:, -PAN_BANDS:] * flip], dim=1)
 
-    tone_db = gain_db + tilt_db + curve_db
     empty = context.abs().sum(dim=(1, 2), keepdim=True) == 0
-    beside = torch.where(empty, context, changed(context, tone_db + balance_db))
-    return changed(latent, tone_db), beside
+    beside = changed(context, tone_db + between(-3.0, 3.0))
+    return changed(latent, tone_db), torch.where(empty, context, beside)
 
 
-def random_masks(size: int, beside: Tensor, generator: torch.Generator) -> Tensor:
-    """What is kept `[size, 1, 256]`: a head, a tail, both edges, or nothing.
+def random_masks(beside: Tensor, generator: torch.Generator) -> Tensor:
+    """What is kept `[batch, 1, 256]`: a head, a tail, both edges, or nothing.
 
     Args:
-        beside: `[size]`, true where there is a context: parts are mostly made from nothing.
+        beside: `[batch]`, true where there is a context: parts are mostly made from nothing.
     """
-    mask = torch.zeros(size, 1, WINDOW_STEPS)
-    for row in range(size):
-        kind = _uniform(generator)
-        if bool(beside[row]):
-            kind = kind * 1.6
-        if kind < 0.4:
-            mask[row, :, : _integer(16, 208, generator)] = 1.0
-        elif kind < 0.5:
-            mask[row, :, -_integer(16, 208, generator) :] = 1.0
-        elif kind < 0.7:
-            gap = _integer(16, 192, generator)
-            start = _integer(8, WINDOW_STEPS - gap - 8, generator)
-            mask[row] = 1.0
-            mask[row, :, start : start + gap] = 0.0
-    return mask
+    size = len(beside)
+    kind = _uniform(size, generator) * torch.where(beside, 1.6, 1.0)
+    reach = (16 + _uniform(size, generator) * 192).long()
+    gap = (16 + _uniform(size, generator) * 176).long()
+    first = (8 + _uniform(size, generator) * (WINDOW_STEPS - gap - 15)).long()
+    step = torch.arange(WINDOW_STEPS, device=beside.device)[None]
+    head, tail = step < reach[:, None], step >= WINDOW_STEPS - reach[:, None]
+    edges = (step < first[:, None]) | (step >= (first + gap)[:, None])
+    which = kind[:, None]
+    kept = (
+        (head & (which < 0.4))
+        | (tail & (which >= 0.4) & (which < 0.5))
+        | (edges & (which >= 0.5) & (which < 0.7))
+    )
+    return kept.float()[:, None]
 
 
-def _uniform(generator: torch.Generator) -> float:
-    return float(torch.rand(1, generator=generator))
-
-
-def _integer(low: int, high: int, generator: torch.Generator) -> int:
-    """Uniform integer of `[low, high]`."""
-    return int(torch.randint(low, max(high, low) + 1, (1,), generator=generator))
+def _uniform(shape: int | tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Uniform numbers in [0, 1) on the generator's device."""
+    size = (shape,) if isinstance(shape, int) else shape
+    return torch.rand(size, generator=generator, device=generator.device)

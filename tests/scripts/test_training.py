@@ -21,7 +21,7 @@ from training_windows import (
     Batch,
     ShardWindows,
     augment,
-    choose_mixes,
+    mix_chances,
     random_masks,
 )
 
@@ -74,17 +74,18 @@ def test_part_mixes_hold_what_a_render_by_stems_goes_through() -> None:
 
 
 def test_what_is_made_is_never_in_what_plays_beside_it() -> None:
-    generator = torch.Generator().manual_seed(1)
     mixes = part_mixes(["drums", "bass", "chords", "lead"])
-    pairs = [choose_mixes(mixes, generator) for _ in range(400)]
-    assert all(target in mixes and not target & context for target, context in pairs)
-    assert 0.3 < sum(target == 15 for target, _ in pairs) / 400 < 0.5
-    assert {context for _, context in pairs} >= {0, DRUMS, DRUMS + BASS, DRUMS + BASS + CHORDS}
-    assert choose_mixes([BASS], generator) == (BASS, 0)
+    chances = mix_chances(mixes)
+    assert all(target in mixes and not target & context for target, context in chances)
+    assert sum(chances.values()) == pytest.approx(1.0)
+    assert chances[15, 0] == pytest.approx(0.4 + 0.15 / len(mixes))
+    assert {context for _, context in chances} >= {0, DRUMS, DRUMS + BASS, DRUMS + BASS + CHORDS}
+    assert chances[LEAD, DRUMS] == pytest.approx(2 * chances[DRUMS + BASS, CHORDS])
+    assert set(mix_chances([BASS])) == {(BASS, 0)}
 
 
 def test_batches_are_windows_with_conditions_dropped(windows: ShardWindows) -> None:
-    assert len(windows.pieces) == 2
+    assert windows.pieces == 2
     batch = windows.batch(64, torch.Generator().manual_seed(1))
     assert batch.latent.shape == (64, 128, WINDOW_STEPS)
     assert batch.frames.shape == (64, FRAME_CHANNELS, WINDOW_STEPS)
@@ -115,6 +116,19 @@ def test_each_row_is_told_about_its_own_parts(windows: ShardWindows) -> None:
     assert torch.equal(melody, batch.frames[:, 149 + 4, 0] > 0), "onsets come with the chroma"
 
 
+def test_windows_are_the_latents_of_the_mixes_they_ask_for(windows: ShardWindows) -> None:
+    """Every window of made-up latents is near one mix's pattern, but for the random tone."""
+    draw = windows._draw(100, torch.Generator().manual_seed(4))
+    latent = windows._latent(draw, draw.target)
+    for mix in draw.target.unique().tolist():
+        mine = latent[draw.target == mix]
+        pattern = mine.mean(dim=(0, 2), keepdim=True)
+        assert float((mine - pattern).abs().mean()) < 0.15, "one pattern for each mix"
+    assert bool((draw.start >= 0).all())
+    assert bool((draw.start + WINDOW_STEPS <= windows._steps[draw.piece]).all())
+    assert not bool((draw.target & draw.context).any())
+
+
 def test_the_untold_conditions_keep_the_audio_alone(windows: ShardWindows) -> None:
     batch = windows.batch(32, torch.Generator().manual_seed(3))
     assert torch.equal(batch.untold_frames[:, :129], batch.frames[:, :129])
@@ -125,11 +139,11 @@ def test_the_untold_conditions_keep_the_audio_alone(windows: ShardWindows) -> No
 
 def test_masks_keep_edges_and_leave_something_to_make() -> None:
     alone = torch.zeros(300, dtype=torch.bool)
-    masks = random_masks(300, alone, torch.Generator().manual_seed(2))
+    masks = random_masks(alone, torch.Generator().manual_seed(2))
     assert bool(((masks == 0) | (masks == 1)).all())
     assert bool((masks.mean(dim=(1, 2)) < 1).all())
     assert 0.2 < float((masks.sum(dim=(1, 2)) == 0).float().mean()) < 0.4
-    beside = random_masks(300, ~alone, torch.Generator().manual_seed(2))
+    beside = random_masks(~alone, torch.Generator().manual_seed(2))
     assert float((beside.sum(dim=(1, 2)) == 0).float().mean()) > 0.45
 
 
