@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from _muon import Muon
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -96,9 +97,7 @@ def make_run(shape: NetworkShape, rate: float, device: str) -> Run:
     for name, parameter in network.named_parameters():
         is_matrix = name.startswith("blocks") and parameter.ndim == 2 and "modulation" not in name
         (matrices if is_matrix else others).append(parameter)
-    muon = torch.optim.Muon(
-        matrices, lr=rate, weight_decay=0.05, momentum=0.95, adjust_lr_fn="match_rms_adamw"
-    )
+    muon = Muon(matrices, lr=rate, weight_decay=0.05)
     adam = torch.optim.AdamW(others, lr=rate / 2, betas=(0.9, 0.98), weight_decay=0.0)
     return Run(network, copy.deepcopy(network), (muon, adam))
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
+from _muon import Muon
 from train_flow_map import GUIDANCE, SHORTEST_SPAN, STEP_COUNTS, Teacher
 from train_house import Recipe, Run, export, flow_loss, make_run, one_update, rate_factor
 from train_shards import part_mixes
@@ -229,6 +230,24 @@ def test_training_goes_on_from_the_weights_that_ship() -> None:
     shipped = load_house().network.state_dict()
     for name, value in run.network.state_dict().items():
         assert torch.equal(value, shipped[name]) or name.startswith("span.0"), name
+
+
+@pytest.mark.parametrize("shape", [(12, 40), (40, 12), (16, 16)])
+def test_muon_is_torchs_but_for_its_rounding(shape: tuple[int, int]) -> None:
+    torch.manual_seed(9)
+    ours = torch.nn.Parameter(torch.randn(shape))
+    theirs = torch.nn.Parameter(ours.detach().clone())
+    settings = {"lr": 0.02, "weight_decay": 0.1, "momentum": 0.95}
+    reference = torch.optim.Muon([theirs], adjust_lr_fn="match_rms_adamw", **settings)
+    mine = Muon([ours], **settings)
+    start = ours.detach().clone()
+    for _ in range(4):
+        gradient = torch.randn(shape)
+        ours.grad, theirs.grad = gradient.clone(), gradient.clone()
+        mine.step()
+        reference.step()
+    moved = (theirs - start).norm()
+    assert float(((ours - theirs).norm() / moved).detach()) < 0.02
 
 
 def test_the_rate_warms_up_and_falls_to_nothing() -> None:
