@@ -50,6 +50,7 @@ _FREE_TEMPO_CHANCE = 0.3
 _TEMPO_BPM = (50.0, 190.0)
 _FASTEST_NOTE_S = 0.11
 _CLEAN_CHANCE = 0.5
+_SUBSONIC = Band("high-pass", 18.0)
 
 
 def compose_training_piece(
@@ -192,7 +193,10 @@ def render_training_piece(
     if soundfont is None:
         soundfont = SECOND_SOUNDFONT if second and _has_second() else DEFAULT_SOUNDFONT
     audio = render(piece, sample_rate_hz, stems=True, reverb=room, soundfont=soundfont)
-    stems = {role: audio[role] for role in ROLES if role in audio}
+    # Some presets carry an offset that would cost headroom.
+    stems = {
+        role: equalise(audio[role], (_SUBSONIC,), sample_rate_hz) for role in ROLES if role in audio
+    }
     if not clean:
         stems = {
             role: _treated(rng, stem, role, piece.tempo_bpm, sample_rate_hz)

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from engine.sketch.compose import compose, cut_piece, swing_time
+from engine.sketch.compose import can_swing, compose, cut_piece, swing_time
 from engine.sketch.score import ROLES, Key, Piece
 from engine.sketch.styles import STYLES
 
@@ -91,6 +91,25 @@ def test_swing_keeps_beats_and_moves_off_beats() -> None:
     assert swing_time(3.5, 0.5, 1.0) == 3.5
     times = [swing_time(t / 16.0, 0.66, 0.5) for t in range(64)]
     assert times == sorted(times)
+
+
+@pytest.mark.parametrize(
+    ("metre", "unit_beats", "swings"),
+    [((4, 4), 1.0, True), ((5, 4), 1.0, True), ((7, 8), 1.0, False), ((7, 8), 0.5, True),
+     ((6, 8), 1.0, False), ((6, 8), 0.5, True)],
+)  # fmt: skip
+def test_swing_never_moves_a_bar_line(
+    metre: tuple[int, int], unit_beats: float, swings: bool
+) -> None:
+    """Pairs of eighths run over the bar line of 7/8, and across the pulse of 6/8."""
+    assert can_swing(metre, unit_beats) == swings
+    for style, row in STYLES.items():
+        piece = made(1, style=style, metre=metre, bars=2)
+        if row.swing_unit_beats == unit_beats and not swings:
+            assert piece.swing == 0.5
+        for bar in range(3):
+            beats = bar * piece.bar_beats
+            assert swing_time(beats, piece.swing, piece.swing_unit_beats) == pytest.approx(beats)
 
 
 @pytest.mark.parametrize("role", ["bass", "lead"])

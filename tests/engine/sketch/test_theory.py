@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.sketch import patterns, styles, theory
+from engine.sketch import grid, patterns, styles, theory
 from engine.sketch.score import MODES, Key
 
 
@@ -61,6 +61,22 @@ def test_patterns_are_as_long_as_their_bars() -> None:
                     assert len(line) == lengths[metre]
     for metre, lines in patterns.MELODY.items():
         assert {len(line) for line in lines} == {lengths[metre]}
+
+
+@pytest.mark.parametrize("metre", [(7, 8), (5, 4)])
+def test_odd_metres_have_patterns_of_their_own(metre: tuple[int, int]) -> None:
+    """None is a bar of 4/4 cut short or carried on, and drums hit the second strong place."""
+    name, steps = f"{metre[0]}/{metre[1]}", grid.bar_steps(metre)
+    for table in (patterns.DRUMS, patterns.BASS, patterns.COMP):
+        assert all(entry[name] for entry in table.values())
+    for entry in patterns.DRUMS.values():
+        cut = [grid.parse_groove(groove, steps) for groove in entry["4/4"]]
+        for groove in entry[name]:
+            lines = grid.parse_groove(groove, steps)
+            assert lines not in cut
+            strong = (0, grid.split_steps(metre))
+            assert all(any(line[s] in "xX" for line in lines.values()) for s in strong), groove
+    assert patterns.MELODY[name]
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
+import math
 from pathlib import Path
 from types import ModuleType
 
@@ -13,23 +12,14 @@ import pytest
 
 from engine.sketch.compose import compose
 from engine.sketch.score import ROLES, Key, Note, Part, Piece
+from tests.engine.sketch.scripts import load
 
-_SCRIPT = Path(__file__).resolve().parents[3] / "scripts" / "train_data.py"
 _FRAME_RATE_HZ = 44100 / 1024
 
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("train_data", _SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    before = list(sys.path)
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.path[:] = before
-    return module
+    return load("train_data")
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +66,49 @@ def test_truth_agrees_with_the_notes(script: ModuleType, seed: int) -> None:
         np.testing.assert_array_equal(truth["roles"][frame], roles)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_every_start_of_the_lead_is_marked_once(script: ModuleType, seed: int) -> None:
+    piece = compose(np.random.default_rng(seed), bars=4, roles=("lead",), tempo_bpm=100.0)
+    frames = int(piece.length_s * _FRAME_RATE_HZ) + 1
+    truth = script.frame_truth(piece, frames, _FRAME_RATE_HZ)
+    expected = np.zeros((frames, 12), dtype=np.float32)
+    for note in piece.parts[0].notes:
+        expected[math.ceil(note.start_beats * 0.6 * _FRAME_RATE_HZ - 1e-9), note.pitch % 12] = 1.0
+    np.testing.assert_array_equal(truth["melody_onsets"], expected)
+    # What starts is sounding.
+    assert (truth["melody_chroma"] >= truth["melody_onsets"]).all()
+
+
+def test_what_began_before_a_window_does_not_begin_in_it(script: ModuleType) -> None:
+    notes = (Note(0.0, 2.0, 60, 90), Note(2.0, 2.0, 64, 90))
+    piece = Piece("pop", "calm", 60.0, (4, 4), Key(0, "major"), (), (_lead(notes),), 4.0)
+    onsets = script.frame_truth(piece, 20, 10.0, offset_s=0.5)["melody_onsets"]
+    assert [tuple(place) for place in np.argwhere(onsets)] == [(15, 4)]
+
+
+def _lead(notes: tuple[Note, ...]) -> Part:
+    return Part("lead", 73, notes, 0.0, 0.0)
+
+
+def test_tags_name_what_holds_for_the_whole_piece(script: ModuleType) -> None:
+    piece = compose(
+        np.random.default_rng(0), style="funk", mood="dark", tempo_bpm=101.5, metre=(7, 8),
+        key=Key(3, "dorian"), bars=2, roles=("drums", "lead"), programs={"drums": 8, "lead": 56},
+    )  # fmt: skip
+    tags = json.loads(json.dumps(script.piece_tags(piece)))
+    assert tags.pop("length_s") == pytest.approx(7.0 * 60.0 / 101.5)
+    assert tags == {
+        "style": "funk",
+        "mood": "dark",
+        "tempo_bpm": 101.5,
+        "metre": "7/8",
+        "key": 3,
+        "mode": "dorian",
+        "programs": {"drums": 8, "lead": 56},
+        "swing": piece.swing,
+    }
+
+
 def test_an_offset_moves_the_truth(script: ModuleType) -> None:
     piece = compose(np.random.default_rng(2), bars=4)
     whole = script.frame_truth(piece, 200, _FRAME_RATE_HZ)
@@ -116,8 +149,9 @@ def test_rendered_onsets_are_within_a_block_of_the_score(rendering: ModuleType) 
 def test_the_command_writes_audio_and_truth(rendering: ModuleType, tmp_path: Path) -> None:
     assert rendering.main(["--count", "1", "--bars", "1", "--out", str(tmp_path), "--stems"]) == 0
     (truth,) = tmp_path.glob("*.json")
-    assert json.loads(truth.read_text(encoding="utf-8"))["parts"]
-    assert len(list(tmp_path.glob("*.flac"))) >= 2
+    written = json.loads(truth.read_text(encoding="utf-8"))
+    assert [part["role"] for part in written["parts"]] == list(written["tags"]["programs"])
+    assert len(list(tmp_path.glob("*.flac"))) == len(written["parts"]) + 1
 
 
 def test_a_missing_soundfont_names_the_packages(
