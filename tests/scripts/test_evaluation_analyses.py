@@ -1,0 +1,178 @@
+"""The analyses that learn: each on made-up music whose truth is plain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from evaluation.corpus import (
+    ABSENT,
+    BANDS,
+    PATCH_FRAMES,
+    PRESENT,
+    RANGE_DB,
+    UNSURE,
+    Lineup,
+    patches,
+    picture,
+)
+from evaluation.embedding import fit_basis, statistics
+from evaluation.material import (
+    RATE_HZ,
+    Excerpt,
+    recordings,
+    roles_heard,
+    write_melody,
+)
+from evaluation.measures import Audio, mean_auc
+from evaluation.tagger import Tagger, role_scores, train_tagger
+from evaluation.tempo import Novelty, chosen_bpm, right_candidate, train_tempo
+
+from engine.files.midi import read_melody
+from engine.sketch.score import Key, Note, Part, Piece
+
+
+def tone(seconds: float, frequency_hz: float = 440.0, amplitude: float = 0.3) -> Audio:
+    time_s = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
+    return np.stack([amplitude * np.sin(2 * np.pi * frequency_hz * time_s)] * 2)
+
+
+def test_patches_are_whole_and_short_sounds_are_repeated() -> None:
+    cut = patches(tone(5.5), 1.0)
+    assert [patch.shape for patch in cut] == [(2, 3 * RATE_HZ)] * 3
+    (short,) = patches(tone(1.0))
+    assert np.array_equal(short[:, RATE_HZ : 2 * RATE_HZ], tone(1.0))
+
+
+def test_picture_is_free_of_level() -> None:
+    loud, soft = picture(tone(3.0)), picture(0.01 * tone(3.0))
+    assert loud.shape == (BANDS, PATCH_FRAMES)
+    assert loud.max() == 0.0
+    assert np.allclose(loud, soft, atol=1e-3)
+    assert np.all(picture(np.zeros((2, 3 * RATE_HZ))) == -RANGE_DB)
+
+
+def test_presence_is_what_is_heard() -> None:
+    stems = {"drums": tone(1.0), "bass": 0.01 * tone(1.0), "lead": 1e-5 * tone(1.0)}
+    mix = np.asarray(np.sum(list(stems.values()), axis=0))
+    lineup = Lineup(100.0, (4, 4), mix, stems, True)
+    assert lineup.presence(0, RATE_HZ) == [PRESENT, UNSURE, ABSENT, ABSENT]
+
+
+def excerpt(start_beats: float = 4.0) -> Excerpt:
+    """Four beats from the second bar of a little piece, half a second each."""
+    notes = tuple(Note(float(k), 0.5, 60 + k, 90) for k in range(12))
+    parts = (Part("chords", 0, notes, 0.0, 0.0), Part("lead", 0, notes, 0.0, 0.0))
+    piece = Piece("pop", "happy", 120.0, (4, 4), Key(0, "major"), (), parts, 12.0)
+    stems = {"chords": tone(2.0, 220.0), "lead": tone(2.0)}
+    return Excerpt(1, piece, start_beats, stems, ("chords", "lead"))
+
+
+def test_melody_of_an_excerpt_survives_as_midi(tmp_path: Path) -> None:
+    cut = excerpt()
+    assert [(note.start_beats, note.pitch) for note in cut.melody] == [
+        (0.0, 64), (1.0, 65), (2.0, 66), (3.0, 67),
+    ]  # fmt: skip
+    melody = read_melody(write_melody(cut, tmp_path / "tune.mid"))
+    assert melody.bpm == pytest.approx(120.0)
+    assert [(n.start_beats, n.duration_beats, n.pitch) for n in melody.notes] == [
+        (n.start_beats, n.duration_beats, n.pitch) for n in cut.melody
+    ]
+    assert cut.bar_samples == 2 * RATE_HZ
+    assert np.array_equal(cut.mix, cut.stems["chords"] + cut.stems["lead"])
+
+
+def test_roles_that_come_and_go_are_unsure() -> None:
+    coming = tone(4.0)
+    coming[:, : 2 * RATE_HZ] = 0.0
+    stems = {"drums": tone(4.0), "bass": coming, "lead": np.zeros((2, 4 * RATE_HZ))}
+    assert roles_heard(stems) == (("drums",), 1)
+
+
+def test_recordings_are_the_longest_by_length_and_name(tmp_path: Path) -> None:
+    for name, seconds in (("loop_b", 1.0), ("loop_a", 1.0), ("loop_long", 2.0), ("other", 3.0)):
+        soundfile.write(tmp_path / f"{name}.flac", tone(seconds).T, RATE_HZ)
+    assert [path.stem for path in recordings(tmp_path, 2)] == ["loop_long", "loop_a"]
+    assert recordings(tmp_path / "nowhere", 2) == []
+
+
+def banded(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pictures in which each role is a band of its own that is loud where the role plays."""
+    generator = torch.Generator().manual_seed(seed)
+    presence = torch.randint(0, 2, (count, 4), generator=generator)
+    pictures = -RANGE_DB + 10.0 * torch.rand(count, BANDS, PATCH_FRAMES, generator=generator)
+    for role in range(4):
+        rows = slice(16 * role + 4, 16 * role + 10)
+        pictures[:, rows] += 45.0 * presence[:, role, None, None]
+    return pictures.clamp(-RANGE_DB, 0.0), presence
+
+
+def test_tagger_learns_who_plays_and_ignores_what_is_unsure() -> None:
+    pictures, presence = banded(128, 0)
+    presence[::4, 0] = UNSURE
+    tagger = train_tagger(pictures, presence, epochs=6)
+    fresh, truth = banded(40, 1)
+    with torch.no_grad():
+        scores = tagger(fresh).numpy()
+    area = mean_auc(scores, truth.numpy().astype(bool))
+    assert area is not None
+    assert area > 0.97
+
+
+def test_training_the_tagger_again_gives_the_same() -> None:
+    first, second = (train_tagger(*banded(8, 2), epochs=1) for _ in range(2))
+    assert torch.equal(first.decision.weight, second.decision.weight)
+
+
+def test_scores_of_a_sound_are_probabilities_of_each_role() -> None:
+    scores = role_scores(Tagger().eval(), tone(4.0))
+    assert len(scores) == 4
+    assert all(0.0 < value < 1.0 for value in scores)
+
+
+def beats(tempo_bpm: float) -> Novelty:
+    """Strong beats with weak halves, of which the estimator takes the halves where it is slow."""
+    rate_hz = 86.0
+    curve = np.zeros(round(8 * rate_hz))
+    for place in range(int(8.0 * tempo_bpm / 60.0 * 2)):
+        curve[round(place * 30.0 / tempo_bpm * rate_hz) % len(curve)] += 1.0 - 0.6 * (place % 2)
+    pulse_bpm = 2.0 * tempo_bpm if tempo_bpm < 85.0 else tempo_bpm
+    return Novelty(((curve, rate_hz),) * 4, pulse_bpm, (4, 4))
+
+
+def test_tempo_learns_which_pulse_is_the_beat() -> None:
+    taught = np.linspace(55.0, 150.0, 24)
+    network = train_tempo([beats(bpm) for bpm in taught], list(taught))
+    fresh = np.linspace(57.0, 147.0, 15)
+    found = np.array([chosen_bpm(network, beats(bpm)) for bpm in fresh])
+    plain = np.array([beats(bpm).pulse_bpm for bpm in fresh])
+    assert np.mean(np.abs(found / fresh - 1) < 0.02) > 0.9
+    assert np.mean(np.abs(plain / fresh - 1) < 0.02) < 0.75
+
+
+@pytest.mark.parametrize(("tempo_bpm", "place"), [(100.0, 0), (199.0, 1), (51.0, 2), (117.0, None)])
+def test_right_candidate(tempo_bpm: float, place: int | None) -> None:
+    assert right_candidate(100.0, tempo_bpm) == place
+
+
+def test_basis_brings_music_to_a_variance_of_one() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((400, 12)) * np.geomspace(30.0, 0.1, 12) + 5.0
+    basis = fit_basis(rows, 6)
+    projected = basis.project(rows)
+    assert projected.shape == (400, 6)
+    assert np.allclose(projected.mean(axis=0), 0.0, atol=1e-9)
+    assert float(projected.var(axis=0, ddof=1).sum()) == pytest.approx(1.0)
+
+
+def test_statistics_are_free_of_level_and_hear_a_rhythm() -> None:
+    rng = np.random.default_rng(0)
+    even = 0.1 * rng.standard_normal((2, 3 * RATE_HZ))
+    beaten = even * (np.arange(even.shape[1]) % (RATE_HZ // 2) < RATE_HZ // 10)
+    assert np.allclose(statistics(even), statistics(0.1 * even), atol=1e-3)
+    apart = np.abs(statistics(even) - statistics(beaten))
+    assert float(apart.max()) > 1.0
+    assert np.isfinite(statistics(np.zeros((2, 3 * RATE_HZ)))).all()
