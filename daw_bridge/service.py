@@ -27,12 +27,10 @@ from daw_bridge.takes.recipes import changed_request
 from daw_bridge.takes.store import Take, TakeStore
 from daw_bridge.transfers import Transfers
 from daw_bridge.watchers import Watchers
-from engine.spec import TASKS, BridgeError, RenderRequest
+from engine.spec import PATH_FIELDS, TASKS, BridgeError, RenderRequest
 from engine.units import Metre, bars_to_seconds
 
 _log = logging.getLogger(__name__)
-
-_PATH_FIELDS = ("source", "melody")
 
 
 class Service:
@@ -149,7 +147,7 @@ class Service:
     def _check_length(self, request: RenderRequest) -> None:
         seconds = request.seconds
         if request.bars is not None and request.bpm is not None:
-            metre = Metre.parse(request.metre)
+            metre = Metre.parse(request.metre or "4/4")  # the usual one, where none is said
             seconds = float(bars_to_seconds(request.bars, request.bpm, metre))
         elif request.start is not None and request.end is not None:
             seconds = request.end - request.start
@@ -159,7 +157,7 @@ class Service:
 
     def _with_real_paths(self, request: RenderRequest) -> RenderRequest:
         real: dict[str, str] = {}
-        for name in _PATH_FIELDS:
+        for name in PATH_FIELDS:
             text: str | None = getattr(request, name)
             if text is None:
                 continue
@@ -168,7 +166,7 @@ class Service:
             else:
                 limit = self._config.max_source_bytes
                 real[name] = str(resolve_allowed(text, self._roots, limit))
-        return replace(request, **real)  # type: ignore[arg-type]  # both fields are text
+        return replace(request, **real)  # type: ignore[arg-type]  # the path fields are text
 
     async def _status(self, call: Call, peer: Peer) -> None:
         running = self._scheduler.running

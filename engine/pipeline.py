@@ -1,4 +1,4 @@
-"""The engine: a request in, events and a finished file out.
+"""The engine: a request in, events and finished files out.
 
 Here the stages are put together: scene (what is known, what the prior is), draft, optimisation of
 the noise, decoding, assembly, report, cache. Rendering runs in a thread of its own, so that events
@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from engine.cache import CacheKey, LatentCache
-from engine.job import Job, JobStopped
+from engine.job import Job
+from engine.meter import JobStopped
 from engine.models.house.model import HouseModel, load_house
 from engine.spec import BridgeError, Cancelled, Event, RenderRequest
 
@@ -68,7 +69,7 @@ class Engine:
         """Render one request.
 
         Args:
-            spool_dir: folder for the finished file; the caller moves it away.
+            spool_dir: folder for the finished files; the caller moves them away.
             cancelled: asked between sampler steps; once true, the last event is `Cancelled`.
 
         Yields:
@@ -105,16 +106,18 @@ class Engine:
             abandoned.set()
             thread.join()
 
-    def cached(self, key: CacheKey) -> tuple[Path, dict[str, Any], dict[str, Any]] | None:
-        """Audio, recipe and report of an exact hit."""
+    def cached(
+        self, key: CacheKey
+    ) -> tuple[Mapping[str, Path], dict[str, Any], dict[str, Any]] | None:
+        """Audio files by name, recipe and report of an exact hit."""
         entry = self._cache.get(key) if self._cache else None
-        return None if entry is None else (entry.audio_path, entry.recipe, entry.report)
+        return None if entry is None else (entry.audio_paths, entry.recipe, entry.report)
 
     def remember(
         self,
         key: CacheKey,
         tensors: dict[str, torch.Tensor],
-        audio: Path,
+        audio: Mapping[str, Path],
         recipe: dict[str, Any],
         report: dict[str, Any],
     ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -24,12 +25,14 @@ def build_report(
     samples: Samples,
     draft: tuple[WindowOutcome, ...],
     outcomes: tuple[WindowOutcome, ...],
+    digests: Mapping[str, str],
 ) -> dict[str, Any]:
     """Figures of one render, measured on the samples as the file holds them.
 
     Args:
         samples: float64 `[channels, samples]`, the file's own values.
         draft, outcomes: losses before and after the optimisation.
+        digests: SHA-256 of the result's files by name.
 
     Returns:
         a JSON object; units are in the names.
@@ -50,6 +53,8 @@ def build_report(
         "peak_memory_bytes": peak_memory_bytes(),
         **scene.facts,
     }
+    if finished.stems:
+        report |= _stems(finished, samples, digests)
     if scene.grid is not None:
         report["grid"] = _grid(scene, finished, samples)
     melody = scene.melody
@@ -60,6 +65,24 @@ def build_report(
         )
         report["melody_accuracy"] = None if accuracy is None else round(accuracy, 4)
     return report
+
+
+def _stems(finished: Finished, samples: Samples, digests: Mapping[str, str]) -> dict[str, Any]:
+    """Each stem, and how far their sum is from the mix, relative to the mix."""
+    total = np.sum(list(finished.stems.values()), axis=0)
+    error_db = rms_dbfs(total - samples) - rms_dbfs(samples)
+    return {
+        "stems": [
+            {"name": name, "level_dbfs": round(rms_dbfs(stem), 2), "sha256": digests[name]}
+            for name, stem in finished.stems.items()
+        ],
+        "stem_sum_error_db": round(error_db, 2),
+    }
+
+
+def rms_dbfs(samples: Samples) -> float:
+    """Level of `[channels, samples]`; -200 for silence."""
+    return float(10 * np.log10(np.mean(samples**2) + 1e-20))
 
 
 def _identical(scene: Scene, finished: Finished, samples: Samples) -> bool | None:

@@ -8,7 +8,8 @@ what is known by then, so pieces of any length chain without a seam of their own
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -40,7 +41,9 @@ class Timeline:
         known: 1 where the latent is the musician's own audio `[1, 1, steps]`.
         conditions: global conditions of the model.
         melody_chroma: `[1, 12, steps]` or None.
+        melody_onsets: 1 where a note of the melody begins `[1, 12, steps]`, or None.
         beat: `[1, 4, steps]` or None where there is no trusted beat.
+        context: latent of what sounds beside the result `[1, 128, steps]`; None where nothing does.
         backwards: make the last window first (audio that leads up to a clip).
     """
 
@@ -50,18 +53,17 @@ class Timeline:
     melody_chroma: Tensor | None = None
     beat: Tensor | None = None
     backwards: bool = False
+    melody_onsets: Tensor | None = None
+    context: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Timeline:
         """The same timeline on another device."""
-        chroma, beat = self.melody_chroma, self.beat
-        return replace(
-            self,
-            prior=self.prior.to(device),
-            known=self.known.to(device),
-            conditions=self.conditions.to(device),
-            melody_chroma=None if chroma is None else chroma.to(device),
-            beat=None if beat is None else beat.to(device),
-        )
+        moved: dict[str, Any] = {
+            item.name: value.to(device)
+            for item in fields(self)
+            if isinstance(value := getattr(self, item.name), Tensor | Globals)
+        }
+        return replace(self, **moved)
 
     @property
     def steps(self) -> int:
@@ -79,6 +81,10 @@ class Window:
     def of(self, tensor: Tensor) -> Tensor:
         """That part of `[..., steps]`."""
         return tensor[..., self.start : self.stop]
+
+    def of_known(self, tensor: Tensor | None) -> Tensor | None:
+        """That part of a condition, where there is one."""
+        return None if tensor is None else self.of(tensor)
 
 
 def plan_windows(known: Sequence[bool], *, backwards: bool = False) -> tuple[Window, ...]:
@@ -243,9 +249,15 @@ class _WindowTask:
         self.levels = levels(settings.variation, settings.steps)
         self.prior = window.of(latent).clone()
         self.mask = window.of(known).clone()
-        chroma = None if timeline.melody_chroma is None else window.of(timeline.melody_chroma)
-        beat = None if timeline.beat is None else window.of(timeline.beat)
-        frames = FrameConditions(self.prior, self.mask, chroma, beat)
+        chroma = window.of_known(timeline.melody_chroma)
+        frames = FrameConditions(
+            self.prior,
+            self.mask,
+            chroma,
+            window.of_known(timeline.beat),
+            melody_onsets=window.of_known(timeline.melody_onsets),
+            context=window.of_known(timeline.context),
+        )
         self.denoiser: Denoiser = model.denoiser(frames, timeline.conditions)
         self.objectives = _objectives(model, self.prior, self.mask, chroma)
 

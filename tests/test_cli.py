@@ -136,6 +136,9 @@ def served(data_dir: Path, clip: Path) -> Iterator[App]:
         (("inpaint", "{clip}", "--start", "2", "--end", "1"), "before its start"),
         (("melody", "{clip}", "--bars", "2", "--roles", "kazoo"), "drums, bass, chords, lead"),
         (("generate", "--seconds", "soon"), "it must be a number"),
+        (("accompany", "{clip}", "--roles", ""), "must name some of drums, bass, chords, lead"),
+        (("accompany", "{clip}", "--seconds", "4"), "--seconds 4"),
+        (("melody", "{clip}", "--bars", "2", "--context", "none.wav"), "no file 'none.wav'"),
         (("rerender", "t-9999"), "no take 't-9999'"),
         (("rerender", "../../etc"), "no take"),
         (("takes", "--limit", "0"), "limit is '0'"),
@@ -218,6 +221,66 @@ def test_relative_paths_become_absolute_in_the_recipe(
     monkeypatch.chdir(clip.parent)
     ran = run("extend", clip.name, "--seconds", "0.1", "--json")
     assert ran.json["recipe"]["request"]["source"] == str(clip)
+
+
+def test_stems_go_beside_the_file(run: Run, clip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.wav"
+    typed = ("accompany", clip, "--roles", "bass,drums", "--stems", "--out", out)
+    ran = run(*typed, "--json")
+    assert ran.status == 0, ran.err
+    names = [item["name"] for item in ran.json["files"]]
+    assert names == ["mix", "drums", "bass"]
+    beside = {name: str(tmp_path / f"out-{name}.wav") for name in ("drums", "bass")}
+    assert ran.json["written"] == {"out": str(out), "stems": beside}
+    copies = [out.read_bytes(), *(Path(path).read_bytes() for path in beside.values())]
+    assert copies == [Path(item["path"]).read_bytes() for item in ran.json["files"]]
+    assert len(set(copies)) == 3
+    again = run("rerender", "t-0001", "--json").json
+    assert [item["name"] for item in again["files"]] == names
+    without = run("rerender", "t-0001", "--no-stems", "--json").json
+    assert [item["name"] for item in without["files"]] == ["mix"]
+    told = run("rerender", "t-0001").out.splitlines()
+    assert [line.split(":")[0] for line in told[1:3]] == ["  drums", "  bass"]
+
+
+@pytest.mark.parametrize("how", ["asked", "again"])
+def test_no_stem_replaces_a_file(run: Run, clip: Path, tmp_path: Path, how: str) -> None:
+    out, mine = tmp_path / "out.wav", tmp_path / "out-bass.wav"
+    typed: tuple[object, ...] = ("accompany", clip, "--stems")
+    if how == "again":
+        assert run(*typed).status == 0
+        typed = ("rerender", "t-0001")
+    mine.write_text("precious")
+    ran = run(*typed, "--out", out)
+    assert (ran.status, "out-bass.wav' exists" in ran.err) == (2, True)
+    assert mine.read_text() == "precious"
+    assert not out.exists()
+    assert run(*typed, "--out", out, "--force").status == 0
+    assert mine.read_text("latin-1") != "precious"
+
+
+def test_not_even_force_replaces_a_source_by_a_stem(run: Run, clip: Path, tmp_path: Path) -> None:
+    source = clip.rename(clip.with_name("song-drums.wav"))
+    typed = ("accompany", source, "--force", "--out", source.with_name("song.wav"))
+    for ran in (
+        run(*typed, "--stems"),
+        run(*typed),
+        run("rerender", "t-0001", "--stems", *typed[2:]),
+    ):
+        refused = "is the source itself" in ran.err
+        assert (ran.status, refused) in ((2, True), (0, False))
+    assert source.read_bytes() == b"RIFF"
+
+
+def test_context_is_named_and_protected(run: Run, clip: Path, tmp_path: Path) -> None:
+    context = tmp_path / "song.wav"
+    context.write_bytes(b"RIFF")
+    typed = ("melody", clip, "--seconds", "0.1", "--context", context)
+    ran = run(*typed, "--json")
+    assert ran.json["recipe"]["request"]["context"] == str(context)
+    ran = run(*typed, "--force", "--out", context)
+    assert (ran.status, "is the source itself" in ran.err) == (2, True)
+    assert context.read_bytes() == b"RIFF"
 
 
 def test_plot_gets_the_take(
@@ -424,6 +487,21 @@ def test_a_clip_outside_the_allowed_folders_is_uploaded(
     ran = run("extend", elsewhere, "--seconds", "0.1", "--json", engine=no_engine)
     assert ran.status == 0, ran.err
     assert "elsewhere" in Path(ran.json["path"]).name
+
+
+def test_context_outside_the_allowed_folders_is_uploaded(
+    run: Run, served: App, clip: Path, tmp_path: Path
+) -> None:
+    context = tmp_path / "song.wav"
+    context.write_bytes(os.urandom(5000))
+    typed = ("melody", clip, "--seconds", "0.1", "--stems", "--context", context)
+    ran = run(*typed, "--out", tmp_path / "out.wav", "--json", engine=no_engine)
+    assert ran.status == 0, ran.err
+    asked = ran.json["recipe"]["request"]
+    assert Path(asked["context"]).read_bytes() == context.read_bytes()
+    assert set(ran.json["written"]["stems"]) == {"drums", "bass", "chords", "lead"}
+    again = run("rerender", ran.json["take"], "--json", engine=no_engine)
+    assert len(again.json["files"]) == 5
 
 
 def test_rerender_with_the_daemon(run: Run, served: App, clip: Path) -> None:

@@ -17,7 +17,7 @@ RENDER_COMMANDS = (*TASKS, RERENDER)
 LISTINGS = ("models", "takes", "jobs")
 
 _ABOUT = {command.name: command.doc for command in COMMANDS}
-_POSITIONAL = {"source": "IN.wav", "melody": "IN.mid", "take": "TAKE", "job": "JOB"}
+_FILE = {"source": "IN.wav", "melody": "IN.mid", "context": "IN.wav"}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -45,7 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
         _add_outputs(command)
         _add_connection(command)
     rerender = commands.add_parser(RERENDER, help=_ABOUT[RERENDER], allow_abbrev=False)
-    rerender.add_argument("take", metavar=_POSITIONAL["take"], help="take to start from")
+    rerender.add_argument("take", metavar="TAKE", help="take to start from")
     _add_fields(rerender, [item for item in FIELDS if item.kind != "path"])
     _add_outputs(rerender)
     _add_connection(rerender)
@@ -54,7 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
         _add_fields(listing, COMMAND_BY_NAME[name].fields)
         _add_connection(listing)
     cancel = commands.add_parser("cancel", help=_ABOUT["cancel"], allow_abbrev=False)
-    cancel.add_argument("job", metavar=_POSITIONAL["job"], help="job to stop")
+    cancel.add_argument("job", metavar="JOB", help="job to stop")
     _add_connection(cancel)
     return parser
 
@@ -78,8 +78,14 @@ def _add_doctor(commands: argparse._SubParsersAction[_Parser]) -> None:
 
 def _add_fields(command: argparse.ArgumentParser, items: Iterable[Field]) -> None:
     for item in items:
-        if item.kind == "path":
-            command.add_argument(item.name, metavar=_POSITIONAL[item.name], help=item.doc)
+        if item.kind == "path" and item.required:
+            command.add_argument(item.name, metavar=_FILE[item.name], help=item.doc)
+        elif item.kind == "flag":
+            command.add_argument(
+                flag_name(item.name),
+                action=argparse.BooleanOptionalAction,  # a take may be rendered again without
+                help=_escaped(item.doc),
+            )
         else:
             command.add_argument(
                 flag_name(item.name), metavar=_field_metavar(item), help=_field_help(item)
@@ -88,7 +94,12 @@ def _add_fields(command: argparse.ArgumentParser, items: Iterable[Field]) -> Non
 
 def _add_outputs(command: argparse.ArgumentParser) -> None:
     outputs = command.add_argument_group("results")
-    outputs.add_argument("--out", type=Path, metavar="OUT.wav", help="copy of the finished audio")
+    outputs.add_argument(
+        "--out",
+        type=Path,
+        metavar="OUT.wav",
+        help="copy of the finished audio; stems go beside it, as OUT-drums.wav",
+    )
     outputs.add_argument("--report", type=Path, metavar="R.json", help="write the report here")
     outputs.add_argument("--plot", type=Path, metavar="R.png", help="draw the result here")
     outputs.add_argument("--force", action="store_true", help="replace files that exist")
@@ -139,6 +150,8 @@ def _setting_help(setting: Setting) -> str:
 
 def _field_metavar(item: Field) -> str:
     match item.kind:
+        case "path":
+            return _FILE[item.name]
         case "choice":
             return "{" + ",".join(item.choices) + "}"
         case "metre":

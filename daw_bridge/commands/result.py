@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.spec import BridgeError
+from engine.spec import PATH_FIELDS, ROLES, BridgeError
 
 Draw = Callable[["Finished", Path], None]
+Write = Callable[[Path], object]
 _ENDINGS: Mapping[str, tuple[str, ...]] = {
     "out": (".wav",),
     "report": (".json",),
@@ -51,6 +52,9 @@ def check_outputs(options: argparse.Namespace) -> None:
             continue
         try:
             _check_output(options, flag, path, endings)
+            if flag == "out" and getattr(options, "stems", None):
+                for role in ROLES:
+                    _check_target(options, stem_path(path, role))
         except OSError as error:  # a name too long, a folder that may not be entered
             raise BridgeError(
                 "bad_request", f"--{flag} is {str(path)[:200]!r}", error.strerror or ""
@@ -65,10 +69,19 @@ def _check_output(
         raise BridgeError("bad_request", f"--{flag} is {str(path)!r}", f"it must end in {listed}")
     if not path.parent.is_dir():
         raise BridgeError("bad_request", f"there is no folder {str(path.parent)!r}")
+    _check_target(options, path)
+
+
+def _check_target(options: argparse.Namespace, path: Path) -> None:
     if path.is_dir() or (path.exists() and not options.force):
         raise _exists(path)
-    for name in ("source", "melody"):
+    for name in PATH_FIELDS:
         _protect(path, getattr(options, name, None))
+
+
+def stem_path(out: Path, stem: str) -> Path:
+    """Where a stem goes that belongs to a file: `mix.wav` has its drums in `mix-drums.wav`."""
+    return out.with_name(f"{out.stem}-{stem}{out.suffix}")
 
 
 def deliver(options: argparse.Namespace, finished: Finished, draw: Draw) -> dict[str, Any]:
@@ -79,26 +92,25 @@ def deliver(options: argparse.Namespace, finished: Finished, draw: Draw) -> dict
             one cannot be written. The take is kept either way.
     """
     text = json.dumps(finished.report, indent=2, ensure_ascii=False) + "\n"
-    writers: dict[str, Callable[[Path], object]] = {
-        "out": lambda path: shutil.copyfile(finished.path, path),
+    writers: dict[str, Write] = {
+        "out": _copy_of(finished.path),
         # A name that is not Unicode becomes the same escape that JSON has for it.
         "report": lambda path: path.write_text(text, "utf-8", "backslashreplace"),
         "plot": lambda path: draw(finished, path),
     }
-    written = {}
+    stems = _stem_copies(options, finished)
+    for copy, _ in stems.values():
+        _check_target(options, copy)  # before the first file is written
+    written: dict[str, Any] = {}
     for flag, write in writers.items():
         path: Path | None = getattr(options, flag)
-        if path is None:
-            continue
-        for name in ("source", "melody"):
-            _protect(path, finished.recipe.get("request", {}).get(name))
-        try:
-            _publish(path, options.force, write)
-        except OSError as error:
-            raise BridgeError(
-                "unavailable", f"{path}: {error.strerror}", f"the take is kept: {finished.path}"
-            ) from error
-        written[flag] = str(path)
+        if path is not None:
+            _write(options, finished, path, write)
+            written[flag] = str(path)
+    for copy, origin in stems.values():
+        _write(options, finished, copy, _copy_of(origin))
+    if stems:
+        written["stems"] = {name: str(copy) for name, (copy, _) in stems.items()}
     return {
         "take": finished.take,
         "path": str(finished.path),
@@ -109,7 +121,32 @@ def deliver(options: argparse.Namespace, finished: Finished, draw: Draw) -> dict
     }
 
 
-def _publish(target: Path, force: bool, write: Callable[[Path], object]) -> None:
+def _stem_copies(options: argparse.Namespace, finished: Finished) -> dict[str, tuple[Path, Path]]:
+    """Where the stems beside `--out` go and come from, by name."""
+    if options.out is None:
+        return {}
+    return {
+        item["name"]: (stem_path(options.out, item["name"]), Path(item["path"]))
+        for item in finished.files[1:]
+    }
+
+
+def _copy_of(origin: Path) -> Write:
+    return lambda path: shutil.copyfile(origin, path)
+
+
+def _write(options: argparse.Namespace, finished: Finished, path: Path, write: Write) -> None:
+    for name in PATH_FIELDS:
+        _protect(path, finished.recipe.get("request", {}).get(name))
+    try:
+        _publish(path, options.force, write)
+    except OSError as error:
+        raise BridgeError(
+            "unavailable", f"{path}: {error.strerror}", f"the take is kept: {finished.path}"
+        ) from error
+
+
+def _publish(target: Path, force: bool, write: Write) -> None:
     """Write beside the target and rename, so that it is whole or not there at all."""
     partial = target.with_name(f".{target.stem}.{secrets.token_hex(4)}{target.suffix}")
     try:
@@ -137,7 +174,10 @@ def _exists(path: Path) -> BridgeError:
 def as_lines(finished: Finished, result: Mapping[str, Any]) -> list[str]:
     """What people want to know of it, in a few lines."""
     report = finished.report
-    lines = [f"{result['written'].get('out') or finished.path}"]
+    written = result["written"]
+    lines = [f"{written.get('out') or finished.path}"]
+    stems = written.get("stems") or {item["name"]: item["path"] for item in finished.files[1:]}
+    lines += [f"  {name}: {path}" for name, path in stems.items()]
     length = report.get("length_samples")
     rate_hz = report.get("sample_rate_hz")
     if length and rate_hz:

@@ -160,6 +160,8 @@ def _reply_entry(reply: Reply) -> dict[str, Any]:
             "json_key": "event" if reply.event else "reply",
             "last": reply.last,
             "items": reply.items,
+            "items_in": reply.items_in,
+            "items_from": reply.items_from or None,
             "args": [_arg_entry(arg) for arg in reply.args],
         }
     )

@@ -131,7 +131,7 @@ def encode_call(call: Call, token: str | None = None, reply_port: int | None = N
 
 
 def encode_reply(message: Message) -> list[bytes]:
-    """The packets of a reply: one, but for lists, which send one for each entry before it.
+    """The packets of a reply: one, but where it has a list, which sends one for each entry before.
 
     Raises:
         BridgeError: `too_large` when a value that must not be shortened does not fit.
@@ -141,10 +141,11 @@ def encode_reply(message: Message) -> list[bytes]:
     call_id = str(message.get("id", ""))
     if not reply.items:
         return [_encode_flat(reply, call_id, message)]
-    entries = message.get(name, [])
+    entries = message.get(reply.items_in or name, [])
     each = REPLY_BY_NAME[reply.items]
-    packets = [_encode_flat(each, call_id, entry) for entry in entries]
-    return [*packets, _encode_flat(reply, call_id, {"count": len(entries)})]
+    told = entries if len(entries) >= reply.items_from else []
+    packets = [_encode_flat(each, call_id, {**message, **entry}) for entry in told]
+    return [*packets, _encode_flat(reply, call_id, {"count": len(entries), **message})]
 
 
 def decode_reply(packet: bytes) -> Message:

@@ -66,7 +66,9 @@ class Reply:
     Attributes:
         event: whether it tells of a job's life (`event` in JSON) or answers at once (`reply`).
         last: whether nothing more follows for this request.
-        items: name of the reply that OSC sends for each entry of the JSON list `name`.
+        items: name of the reply that OSC sends for each entry of a JSON list before this one.
+        items_in: name of that list, where it is not the reply's own.
+        items_from: so many entries there must be; fewer are not told.
     """
 
     name: str
@@ -75,6 +77,8 @@ class Reply:
     event: bool = False
     last: bool = True
     items: str = ""
+    items_in: str = ""
+    items_from: int = 0
 
 
 JOB_EVENTS = ("progress", "preview", "done", "failed", "cancelled")
@@ -84,7 +88,7 @@ _JOB = Arg("job", "s", "job id")
 _RERENDER_FIELDS = tuple(
     Field(f.name, f.kind, f.doc, None, f.unit, f.low, f.high, f.choices)
     for f in FIELDS
-    if f.name not in ("source", "melody")
+    if f.kind != "path"
 )
 
 
@@ -94,6 +98,7 @@ def _render_command(task: str) -> Command:
         "loop": "make a seamless loop of so many bars from a clip",
         "inpaint": "replace a region of a clip",
         "melody": "accompany a MIDI melody",
+        "accompany": "make the parts that are missing to a clip, without the clip itself",
         "generate": "make new audio from words",
     }
     known = tuple(f for f in FIELDS if f.applies_to(task))
@@ -227,6 +232,20 @@ REPLIES: tuple[Reply, ...] = (
         last=False,
     ),
     Reply(
+        "stem",
+        "a file of a finished job that has several, told before `done`; in JSON an entry of its "
+        "`files`",
+        (
+            _JOB,
+            Arg("name", "s", "mix, drums, bass, chords or lead"),
+            Arg("path", "s", "the file"),
+            Arg("sample_rate_hz", "i", "sample rate", "Hz"),
+            Arg("channels", "i", "channels"),
+            Arg("length_samples", "i", "length", "samples"),
+        ),
+        last=False,
+    ),
+    Reply(
         "done",
         "the job is finished and its take is kept",
         (
@@ -238,6 +257,9 @@ REPLIES: tuple[Reply, ...] = (
             Arg("recipe", "", "how to make it again"),
         ),
         event=True,
+        items="stem",
+        items_in="files",
+        items_from=2,
     ),
     Reply("cancelled", "the job stopped because it was asked to", (_JOB,), event=True),
     Reply(
@@ -319,7 +341,7 @@ REPLIES: tuple[Reply, ...] = (
     Reply("upload", "send the bytes", (Arg("upload", "", "number for the frames' `stream`"),),
           last=False),
     Reply("uploaded", "the upload is complete",
-          (Arg("source", "", "value for `source` or `melody`: upload:ID"),
+          (Arg("source", "", "value for `source`, `melody` or `context`: upload:ID"),
            Arg("size_bytes", "", "size", "bytes"))),
     Reply(
         "stream",

@@ -4,9 +4,9 @@ An entry is one folder, written under a temporary name and published with a sing
 crash leaves either the whole entry or none of it:
 
     <folder>/index.sqlite3
-    <folder>/entries/<digest>/entry.json, latents.safetensors, audio.wav
+    <folder>/entries/<digest>/entry.json, latents.safetensors, mix.wav, drums.wav ...
 
-`entry.json` holds the SHA-256 of the other two. Whatever does not match on reading counts as a
+`entry.json` holds the SHA-256 of the others. Whatever does not match on reading counts as a
 miss; it is removed and reported.
 """
 
@@ -44,12 +44,13 @@ class Entry:
     """One verified render.
 
     Attributes:
-        audio_path: the finished audio; copy it at once, a later `put` may evict it.
+        audio_paths: the finished audio by name, in the order in which it was put; copy it at once,
+            a later `put` may evict it.
         recipe, report: as they were stored.
     """
 
     digest: str
-    audio_path: Path
+    audio_paths: dict[str, Path]
     recipe: dict[str, Any]
     report: dict[str, Any]
     _latents: bytes
@@ -125,11 +126,14 @@ class LatentCache:
         self,
         key: CacheKey,
         tensors: Mapping[str, torch.Tensor],
-        audio_path: Path,
+        audio_paths: Mapping[str, Path],
         recipe: Mapping[str, Any],
         report: Mapping[str, Any],
     ) -> bool:
         """Keep a copy of a render, then evict what no longer fits.
+
+        Args:
+            audio_paths: its files by name; they are kept under their own file names.
 
         Returns:
             False when it was not kept: it is larger than the limit alone, or the disk refused. A
@@ -138,7 +142,7 @@ class LatentCache:
         partial = self._entries / f"{_PARTIAL}{uuid.uuid4().hex}"
         try:
             partial.mkdir(parents=True)
-            size_bytes = _write_entry(partial, key, tensors, audio_path, recipe, report)
+            size_bytes = _write_entry(partial, key, tensors, audio_paths, recipe, report)
             if size_bytes > self._limit_bytes:
                 return False
             with self._lock, self._index.transaction():
@@ -252,7 +256,7 @@ def _write_entry(
     folder: Path,
     key: CacheKey,
     tensors: Mapping[str, torch.Tensor],
-    audio_path: Path,
+    audio_paths: Mapping[str, Path],
     recipe: Mapping[str, Any],
     report: Mapping[str, Any],
 ) -> int:
@@ -261,16 +265,17 @@ def _write_entry(
 
     # Safetensors stores neither views nor device memory.
     latents = save({name: item.detach().cpu().contiguous() for name, item in tensors.items()})
-    audio = folder / f"audio{audio_path.suffix}"
     (folder / _LATENTS).write_bytes(latents)
-    shutil.copyfile(audio_path, audio)
+    audio = {}
+    for name, path in audio_paths.items():
+        shutil.copyfile(path, folder / path.name)
+        audio[name] = {"file": path.name, "sha256": _sha256(folder / path.name)}
     about = {
         "source_digest": key.source_digest,
         "model_digest": key.model_digest,
         "task": key.task,
         "latents_sha256": hashlib.sha256(latents).hexdigest(),
-        "audio": audio.name,
-        "audio_sha256": _sha256(audio),
+        "audio": audio,
         "recipe": dict(recipe),
         "report": dict(report),
     }
@@ -300,12 +305,13 @@ def _load_entry(folder: Path) -> Entry:
     about = _read_about(folder)
     try:
         # The name alone: an entry must not be able to point outside its folder.
-        audio = folder / Path(about["audio"]).name
+        audio = {name: folder / Path(row["file"]).name for name, row in about["audio"].items()}
         latents = (folder / _LATENTS).read_bytes()
         if hashlib.sha256(latents).hexdigest() != about["latents_sha256"]:
             raise _DamagedEntryError(f"{_LATENTS} does not match its checksum")
-        if _sha256(audio) != about["audio_sha256"]:
-            raise _DamagedEntryError(f"{audio.name} does not match its checksum")
+        for name, path in audio.items():
+            if _sha256(path) != about["audio"][name]["sha256"]:
+                raise _DamagedEntryError(f"{path.name} does not match its checksum")
         return Entry(folder.name, audio, dict(about["recipe"]), dict(about["report"]), latents)
-    except (KeyError, TypeError, ValueError, OSError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
         raise _DamagedEntryError(f"{type(error).__name__}: {error}") from error

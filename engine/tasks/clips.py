@@ -15,7 +15,7 @@ import numpy as np
 
 from engine.analysis.bridge import BridgePrior, bridge_prior
 from engine.analysis.continuation import Prior, Segment, continuation
-from engine.analysis.tempo import Grid, estimate_grid
+from engine.analysis.tempo import COMMON_TIME, Grid, estimate_grid
 from engine.files.audio import Clip, lossless_subtype, read_clip
 from engine.models.house.codec import SAMPLE_RATE_HZ, STEP_SAMPLES
 from engine.models.house.model import WINDOW_STEPS, HouseModel
@@ -31,8 +31,10 @@ from engine.render.splice import (
     splice_inpaint,
 )
 from engine.spec import BridgeError, RenderRequest
+from engine.tasks.listening import KEY_CONFIDENT, heard_key, key_name
 from engine.tasks.scene import (
     Finished,
+    Part,
     Samples,
     Scene,
     Stereo,
@@ -178,7 +180,7 @@ def loop_scene(request: RenderRequest, model: HouseModel) -> Scene:
     rate = clip.sample_rate_hz
     assert request.bars is not None
     bpm = request.bpm if request.bpm is not None else grid.bpm
-    total = bars_to_samples(request.bars, bpm, Metre.parse(request.metre), rate)
+    total = bars_to_samples(request.bars, bpm, grid.metre, rate)
     _check_length(total, rate)
     fade = min(round(request.crossfade_ms * rate / 1000), clip.length_samples // 4, total // 8)
     closing_s = min(_closing_s(total / rate, grid), _LONGEST_CLOSING_S, total / rate / 2)
@@ -221,7 +223,7 @@ def _closing_s(total_s: float, grid: Grid) -> float:
 def _read(request: RenderRequest) -> tuple[Clip, Grid]:
     assert request.source is not None
     clip = read_clip(request.source)
-    metre = Metre.parse(request.metre)
+    metre = Metre.parse(request.metre) if request.metre else COMMON_TIME
     return clip, estimate_grid(clip.samples, clip.sample_rate_hz, bpm=request.bpm, metre=metre)
 
 
@@ -230,7 +232,7 @@ def _new_length(request: RenderRequest, grid: Grid, rate: int) -> int:
         return seconds_to_samples(request.seconds, rate)
     assert request.bars is not None
     bpm = request.bpm if request.bpm is not None else grid.bpm
-    return bars_to_samples(request.bars, bpm, Metre.parse(request.metre), rate)
+    return bars_to_samples(request.bars, bpm, grid.metre, rate)
 
 
 def _check_length(samples: int, rate: int, longest_s: float = LONGEST_RESULT_S) -> None:
@@ -324,27 +326,30 @@ def _scene(
         first = layout.left + layout.new
         ranges.append(((first + layout.touched) / rate, steps * STEP_SAMPLES / SAMPLE_RATE_HZ))
     tempo_bpm = grid.bpm if grid.trusted else None
-    conditions, reading = told_conditions(request, model.network.shape, tempo_bpm)
+    key, key_confidence = heard_key(clip.samples, rate)
+    sure = key if key_confidence >= KEY_CONFIDENT else None
+    conditions, reading = told_conditions(request, model.network.shape, tempo_bpm, sure)
     beat = beat_phases(steps, grid, layout.starts_at / rate) if grid.trusted else None
+    facts = facts | {
+        "heard_key": None if sure is None else key_name(sure),
+        "key_confidence": round(key_confidence, 3),
+    }
     if reading.unknown:
         facts = facts | {"unknown_words": reading.unknown}
     if unused := unused_wishes(reading):
         facts = facts | {"unused_wishes": unused}
     timeline = Timeline(prior, known_steps(steps, ranges), conditions, None, beat, backwards)
     return Scene(
-        timeline,
-        guide,
-        finish,
+        (Part("mix", timeline, guide),),
+        lambda rendered: finish(rendered[0]),
         rate,
         lossless_subtype(clip.subtype),
         clip.digest,
         clip.name,
         clip.length_samples,
-        clip,
-        None,
-        grid,
-        0,
-        facts,
+        source=clip,
+        grid=grid,
+        facts=facts,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,9 @@ Samples = npt.NDArray[np.float64]
 Stereo = npt.NDArray[np.float32]
 Range = tuple[int, int]
 
+_SILENT_POWER = 1e-9
+_GAIN_LIMITS = (0.1, 4.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Finished:
@@ -34,6 +37,8 @@ class Finished:
         kept: ranges of the result with the source sample each begins with.
         new: the range of the result that holds new audio.
         headroom_db: deepest dip of the limiter that keeps the new audio inside an integer file.
+        stems: the parts that sum to `samples`, by name and of its shape; empty where the result
+            is given as a whole.
     """
 
     samples: Samples = field(repr=False)
@@ -41,6 +46,30 @@ class Finished:
     kept: tuple[tuple[Range, int], ...]
     new: Range
     headroom_db: float = 0.0
+    stems: Mapping[str, Samples] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One thing the model renders: the whole result, or one stem of it.
+
+    Attributes:
+        timeline: known latents, prior latents and conditions, but for the context: that is the
+            scene's `beside` and the parts rendered before.
+        guide: the prior as audio, float32 `[2, steps × 1024]` at 44.1 kHz.
+        holds_level: whether the rendering is brought to the guide's level.
+        refined: whether the noise of this part may be optimised.
+    """
+
+    name: str
+    timeline: Timeline
+    guide: Tensor = field(repr=False)
+    holds_level: bool = False
+    refined: bool = True
+
+    def settled(self, rendered: Tensor) -> Tensor:
+        """The rendering `[2, samples]` as it sounds in the mix."""
+        return at_level_of(self.guide, rendered) if self.holds_level else rendered
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,28 +77,41 @@ class Scene:
     """What to render and how to put it together.
 
     Attributes:
-        timeline: known latents, prior latents and conditions.
-        guide: the same as audio, float32 `[2, steps × 1024]` at 44.1 kHz.
-        finish: the rendered counterpart of `guide` -> the assembled result.
+        parts: what the model makes, in this order.
+        finish: audio of the first parts, or of all, in their order -> the assembled result.
         facts: what was found on the way, for the report.
         digest: of the source clip or the melody.
         expected_samples: the length asked for.
+        beside: what sounds beside every part, float32 `[2, steps × 1024]` at 44.1 kHz.
         grid_start_samples: where the result begins on the grid's own time axis.
     """
 
-    timeline: Timeline
-    guide: Tensor = field(repr=False)
-    finish: Callable[[Stereo], Finished]
+    parts: tuple[Part, ...]
+    finish: Callable[[Sequence[Stereo]], Finished]
     sample_rate_hz: int
     subtype: str
     digest: str
     name: str
     expected_samples: int
+    beside: Tensor | None = field(default=None, repr=False)
     source: Clip | None = None
     melody: Melody | None = None
     grid: Grid | None = None
     grid_start_samples: int = 0
     facts: dict[str, Any] = field(default_factory=dict)
+
+
+def at_level_of(guide: Tensor, rendered: Tensor) -> Tensor:
+    """The rendering at the guide's level: a control must not be met by playing louder.
+
+    Where the guide is silent nothing is to be heard.
+    """
+    wanted, found = float(guide.square().mean()), float(rendered.square().mean())
+    if wanted < _SILENT_POWER:
+        return torch.zeros_like(rendered)
+    gain = (wanted / max(found, _SILENT_POWER)) ** 0.5
+    settled: Tensor = rendered * min(max(gain, _GAIN_LIMITS[0]), _GAIN_LIMITS[1])
+    return settled
 
 
 def whole_steps(audio: Stereo) -> Tensor:

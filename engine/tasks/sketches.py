@@ -2,75 +2,100 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import torch
 
 from engine.analysis.tempo import Grid
-from engine.files.midi import melody_chroma, read_melody
+from engine.files.midi import Melody, read_melody
 from engine.models.house.codec import SAMPLE_RATE_HZ, STEP_SAMPLES
 from engine.models.house.model import HouseModel
-from engine.models.house.network import Globals
-from engine.render.finish import fit_new_audio
+from engine.sketch.accompany import accompany
 from engine.sketch.harmonise import harmonise
-from engine.sketch.prompt import read_prompt, sketch_from_prompt, usual_metre
+from engine.sketch.keyfinding import estimate_key
+from engine.sketch.prompt import Reading, read_prompt, sketch_from_prompt, usual_metre
 from engine.sketch.score import ROLES, Note, Piece
-from engine.sketch.synth import mix, synthesise
+from engine.sketch.synth import synthesise
 from engine.spec import BridgeError, RenderRequest
-from engine.tasks.scene import Finished, Samples, Scene, Stereo, beat_phases, whole_steps
-from engine.tasks.words import key_index, read_key, style_index
-from engine.timeline import Timeline
+from engine.tasks.beside import Beside, listen
+from engine.tasks.listening import key_name
+from engine.tasks.scene import Finished, Samples, Scene, Stereo
+from engine.tasks.stems import Tune, parts_of, placed, summed
+from engine.tasks.words import read_key
 from engine.units import Metre, bars_to_samples, seconds_to_samples
 
 SUBTYPE = "PCM_24"
-FRAME_RATE_HZ = SAMPLE_RATE_HZ / STEP_SAMPLES
 LONGEST_RESULT_S = 300.0
-_DEFAULT_METRE = "4/4"  # not said: the melody's own or the style's counts
-_SILENT_POWER = 1e-9
-_GAIN_LIMITS = (0.1, 4.0)
-_TONICS = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
+_SAME_TEMPO = 0.02  # an estimate this close to the file's tempo means the file's
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """A piece, and where it lies in the result.
+
+    Attributes:
+        starts_at: sample of the sketch, at 44.1 kHz, with which the result begins.
+        length: samples of the result at 44.1 kHz.
+        grid: the piece's beats on the result's time axis.
+        unknown_words: of the prompt.
+    """
+
+    piece: Piece
+    length: int
+    grid: Grid
+    unknown_words: list[str]
+    starts_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """The result's own format.
+
+    Attributes:
+        convert: audio of the model at 44.1 kHz, whole steps, to the result's rate, channels and
+            exact length.
+    """
+
+    sample_rate_hz: int
+    subtype: str
+    length_samples: int
+    convert: Callable[[Stereo], Samples] = field(repr=False)
 
 
 def melody_scene(request: RenderRequest, model: HouseModel) -> Scene:
     """An accompaniment to a MIDI melody: harmonised, arranged, plainly played, then rendered."""
     assert request.melody is not None
     melody = read_melody(request.melody)
-    reading = read_prompt(request.prompt)
-    bpm = float(request.bpm or melody.bpm)
-    metre = melody.metre if request.metre == _DEFAULT_METRE else Metre.parse(request.metre)
+    metre = Metre.parse(request.metre) if request.metre else melody.metre
+    beside = None
+    if request.context is not None:
+        beside = listen(request.context, bpm=request.bpm, metre=metre)
+    bpm = request.bpm or melody_tempo(melody, beside)
     length = _length_samples(request, bpm, metre)
-    piece = harmonise(
-        [Note(n.start_beats, n.duration_beats, n.pitch, n.velocity) for n in melody.notes],
-        tempo_bpm=bpm,
-        metre=(metre.beats, metre.unit),
-        key=read_key(request.key) or reading.key,
-        style=reading.style,
-        mood=reading.mood,
-        length_beats=_beats(length, bpm),
-        roles=request.roles if request.roles != ROLES else reading.roles or ROLES,
-        programs=reading.programs,
-        rng=np.random.default_rng(request.seed),
-    )
-    chroma = melody_chroma(melody, -(-length // STEP_SAMPLES), FRAME_RATE_HZ, bpm=bpm)
-    if not chroma.any():
+    tune = Tune.of(melody, -(-length // STEP_SAMPLES), bpm)
+    if not bool(tune.chroma.any()):
         raise BridgeError(
             "bad_midi",
             "no note of the melody falls into the length asked for",
             "ask for more seconds or bars, or move the notes to the start",
         )
-    # The tune steers the model only where the tune is to be heard.
-    heard = chroma if any(part.role == "lead" for part in piece.parts) else None
-    scene = _scene(request, model, piece, length, reading.unknown, heard)
-    return replace(scene, melody=melody, digest=melody.digest)
+    reading = read_prompt(request.prompt)
+    piece = _melody_piece(request, reading, melody, beside, bpm, metre, beats_of(length, bpm))
+    sketch = Sketch(piece, length, Grid(bpm, 1.0, 0.0, True, metre), reading.unknown)
+    scene = sketch_scene(request, model, sketch, _plain(length), tune=tune, beside=beside)
+    # A backing is not judged by a tune that is left out of it.
+    return replace(scene, melody=melody if piece.part("lead") else None, digest=melody.digest)
 
 
 def generate_scene(request: RenderRequest, model: HouseModel) -> Scene:
     """A piece from words alone."""
     reading = read_prompt(request.prompt)
-    metre = Metre.parse(request.metre)
-    if request.metre == _DEFAULT_METRE:
+    if request.metre:
+        metre = Metre.parse(request.metre)
+    else:
         metre = Metre(*(reading.metre or usual_metre(reading.style)))
     tempo = request.bpm or reading.tempo_bpm
     if request.bars is not None and tempo is None:
@@ -87,16 +112,132 @@ def generate_scene(request: RenderRequest, model: HouseModel) -> Scene:
         tempo_bpm=tempo,
         metre=(metre.beats, metre.unit),
         key=read_key(request.key),
-        roles=request.roles if request.roles != ROLES else None,
+        roles=request.roles,
     )
-    return _scene(request, model, piece, length, unknown, None)
+    grid = Grid(piece.tempo_bpm, 1.0, 0.0, True, Metre(*piece.metre))
+    return sketch_scene(request, model, Sketch(piece, length, grid, unknown), _plain(length))
 
 
-def _at_level_of(sketch: Stereo, rendered: Stereo) -> Samples:
-    """The rendering at the sketch's level: a control must not be met by playing louder."""
-    wanted, found = float(np.mean(sketch**2)), float(np.mean(rendered**2))
-    gain = (wanted / found) ** 0.5 if min(wanted, found) > _SILENT_POWER else 1.0
-    return rendered.astype(np.float64) * float(np.clip(gain, *_GAIN_LIMITS))
+def melody_tempo(melody: Melody, beside: Beside | None) -> float:
+    """The tempo in which a melody is played where none is asked for, in quarter notes a minute.
+
+    That of the clip it has to go with, where the clip has a beat to be trusted. The file's own
+    counts where it is the same but for the estimate's error, or where one is a double of the other:
+    an analysis knows no octave of tempo.
+    """
+    if beside is None or not beside.grid.trusted:
+        return melody.bpm
+    octaves = math.log2(beside.grid.bpm / melody.bpm)
+    if abs(octaves - round(octaves)) < math.log2(1.0 + _SAME_TEMPO):
+        return melody.bpm
+    return beside.grid.bpm
+
+
+def _melody_piece(
+    request: RenderRequest,
+    reading: Reading,
+    melody: Melody,
+    beside: Beside | None,
+    bpm: float,
+    metre: Metre,
+    length_beats: float,
+) -> Piece:
+    """The melody with a band around it that agrees with what plays beside it."""
+    notes = [Note(n.start_beats, n.duration_beats, n.pitch, n.velocity) for n in melody.notes]
+    key = read_key(request.key) or reading.key
+    rng = np.random.default_rng(request.seed)
+    common: dict[str, Any] = {
+        "tempo_bpm": bpm,
+        "metre": (metre.beats, metre.unit),
+        "style": reading.style,
+        "mood": reading.mood,
+        "length_beats": length_beats,
+        "roles": request.roles or reading.roles or ROLES,
+        "programs": reading.programs,
+        "rng": rng,
+    }
+    heard = None if beside is None else beside.heard(bpm)
+    if heard is None or beside is None:
+        return harmonise(notes, key=key, **common)
+    key = key or beside.sure_key or estimate_key(notes)
+    return accompany(heard, melody=notes, key=key, **common)
+
+
+def sketch_scene(
+    request: RenderRequest,
+    model: HouseModel,
+    sketch: Sketch,
+    form: Format,
+    *,
+    tune: Tune | None = None,
+    beside: Beside | None = None,
+    by_stems: bool = False,
+) -> Scene:
+    """The sketch as prior, nothing known.
+
+    Args:
+        tune: what the lead is to play.
+        beside: what already plays; the result is as loud as suits it.
+        by_stems: render one part after the other, even where they are not given apart.
+    """
+    piece = sketch.piece
+    stems = placed(synthesise(piece, SAMPLE_RATE_HZ), sketch.starts_at, sketch.length)
+    by_stems = by_stems or request.stems
+    parts = parts_of(piece, stems, model, sketch.grid, tune, apart=by_stems)
+    gain = 1.0 if beside is None else beside.gain(tuple(stems))
+
+    def finish(rendered: Sequence[Stereo]) -> Finished:
+        names = [part.name for part in parts[: len(rendered)]]
+        heard = [gain * form.convert(audio) for audio in rendered]
+        return summed(names, heard, form.sample_rate_hz, form.subtype, apart=request.stems)
+
+    facts: dict[str, Any] = {
+        "style": piece.style,
+        "mood": piece.mood,
+        "key": key_name(piece.key),
+        "roles": list(stems),
+        "unknown_words": sketch.unknown_words,
+    }
+    if beside is not None:
+        facts["beside"] = beside.facts() | {"gain_db": round(20 * math.log10(gain), 2)}
+    return Scene(
+        parts,
+        finish,
+        form.sample_rate_hz,
+        form.subtype,
+        "",
+        request.task,
+        form.length_samples,
+        beside=None if beside is None else beside.audio(sketch.length, gain),
+        grid=sketch.grid,
+        facts=facts,
+    )
+
+
+def beats_of(length_samples: int, bpm: float) -> float:
+    """Quarter notes in so many samples at 44.1 kHz."""
+    return length_samples / SAMPLE_RATE_HZ * bpm / 60.0
+
+
+def check_length(seconds: float) -> None:
+    """Refuse a result that would take too long.
+
+    Raises:
+        BridgeError: `too_large`.
+    """
+    if seconds > LONGEST_RESULT_S:
+        raise BridgeError(
+            "too_large",
+            f"the result would be {seconds:.0f} s long",
+            f"ask for at most {LONGEST_RESULT_S:.0f} s",
+        )
+
+
+def _plain(length: int) -> Format:
+    """The model's own format."""
+    return Format(
+        SAMPLE_RATE_HZ, SUBTYPE, length, lambda audio: audio[:, :length].astype(np.float64)
+    )
 
 
 def _length_samples(request: RenderRequest, bpm: float, metre: Metre) -> int:
@@ -105,70 +246,5 @@ def _length_samples(request: RenderRequest, bpm: float, metre: Metre) -> int:
     else:
         assert request.bars is not None
         length = bars_to_samples(request.bars, bpm, metre, SAMPLE_RATE_HZ)
-    if length > LONGEST_RESULT_S * SAMPLE_RATE_HZ:
-        raise BridgeError(
-            "too_large",
-            f"the result would be {length / SAMPLE_RATE_HZ:.0f} s long",
-            f"ask for at most {LONGEST_RESULT_S:.0f} s",
-        )
+    check_length(length / SAMPLE_RATE_HZ)
     return length
-
-
-def _beats(length_samples: int, bpm: float) -> float:
-    return length_samples / SAMPLE_RATE_HZ * bpm / 60.0
-
-
-def _scene(
-    request: RenderRequest,
-    model: HouseModel,
-    piece: Piece,
-    length: int,
-    unknown: list[str],
-    chroma: np.ndarray[Any, np.dtype[np.float32]] | None,
-) -> Scene:
-    """The sketch as prior, nothing known."""
-    audio = mix(synthesise(piece, SAMPLE_RATE_HZ))
-    audio = np.pad(audio, ((0, 0), (0, max(0, length - audio.shape[1]))))[:, :length]
-    guide = whole_steps(audio.astype(np.float32))
-    prior = model.codec.encode(guide)[None]
-    steps = prior.shape[-1]
-    grid = Grid(piece.tempo_bpm, 1.0, 0.0, True, Metre(*piece.metre))
-    playing = {part.role for part in piece.parts}
-    shape = model.network.shape
-    conditions = Globals(
-        torch.tensor([style_index(piece.style, shape)]),
-        torch.tensor([key_index(piece.key, shape)]),
-        torch.tensor([float(piece.tempo_bpm)]),
-        torch.tensor([[int(role in playing) for role in ROLES]]),
-        torch.tensor([shape.moods]),
-        torch.full((1, len(ROLES)), shape.programs),
-    )
-    target = None if chroma is None else torch.from_numpy(chroma.T.astype(np.float32))[None]
-    timeline = Timeline(
-        prior, torch.zeros(1, 1, steps), conditions, target, beat_phases(steps, grid, 0.0)
-    )
-
-    def finish(rendered: Stereo) -> Finished:
-        new = _at_level_of(guide[:, :length].numpy(), rendered[:, :length])
-        samples, headroom_db = fit_new_audio(new, SAMPLE_RATE_HZ, SUBTYPE)
-        return Finished(samples, (), (), (0, length), headroom_db)
-
-    facts = {
-        "style": piece.style,
-        "mood": piece.mood,
-        "key": f"{_TONICS[piece.key.tonic]} {piece.key.mode}",
-        "roles": sorted(playing),
-        "unknown_words": unknown,
-    }
-    return Scene(
-        timeline,
-        guide,
-        finish,
-        SAMPLE_RATE_HZ,
-        SUBTYPE,
-        "",
-        request.task,
-        length,
-        grid=grid,
-        facts=facts,
-    )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import torch
 
 from engine.models.house.network import Globals, NetworkShape
 from engine.sketch.prompt import Reading, read_prompt
 from engine.sketch.score import MODES, ROLES, Key
-from engine.sketch.styles import STYLES
+from engine.sketch.styles import MOODS, STYLES
 from engine.spec import BridgeError, RenderRequest
 
 _SILENT, _PLAYS, _UNKNOWN = 0, 1, 2
@@ -37,35 +39,66 @@ def key_index(key: Key | None, shape: NetworkShape) -> int:
     return shape.keys if key is None else key.tonic + 12 * MODES.index(key.mode)
 
 
+def mood_index(mood: str | None, shape: NetworkShape) -> int:
+    """Place of a mood in the model's table."""
+    return shape.moods if mood is None else MOODS.index(mood)
+
+
+def globals_of(
+    shape: NetworkShape,
+    *,
+    style: str | None,
+    mood: str | None,
+    key: Key | None,
+    tempo_bpm: float | None,
+    roles: Sequence[str] | None,
+    programs: Mapping[str, int],
+) -> Globals:
+    """One row of the model's global conditions; None is not said.
+
+    Args:
+        roles: those of the audio to be made; all others are silent in it.
+        programs: General MIDI program by role, as far as it is known.
+    """
+    played = [_UNKNOWN if roles is None else _PLAYS if r in roles else _SILENT for r in ROLES]
+    return Globals(
+        torch.tensor([style_index(style, shape)]),
+        torch.tensor([key_index(key, shape)]),
+        torch.tensor([float(tempo_bpm or 0.0)]),
+        torch.tensor([played]),
+        torch.tensor([mood_index(mood, shape)]),
+        torch.tensor([[programs.get(role, shape.programs) for role in ROLES]]),
+    )
+
+
 def unused_wishes(reading: Reading) -> list[str]:
     """What a prompt says that the model cannot be told about a clip; reported, not dropped."""
-    wishes = ("tempo_bpm", "metre", "mood", "mode", "pace")
-    unused = [name for name in wishes if getattr(reading, name) is not None]
-    return unused + (["instruments"] if reading.programs else [])
+    wishes = ("tempo_bpm", "metre", "mode", "pace")
+    return [name for name in wishes if getattr(reading, name) is not None]
 
 
 def told_conditions(
-    request: RenderRequest, shape: NetworkShape, tempo_bpm: float | None
+    request: RenderRequest,
+    shape: NetworkShape,
+    tempo_bpm: float | None,
+    heard_key: Key | None = None,
 ) -> tuple[Globals, Reading]:
     """Conditions of a clip's request, and the prompt as it was read.
 
-    The key asked for outranks the prompt's; what neither says stays unknown to the model.
+    The key asked for outranks the prompt's, and that the one heard in the clip; what nobody says
+    stays unknown to the model.
 
     Raises:
         BridgeError: as `read_key`.
     """
     reading = read_prompt(request.prompt)
-    key = read_key(request.key) or reading.key
-    playing = reading.roles
-    roles = [
-        _UNKNOWN if playing is None else _PLAYS if role in playing else _SILENT for role in ROLES
-    ]
-    conditions = Globals(
-        torch.tensor([style_index(reading.style, shape)]),
-        torch.tensor([key_index(key, shape)]),
-        torch.tensor([tempo_bpm or 0.0]),
-        torch.tensor([roles]),
-        torch.tensor([shape.moods]),
-        torch.full((1, len(ROLES)), shape.programs),
+    conditions = globals_of(
+        shape,
+        style=reading.style,
+        mood=reading.mood,
+        key=read_key(request.key) or reading.key or heard_key,
+        tempo_bpm=tempo_bpm,
+        roles=reading.roles,
+        programs=reading.programs,
     )
     return conditions, reading

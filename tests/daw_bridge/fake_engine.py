@@ -24,7 +24,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from engine.spec import BridgeError, Cancelled, Done, Event, Preview, Progress, RenderRequest, Stem
+from engine.spec import (
+    ROLES,
+    BridgeError,
+    Cancelled,
+    Done,
+    Event,
+    Preview,
+    Progress,
+    RenderRequest,
+    Stem,
+)
 
 SAMPLE_RATE_HZ = 48_000
 CHANNELS = 2
@@ -60,9 +70,12 @@ class FakeEngine:
         if "silent" in orders:
             return
         length = round((request.seconds or 0.1) * SAMPLE_RATE_HZ)
-        for name in ("mix", *filter(None, orders.get("stems", "").split(","))):
+        stems = list(filter(None, orders.get("stems", "").split(",")))
+        stems += (request.roles or ROLES) if request.stems else ()
+        for number, name in enumerate((*stems, "mix")):
             path = spool_dir / f"{name}.wav"
-            path.write_bytes(wav_bytes(length, request.seed, orders.get("bits", "float")))
+            seed = request.seed + 1000 * (len(stems) - number)  # the mix is the seed's own
+            path.write_bytes(wav_bytes(length, seed, orders.get("bits", "float")))
             yield Stem(name, str(path), SAMPLE_RATE_HZ, CHANNELS, length)
         loss: Any = math.nan if "nan" in orders else object() if "unsaid" in orders else 0.5
         yield Done({"loss": loss, "length_samples": length}, {"request": request.to_mapping()})

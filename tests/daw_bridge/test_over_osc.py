@@ -92,6 +92,19 @@ async def test_a_render_from_start_to_end(app: App, osc: OscClient, clip: str) -
     assert Path(told[-1]["path"]).is_file()
 
 
+async def test_every_file_of_a_take_is_told(app: App, osc: OscClient, clip: str) -> None:
+    osc.say(app, "accompany", source=clip, roles="bass,drums", stems=True)
+    told = [await osc.hear()]
+    while told[-1]["reply"] != "done":
+        told.append(await osc.hear())
+    files = {message["name"]: message for message in told if message["reply"] == "stem"}
+    assert list(files) == ["mix", "drums", "bass"]
+    for message in files.values():
+        assert (message["id"], message["job"]) == ("1", "j-0001")
+        assert soundfile.info(message["path"]).frames == message["length_samples"]
+    assert files["mix"]["path"] == told[-1]["path"]
+
+
 async def test_replies_may_go_to_another_port(app: App, osc: OscClient) -> None:
     other = await open_osc()
     other.say(app, "ping", "a", reply_port=osc.port)

@@ -70,10 +70,41 @@ async def test_streamed_audio_is_that_of_the_file(app: App, bits: str) -> None:
         streamed = np.frombuffer(await client.stream(done["take"]), "<f4").reshape(-1, 2)
         assert np.array_equal(streamed, audio)
         rest = await client.stream(done["take"], stem="bass", offset_samples=40_000)
-        assert np.array_equal(np.frombuffer(rest, "<f4").reshape(-1, 2), audio[40_000:])
+        bass, _ = soundfile.read(done["files"][1]["path"], dtype="float32", always_2d=True)
+        assert np.array_equal(np.frombuffer(rest, "<f4").reshape(-1, 2), bass[40_000:])
         for fields in ({"stem": "violin"}, {"offset_samples": 48_001}, {"take": "t-0009"}):
             error = await refusal(client, "stream", **{"take": done["take"], **fields})
             assert error.code in ("not_found", "bad_request")
+
+
+async def test_every_stem_is_delivered_and_streamed(app: App, clip: str) -> None:
+    fields = {"task": "melody", "melody": clip, "context": clip, "seconds": 1.0, "stems": True}
+    async with Client(app.url, app.token) as client:
+        done = await client.result(await client.submit(fields | {"prompt": "bits=24"}))
+        names = [item["name"] for item in done["files"]]
+        assert names == ["mix", "drums", "bass", "chords", "lead"]
+        heard = set()
+        for item in done["files"]:
+            audio, _ = soundfile.read(item["path"], dtype="float32", always_2d=True)
+            pcm = await client.stream(done["take"], stem=item["name"])
+            assert np.array_equal(np.frombuffer(pcm, "<f4").reshape(-1, 2), audio)
+            heard.add(pcm)
+        assert len(heard) == 5
+        assert await client.stream(done["take"]) == await client.stream(done["take"], stem="mix")
+        again = await client.result(await client.rerender(done["take"]))
+        assert [item["name"] for item in again["files"]] == names
+        (take,) = (await client.request("takes", limit=1))["takes"]
+        assert [item["name"] for item in take["files"]] == names
+
+
+async def test_context_may_be_an_upload(app: App, tmp_path: Path, clip: str) -> None:
+    path = tmp_path / "outside.wav"
+    path.write_bytes(os.urandom(1000))
+    async with Client(app.url, app.token) as client:
+        fields = {"task": "melody", "melody": clip, "seconds": 0.05}
+        fields["context"] = await client.upload(path)
+        done = await client.result(await client.submit(fields))
+        assert Path(done["recipe"]["request"]["context"]).read_bytes() == path.read_bytes()
 
 
 @pytest.mark.parametrize("error", [BridgeError("not_found", "it is gone"), ValueError("it is odd")])

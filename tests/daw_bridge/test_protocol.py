@@ -121,10 +121,12 @@ def test_replies_round_trip(reply: Reply, data: st.DataObject) -> None:
 def test_lists_are_flat_in_osc(reply: Reply) -> None:
     each = REPLY_BY_NAME[reply.items]
     entries = [{arg.name: "x" for arg in each.args if arg.osc == "s"} for _ in range(3)]
-    packets = encode_reply({"id": "7", "reply": reply.name, reply.name: entries})
+    message = {"id": "7", "reply": reply.name, "job": "j-0001"}
+    packets = encode_reply({**message, reply.items_in or reply.name: entries})
     names = [decode_reply(packet)["reply"] for packet in packets]
     assert names == [each.name] * 3 + [reply.name]
-    assert decode_reply(packets[-1])["count"] == 3
+    if not reply.items_in:
+        assert decode_reply(packets[-1])["count"] == 3
     for packet in packets:
         assert not any(isinstance(value, list) for value in OscMessage(packet).params)
 

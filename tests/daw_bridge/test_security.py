@@ -178,6 +178,10 @@ async def test_paths_outside_the_roots_are_refused(app: App, tmp_path: Path, cli
                 await client.submit({"task": "extend", "source": str(path), "seconds": 1})
             assert caught.value.code == "forbidden"
             assert str(root.resolve()) in caught.value.hint
+            fields = {"task": "melody", "melody": clip, "seconds": 1, "context": str(path)}
+            with pytest.raises(BridgeError) as caught:
+                await client.submit(fields)
+            assert caught.value.code == "forbidden"
         for path in (root / "none.wav", root):
             with pytest.raises(BridgeError) as caught:
                 await client.submit({"task": "extend", "source": str(path), "seconds": 1})

@@ -66,7 +66,7 @@ def test_the_known_audio_passes_through_the_render_untouched() -> None:
     steps = 30
     known = torch.zeros(1, 1, steps)
     known[..., :10] = 1.0
-    conditions = Globals(*(torch.zeros(1),) * 4)
+    conditions = Globals(*(torch.zeros(1),) * 6)
     timeline = Timeline(torch.zeros(1, 128, steps), known, conditions)
     guide, decoded = torch.zeros(2, steps * 1024), torch.ones(2, steps * 1024)
     audio = led_in(guide, decoded, timeline, 0.5)

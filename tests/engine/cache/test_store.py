@@ -40,7 +40,7 @@ def put(cache: LatentCache, tmp_path: Path, key: CacheKey, seed: int = 0) -> boo
     audio.write_bytes(AUDIO)
     noise = torch.randn(4, 8, generator=torch.Generator().manual_seed(seed))
     # A transposed view: the cache has to make it storable itself.
-    return cache.put(key, {"noise": noise.T}, audio, {"seed": seed}, {"loss": 0.5})
+    return cache.put(key, {"noise": noise.T}, {"mix": audio}, {"seed": seed}, {"loss": 0.5})
 
 
 def entry_folder(tmp_path: Path, key: CacheKey) -> Path:
@@ -54,17 +54,30 @@ def test_hit_returns_everything_as_it_was(cache: LatentCache, tmp_path: Path) ->
     (tmp_path / "finished.wav").unlink()
     entry = cache.get(key)
     assert entry is not None
-    assert entry.audio_path.read_bytes() == AUDIO
+    assert entry.audio_paths["mix"].read_bytes() == AUDIO
     assert (entry.recipe, entry.report) == ({"seed": 7}, {"loss": 0.5})
     expected = torch.randn(4, 8, generator=torch.Generator().manual_seed(7)).T
     assert torch.equal(entry.load_tensors()["noise"], expected)
+
+
+def test_stems_come_back_in_their_order(cache: LatentCache, tmp_path: Path) -> None:
+    paths = {name: tmp_path / f"{name}.wav" for name in ("drums", "lead", "bass", "mix")}
+    for name, path in paths.items():
+        path.write_bytes(name.encode())
+    assert cache.put(make_key("a"), {"noise": torch.zeros(1)}, paths, {}, {})
+    entry = cache.get(make_key("a"))
+    assert entry is not None
+    assert list(entry.audio_paths) == list(paths)
+    assert [path.read_bytes().decode() for path in entry.audio_paths.values()] == list(paths)
+    (entry_folder(tmp_path, make_key("a")) / "lead.wav").write_bytes(b"other")
+    assert cache.get(make_key("a")) is None
 
 
 def test_half_precision_survives(cache: LatentCache, tmp_path: Path) -> None:
     audio = tmp_path / "a.wav"
     audio.write_bytes(AUDIO)
     noise = torch.tensor([1.5, -2.0], dtype=torch.bfloat16)
-    cache.put(make_key("a"), {"noise": noise}, audio, {}, {})
+    cache.put(make_key("a"), {"noise": noise}, {"mix": audio}, {}, {})
     entry = cache.get(make_key("a"))
     assert entry is not None
     assert torch.equal(entry.load_tensors()["noise"], noise)
@@ -89,7 +102,7 @@ def test_survives_reopening(cache: LatentCache, tmp_path: Path, problems: list[s
     again.close()
 
 
-@pytest.mark.parametrize("name", ["latents.safetensors", "audio.wav", "entry.json"])
+@pytest.mark.parametrize("name", ["latents.safetensors", "finished.wav", "entry.json"])
 @pytest.mark.parametrize("damage", ["truncate", "flip", "delete"])
 def test_damaged_entry_is_a_miss_removed_and_reported(
     cache: LatentCache, tmp_path: Path, problems: list[str], name: str, damage: str
@@ -114,7 +127,7 @@ def test_damaged_entry_is_a_miss_removed_and_reported(
     assert cache.get(key) is not None
 
 
-@pytest.mark.parametrize("text", ["[]", "{}", '{"audio": 3}'])
+@pytest.mark.parametrize("text", ["[]", "{}", '{"audio": 3}', '{"audio": {"mix": 3}}'])
 def test_strange_entry_file_is_a_miss(
     cache: LatentCache, tmp_path: Path, problems: list[str], text: str
 ) -> None:
@@ -130,7 +143,9 @@ def test_entry_cannot_point_outside_its_folder(cache: LatentCache, tmp_path: Pat
     put(cache, tmp_path, key)
     file = entry_folder(tmp_path, key) / "entry.json"
     about = json.loads(file.read_text())
-    file.write_text(json.dumps(about | {"audio": "../../../finished.wav"}))
+    (entry_folder(tmp_path, key) / "finished.wav").unlink()
+    outside = {"mix": about["audio"]["mix"] | {"file": "../../../finished.wav"}}
+    file.write_text(json.dumps(about | {"audio": outside}))
     assert cache.get(key) is None
 
 
@@ -182,7 +197,7 @@ def test_near_needs_same_source_model_and_task(cache: LatentCache, tmp_path: Pat
 def test_near_passes_over_damage(cache: LatentCache, tmp_path: Path, problems: list[str]) -> None:
     for name in ("a", "b"):
         put(cache, tmp_path, make_key(name))
-    (entry_folder(tmp_path, make_key("b")) / "audio.wav").write_bytes(b"")
+    (entry_folder(tmp_path, make_key("b")) / "finished.wav").write_bytes(b"")
     found = cache.near("clip", "house", "extend")
     assert found is not None
     assert found.digest == make_key("a").digest
@@ -300,7 +315,7 @@ for number in range(12):
     # Both processes write the shared key, over and over, and one of their own.
     for name in ("shared", f"{who}{number}"):
         key = cache_key("clip", {"task": "loop", "prompt": name}, "m", "1")
-        cache.put(key, {"noise": torch.zeros(4)}, audio, {"who": who}, {})
+        cache.put(key, {"noise": torch.zeros(4)}, {"mix": audio}, {"who": who}, {})
         assert cache.get(key) is not None
 assert problems == [], problems
 """

@@ -1,0 +1,179 @@
+"""Every parameter of a request in one table, and how a value is cast to its type.
+
+The command line, both transports and the protocol document read the table.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from engine.errors import BridgeError
+from engine.units import Metre
+
+TASKS: tuple[str, ...] = ("extend", "loop", "inpaint", "melody", "accompany", "generate")
+ROLES: tuple[str, ...] = ("drums", "bass", "chords", "lead")
+
+Kind = Literal["text", "path", "number", "integer", "flag", "choice", "metre", "roles"]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One parameter of a request.
+
+    Attributes:
+        low, high: inclusive range of a number or integer, in `unit`.
+        tasks: tasks that know the field; empty means all of them.
+        required: tasks that cannot do without it.
+    """
+
+    name: str
+    kind: Kind
+    doc: str
+    default: Any = None
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+
+    def applies_to(self, task: str) -> bool:
+        """Whether a request of this task may carry the field."""
+        return not self.tasks or task in self.tasks
+
+
+_ON_CLIP = ("extend", "loop", "inpaint")
+_SKETCHED = ("melody", "accompany", "generate")
+WITH_LENGTH = ("extend", "melody", "generate")
+
+FIELDS: tuple[Field, ...] = (
+    Field("source", "path", "audio clip to work on", tasks=(*_ON_CLIP, "accompany"),
+          required=(*_ON_CLIP, "accompany")),
+    Field("melody", "path", "MIDI file with the melody", tasks=("melody",), required=("melody",)),
+    Field("context", "path", "audio clip that already plays from the same place on; it is listened "
+          "to and never in the result", tasks=("melody",)),
+    Field("seconds", "number", "length of new audio", None, "s", 0.05, 600.0, tasks=WITH_LENGTH),
+    Field("bars", "number", "length in bars", None, "bars", 0.25, 512.0,
+          tasks=(*WITH_LENGTH, "loop")),
+    Field("side", "choice", "which end to extend", "end", choices=("end", "start"),
+          tasks=("extend",)),
+    Field("start", "number", "start of the region to replace", None, "s", 0.0, 3600.0,
+          tasks=("inpaint",), required=("inpaint",)),
+    Field("end", "number", "end of the region to replace", None, "s", 0.0, 3600.0,
+          tasks=("inpaint",), required=("inpaint",)),
+    Field("bpm", "number", "tempo in quarter notes a minute; estimated from the clip when absent",
+          None, "bpm", 20.0, 400.0),
+    Field("metre", "metre", "time signature; the melody's own, the style's or 4/4 when absent"),
+    Field("key", "text", "key such as 'A minor'; estimated when absent", None),
+    Field("prompt", "text", "words for style, mood and instruments", ""),
+    Field("roles", "roles", "parts that play; a melody without lead among them is left out, which "
+          "gives a backing; when absent what the prompt says, else all, for a clip all but lead",
+          tasks=_SKETCHED),
+    Field("stems", "flag", "render one part after the other, each hearing those before, and give "
+          "them apart as well as together", False, tasks=_SKETCHED),
+    Field("variation", "number", "0 keeps the prior, 1 is newly generated", None, "", 0.0, 1.0),
+    Field("steps", "integer", "sampler steps of the draft", None, "steps", 1, 200),
+    Field("refine", "integer", "optimisation steps; 0 gives the draft only", None, "steps", 0, 500),
+    Field("overlap", "number", "audio beside the seam that conditions and is matched", 1.5, "s",
+          0.1, 4.0, tasks=_ON_CLIP),
+    Field("crossfade_ms", "number", "crossfade at a seam, inside the declared source edge", 30.0,
+          "ms", 0.0, 500.0, tasks=_ON_CLIP),
+    Field("seed", "integer", "seed of the initial noise", 0, "", 0, 2**53 - 1),
+    Field("model", "text", "model to render with", "house"),
+)  # fmt: skip
+
+FIELD_BY_NAME: Mapping[str, Field] = {item.name: item for item in FIELDS}
+PATH_FIELDS: tuple[str, ...] = tuple(item.name for item in FIELDS if item.kind == "path")
+MAX_TEXT_LENGTH = 2000
+
+
+def _as_number(item: Field, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError("must be a number")
+    try:
+        number = float(value)
+    except OverflowError:  # an integer beyond every float
+        number = math.inf
+    except ValueError:
+        raise ValueError("must be a number") from None
+    if not math.isfinite(number):
+        raise ValueError("must be a finite number")
+    too_low = item.low is not None and number < item.low
+    if too_low or (item.high is not None and number > item.high):
+        unit = f" {item.unit}" if item.unit else ""
+        raise ValueError(f"must be {item.low:g} to {item.high:g}{unit}")
+    return number
+
+
+def _as_roles(value: Any) -> tuple[str, ...]:
+    listed = value.split(",") if isinstance(value, str) else value
+    names = [str(name).strip() for name in listed] if isinstance(listed, list | tuple) else []
+    names = [name for name in names if name]
+    unknown = [name for name in names if name not in ROLES]
+    if unknown or not names:
+        raise ValueError(f"must name some of {', '.join(ROLES)}")
+    return tuple(role for role in ROLES if role in names)
+
+
+def _as_text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be text")
+    if len(value) > MAX_TEXT_LENGTH or "\0" in value:
+        raise ValueError(f"must be at most {MAX_TEXT_LENGTH} characters of plain text")
+    return value
+
+
+def _as_metre(text: str) -> str:
+    try:
+        return str(Metre.parse(text))
+    except ValueError as error:
+        raise ValueError(f"must be a time signature: {error}") from None
+
+
+def _as_flag(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if value in (0, 1):
+        return bool(value)
+    raise ValueError("must be true or false")
+
+
+def _cast(item: Field, value: Any) -> Any:
+    """Cast one value to its field's type; ValueError says what it must be."""
+    match item.kind:
+        case "number":
+            return _as_number(item, value)
+        case "integer":
+            number = _as_number(item, value)
+            if number != int(number):
+                raise ValueError("must be a whole number")
+            return int(number)
+        case "flag":
+            return _as_flag(value)
+        case "choice":
+            if value not in item.choices:
+                raise ValueError(f"must be one of {', '.join(item.choices)}")
+            return value
+        case "metre":
+            return _as_metre(_as_text(value))
+        case "roles":
+            return _as_roles(value)
+        case _:
+            return _as_text(value)
+
+
+def cast_field(item: Field, value: Any) -> Any:
+    """Cast one value to its field's type and check its range.
+
+    Raises:
+        BridgeError: `bad_request`, naming the field, its value and what it must be.
+    """
+    try:
+        return _cast(item, value)
+    except (ValueError, TypeError) as error:
+        raise BridgeError(
+            "bad_request", f"{item.name} is {str(value)[:80]!r}", f"it {error}"
+        ) from None

@@ -1,0 +1,81 @@
+"""Scenes that start from a clip and leave it alone: the parts that are missing to it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from engine.files.audio import Clip, lossless_subtype
+from engine.models.house.codec import SAMPLE_RATE_HZ
+from engine.models.house.model import HouseModel
+from engine.render.finish import from_model
+from engine.sketch.accompany import accompany
+from engine.sketch.prompt import Reading, read_prompt
+from engine.sketch.score import Key
+from engine.spec import RenderRequest
+from engine.tasks.beside import Beside, listen
+from engine.tasks.scene import Scene
+from engine.tasks.sketches import SUBTYPE, Format, Sketch, beats_of, check_length, sketch_scene
+from engine.tasks.words import read_key
+from engine.units import Metre
+
+_BACKING = ("drums", "bass", "chords")  # what is missing to a clip where nobody says
+
+
+def accompany_scene(request: RenderRequest, model: HouseModel) -> Scene:
+    """What is missing to a clip: new parts alone, as long as the clip and in its format."""
+    assert request.source is not None
+    reading = read_prompt(request.prompt)
+    beside = listen(
+        request.source, bpm=request.bpm or reading.tempo_bpm, metre=_metre(request, reading)
+    )
+    clip = beside.clip
+    check_length(clip.seconds)
+    sketch = _sketch(request, reading, beside)
+    scene = sketch_scene(request, model, sketch, format_of(clip), beside=beside, by_stems=True)
+    return replace(scene, digest=clip.digest, name=clip.name)
+
+
+def _metre(request: RenderRequest, reading: Reading) -> Metre | None:
+    if request.metre:
+        return Metre.parse(request.metre)
+    return Metre(*reading.metre) if reading.metre else None
+
+
+def _sketch(request: RenderRequest, reading: Reading, beside: Beside) -> Sketch:
+    """Parts on the clip's own beats and chords, from the bar on that holds its first sample."""
+    clip, grid = beside.clip, beside.grid
+    length = round(clip.length_samples * SAMPLE_RATE_HZ / clip.sample_rate_hz)
+    starts_s = grid.first_beat_s - grid.bar_s if grid.first_beat_s > 0.0 else 0.0
+    starts_at = round(-starts_s * SAMPLE_RATE_HZ)
+    rng = np.random.default_rng(request.seed)
+    piece = accompany(
+        beside.heard(grid.bpm, starts_s),
+        tempo_bpm=grid.bpm,
+        metre=(grid.metre.beats, grid.metre.unit),
+        key=read_key(request.key) or reading.key or beside.key or _any_key(rng, reading),
+        length_beats=beats_of(starts_at + length, grid.bpm),
+        style=reading.style,
+        mood=reading.mood,
+        roles=request.roles or reading.roles or _BACKING,
+        programs=reading.programs,
+        rng=rng,
+    )
+    return Sketch(piece, length, grid, reading.unknown, starts_at)
+
+
+def _any_key(rng: np.random.Generator, reading: Reading) -> Key:
+    """To drums every key goes."""
+    return Key(int(rng.integers(12)), reading.mode or ("minor", "major")[int(rng.integers(2))])
+
+
+def format_of(clip: Clip) -> Format:
+    """The clip's rate, channels and length, in 24 bits or, beside float audio, in float."""
+    floating = lossless_subtype(clip.subtype) in ("FLOAT", "DOUBLE")
+    return Format(
+        clip.sample_rate_hz,
+        "FLOAT" if floating else SUBTYPE,
+        clip.length_samples,
+        lambda audio: from_model(audio, clip.sample_rate_hz, clip.length_samples, clip.samples),
+    )

@@ -1,0 +1,139 @@
+"""A sketch as parts for the model, as a whole or stem by stem, and their sum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.analysis.tempo import Grid
+from engine.files.midi import Melody, melody_chroma
+from engine.files.quantise import quantise
+from engine.models.house.codec import SAMPLE_RATE_HZ, STEP_SAMPLES
+from engine.models.house.model import HouseModel
+from engine.render.finish import fit_new_audio
+from engine.sketch.score import Piece
+from engine.sketch.synth import mix
+from engine.tasks.scene import Finished, Part, Samples, Stereo, beat_phases, whole_steps
+from engine.tasks.words import globals_of
+from engine.timeline import Timeline
+
+MIX = "mix"
+FRAME_RATE_HZ = SAMPLE_RATE_HZ / STEP_SAMPLES
+_PLAYS_THE_TUNE = "lead"
+
+
+@dataclass(frozen=True, slots=True)
+class Tune:
+    """A melody as the model is told it: chroma and onsets, each `[1, 12, steps]` of 0 and 1."""
+
+    chroma: Tensor
+    onsets: Tensor
+
+    @classmethod
+    def of(cls, melody: Melody, steps: int, bpm: float) -> Tune:
+        """The melody at a fixed tempo from step 0 on."""
+        chroma = melody_chroma(melody, steps, FRAME_RATE_HZ, bpm=bpm)
+        onsets = np.zeros_like(chroma)
+        for note in melody.notes:
+            step = int(note.start_beats * 60.0 / bpm * FRAME_RATE_HZ)
+            if step < steps:
+                onsets[step, note.pitch % 12] = 1.0
+        return cls(*(torch.from_numpy(np.ascontiguousarray(x.T))[None] for x in (chroma, onsets)))
+
+
+def parts_of(
+    piece: Piece,
+    stems: Mapping[str, Stereo],
+    model: HouseModel,
+    grid: Grid,
+    tune: Tune | None,
+    *,
+    apart: bool,
+) -> tuple[Part, ...]:
+    """The sketch as one part, or as a part for each stem in the order in which they are made.
+
+    Args:
+        stems: the sketch by role, float32 `[2, samples]` at 44.1 kHz, from the grid's second 0 on.
+        tune: told to whoever plays it, and to nobody where that role is missing.
+    """
+    if not apart:
+        return (_part(MIX, mix(stems), tuple(stems), piece, model, grid, tune),)
+    return tuple(
+        _part(role, stem, (role,), piece, model, grid, tune) for role, stem in stems.items()
+    )
+
+
+def _part(
+    name: str,
+    audio: Stereo,
+    roles: tuple[str, ...],
+    piece: Piece,
+    model: HouseModel,
+    grid: Grid,
+    tune: Tune | None,
+) -> Part:
+    guide = whole_steps(audio)
+    prior = model.codec.encode(guide)[None]
+    steps = prior.shape[-1]
+    conditions = globals_of(
+        model.network.shape,
+        style=piece.style,
+        mood=piece.mood,
+        key=piece.key,
+        tempo_bpm=piece.tempo_bpm,
+        roles=roles,
+        programs={part.role: part.program for part in piece.parts if part.role in roles},
+    )
+    tune = tune if _PLAYS_THE_TUNE in roles else None  # as in training: others hear, not know it
+    timeline = Timeline(
+        prior,
+        torch.zeros(1, 1, steps),
+        conditions,
+        None if tune is None else tune.chroma,
+        beat_phases(steps, grid, 0.0),
+        melody_onsets=None if tune is None else tune.onsets,
+    )
+    # Optimising a stem pays where there is a tune to meet; a mix is left to its objectives.
+    return Part(name, timeline, guide, holds_level=True, refined=name == MIX or tune is not None)
+
+
+def placed(stems: Mapping[str, Stereo], start: int, length: int) -> dict[str, Stereo]:
+    """Samples `[start, start + length)` of every stem, silent beyond its end."""
+    cut = {name: stem[:, start : start + length] for name, stem in stems.items()}
+    return {
+        name: np.pad(stem, ((0, 0), (0, length - stem.shape[1]))).astype(np.float32)
+        for name, stem in cut.items()
+    }
+
+
+def summed(
+    names: Sequence[str],
+    stems: Sequence[Samples],
+    sample_rate_hz: int,
+    subtype: str,
+    *,
+    apart: bool,
+) -> Finished:
+    """The mix of stems under one limiter, all new.
+
+    The limiter's gain is that of the loudest of the mix and the stems at each moment, and it is
+    the same for all; the mix is the sum of the stems as their files hold them. So the files of
+    the stems sum to the file of the mix.
+
+    Args:
+        stems: float64 `[channels, samples]` each.
+        apart: whether the result gives the stems, too.
+    """
+    channels, length = stems[0].shape
+    everything = np.concatenate([np.sum(stems, axis=0), *stems])
+    limited, headroom_db = fit_new_audio(everything, sample_rate_hz, subtype)
+    files = {
+        name: quantise(limited[channels * place : channels * (place + 1)], subtype)
+        for place, name in enumerate(names, 1)
+    }
+    total = np.sum(list(files.values()), axis=0)
+    return Finished(total, (), (), (0, length), headroom_db, files if apart else {})
