@@ -34,8 +34,6 @@ _SEND = {"drums": 0.35, "bass": 0.15, "chords": 0.8, "lead": 0.8}
 _PEAK = 0.95
 _CC_PAN, _CC_REVERB, _CC_CHORUS = 10, 91, 93
 
-_Floats = ctypes.POINTER(ctypes.c_float)
-
 
 def _library() -> ctypes.CDLL:
     for name in ("libfluidsynth.so.3", ctypes.util.find_library("fluidsynth")):
@@ -53,7 +51,7 @@ def _declare(lib: ctypes.CDLL) -> ctypes.CDLL:
     pointer, integer, text, real = (
         ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_double,
     )  # fmt: skip
-    buffers = ctypes.POINTER(_Floats)
+    buffers = ctypes.POINTER(pointer)
     table: dict[str, tuple[object, list[object]]] = {
         "fluid_set_log_function": (pointer, [integer, pointer, pointer]),
         "new_fluid_settings": (pointer, []),
@@ -197,14 +195,11 @@ class FluidSynth:
         base = out.ctypes.data
         while begin < end:
             count = min(_CHUNK_SAMPLES, end - begin)
-            lanes = [
-                ctypes.cast(base + 4 * ((lane * out.shape[2]) + begin), _Floats)
-                for lane in range(2 * GROUPS)
-            ]
-            dry = (_Floats * (2 * GROUPS))(*lanes)
+            lanes = [base + 4 * (lane * out.shape[2] + begin) for lane in range(2 * GROUPS)]
+            dry = (ctypes.c_void_p * (2 * GROUPS))(*lanes)
             # Effects lie group after group: reverb left, right, chorus left, right.
             wet_lanes = [lanes[2 * g + side] for g in range(GROUPS) for side in (0, 1, 0, 1)]
-            wet = (_Floats * (4 * GROUPS))(*wet_lanes)
+            wet = (ctypes.c_void_p * (4 * GROUPS))(*wet_lanes)
             self._lib.fluid_synth_process(self._synth, count, 4 * GROUPS, wet, 2 * GROUPS, dry)
             begin += count
 
