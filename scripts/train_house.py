@@ -13,6 +13,7 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from _muon import Muon
@@ -89,16 +90,21 @@ class Run:
 
 
 def make_run(shape: NetworkShape, rate: float, device: str) -> Run:
-    """Muon on the blocks' matrices, AdamW on everything else."""
+    """Muon on the blocks' matrices, AdamW on everything else, faster on the conditions."""
     torch.manual_seed(0)
     network = HouseNetwork(shape).to(device)
     matrices: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
+    conditions: list[nn.Parameter] = []
     for name, parameter in network.named_parameters():
-        is_matrix = name.startswith("blocks") and parameter.ndim == 2 and "modulation" not in name
-        (matrices if is_matrix else others).append(parameter)
+        if name.startswith("blocks") and parameter.ndim == 2 and "modulation" not in name:
+            matrices.append(parameter)
+        else:
+            told = name.startswith(("inward", "mood", "programs", "span"))
+            (conditions if told else others).append(parameter)
     muon = Muon(matrices, lr=rate, weight_decay=0.05)
-    adam = torch.optim.AdamW(others, lr=rate / 2, betas=(0.9, 0.98), weight_decay=0.0)
+    groups: list[dict[str, Any]] = [{"params": others}, {"params": conditions, "lr": rate}]
+    adam = torch.optim.AdamW(groups, lr=rate / 2, betas=(0.9, 0.98), weight_decay=0.0)
     return Run(network, copy.deepcopy(network), (muon, adam))
 
 
@@ -159,7 +165,7 @@ def train(options: argparse.Namespace) -> None:
     folder: Path = options.folder
     basis = CodecBasis.from_mapping(load_file(folder / "shards" / "basis.safetensors"))
     shape = NetworkShape()
-    moved = CodecBasis(*(part.to(options.device) for part in basis.to_mapping().values()))
+    moved = basis.to(options.device)
     windows = ShardWindows(folder / "shards", SpectralCodec(moved), shape, options.device)
     held_out = ShardWindows(folder / "held_out", SpectralCodec(moved), shape, options.device)
     run = make_run(shape, options.rate, options.device)
@@ -191,10 +197,10 @@ def train(options: argparse.Namespace) -> None:
             log(folder, run, losses, held_out, windows)
             losses.clear()
             run.save(folder / ("decay.pt" if decaying else "stable.pt"))
-            export(run, basis, folder / "latest.safetensors")
+            export(run, codec_tensors(folder), folder / "latest.safetensors")
             windows.rescan()
     log(folder, run, losses, held_out, windows)
-    export(run, basis, folder / "house.safetensors")
+    export(run, codec_tensors(folder), folder / "house.safetensors")
 
 
 def one_update(
@@ -244,11 +250,25 @@ def log(
     print(row, flush=True)
 
 
-def export(run: Run, basis: CodecBasis, path: Path) -> None:
-    """The averaged network in 16 bits with the codec's basis and the shape."""
+def codec_tensors(folder: Path) -> dict[str, Tensor]:
+    """The codec of this training folder, with the refiner that `train_codec.py` trained, if any.
+
+    Raises:
+        SystemExit: the refiner was trained for other principal components.
+    """
+    basis = load_file(folder / "shards" / "basis.safetensors")
+    trained = folder / "codec.safetensors"
+    codec = load_file(trained) if trained.exists() else basis
+    if any(not torch.equal(codec[name], value) for name, value in basis.items()):
+        raise SystemExit(f"{trained} was trained for another basis: remove it or train it anew")
+    return codec
+
+
+def export(run: Run, codec: dict[str, Tensor], path: Path) -> None:
+    """The averaged network in 16 bits with its shape, its words and the codec."""
     state = run.average.state_dict()
     tensors = {f"network.{name}": value.half().cpu() for name, value in state.items()}
-    tensors |= basis.to_mapping()
+    tensors |= codec
     metadata = {
         "format": FORMAT,
         "shape": json.dumps(run.network.shape.to_mapping()),

@@ -175,10 +175,12 @@ def test_training_lowers_the_loss_and_resumes(windows: ShardWindows, tmp_path: P
 
 def test_exported_weights_load_as_the_model(codec: SpectralCodec, tmp_path: Path) -> None:
     run = make_run(TINY, 1e-3, "cpu")
-    export(run, codec.basis, tmp_path / "house.safetensors")
+    export(run, codec.to_mapping(), tmp_path / "house.safetensors")
     model = load_house(tmp_path / "house.safetensors")
     assert model.network.shape == TINY
     assert torch.equal(model.codec.basis.components, codec.basis.components)
+    assert "waltz" in model.vocabulary["styles"]
+    assert model.vocabulary["moods"][0] == "happy"
 
 
 class _Straight(torch.nn.Module):

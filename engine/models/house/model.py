@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -13,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from engine.models.contracts import Denoiser
-from engine.models.house.codec import CodecBasis, SpectralCodec
+from engine.models.house.codec import SpectralCodec
 from engine.models.house.conditions import FrameConditions
 from engine.models.house.network import Globals, HouseNetwork, NetworkShape
 from engine.spec import BridgeError
@@ -33,12 +34,15 @@ class HouseModel:
 
     Attributes:
         digest: SHA-256 of the weights file; part of every recipe and cache key.
+        vocabulary: the words it was trained with, "styles", "moods" and "modes", in the order of
+            its tables.
     """
 
     network: HouseNetwork
     codec: SpectralCodec
     digest: str
     device: torch.device
+    vocabulary: Mapping[str, tuple[str, ...]]
 
     name = "house"
 
@@ -135,7 +139,8 @@ def load_house(path: Path | None = None, device: str = "cpu") -> HouseModel:
     network = HouseNetwork(shape)
     network.load_state_dict(grown(network_state(tensors), network))
     network.requires_grad_(False).eval().to(device)
-    basis = CodecBasis.from_mapping(tensors)
-    basis = CodecBasis(*(part.to(device) for part in (basis.mean, basis.components, basis.scale)))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return HouseModel(network, SpectralCodec(basis), digest, torch.device(device))
+    words = json.loads(metadata.get("vocabulary", "{}"))
+    vocabulary = {kind: tuple(names) for kind, names in words.items()}
+    codec = SpectralCodec.from_mapping(tensors, device)
+    return HouseModel(network, codec, digest, torch.device(device), vocabulary)
