@@ -34,8 +34,8 @@ class Plan:
     speed_runs: int
 
 
-FULL = Plan(30, 17, 60, 36, 24, 50, 15, 6, 5)
-QUICK = Plan(3, 3, 12, 5, 3, 5, 3, 1, 1)
+FULL = Plan(24, 17, 48, 32, 20, 50, 15, 4, 3)
+QUICK = Plan(2, 2, 8, 4, 2, 3, 2, 1, 1)
 
 
 @dataclass

@@ -14,6 +14,7 @@ class Verdict:
 
     Attributes:
         value, limit: in `unit`; None where it was not measured.
+        ceiling: the same figure of the real thing, where there is one.
         at_least: whether the value has to reach the limit, and not to stay below it.
         strict: whether the limit itself is not good enough.
     """
@@ -24,6 +25,7 @@ class Verdict:
     unit: str = ""
     at_least: bool = False
     strict: bool = False
+    ceiling: float | None = None
 
     @property
     def met(self) -> bool | None:
@@ -60,9 +62,11 @@ class Verdict:
         return percent(value) if self.unit == "%" else f"{number(value)} {self.unit}".rstrip()
 
     def row(self) -> list[Cell]:
-        """What, measured, target, verdict."""
-        measured = "–" if self.value is None else self._in(self.value)
-        return [self.what, measured, self.target, self.said]
+        """What, measured, ceiling, target, verdict."""
+        measured, ceiling = (
+            "–" if value is None else self._in(value) for value in (self.value, self.ceiling)
+        )
+        return [self.what, measured, ceiling, self.target, self.said]
 
 
 def number(value: float | None) -> str:
@@ -103,7 +107,7 @@ class Told:
 
 def verdict_table(verdicts: Sequence[Verdict]) -> list[str]:
     """Every target with what was measured."""
-    head = ("| target | measured | wanted | |", "|---|--:|--:|---|")
+    head = ("| target | measured | the real thing | wanted | |", "|---|--:|--:|--:|---|")
     rows = [f"| {' | '.join(str(cell) for cell in verdict.row())} |" for verdict in verdicts]
     return [*head, *rows, ""]
 

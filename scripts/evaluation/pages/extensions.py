@@ -6,7 +6,7 @@ from statistics import median
 from typing import Any
 
 from evaluation.store import Figures
-from evaluation.verdicts import Told, Verdict, number, percent, table
+from evaluation.verdicts import Cell, Told, Verdict, number, percent, table
 
 LIMIT_TEMPO_PERCENT, LIMIT_LEVEL_DB = 3.0, 6.0
 LIMIT_OF_SHUFFLED, NEAR = 0.5, 1.5
@@ -56,16 +56,20 @@ def _set(title: str, said: str, figures: dict[str, Any]) -> tuple[list[str], lis
         f"### {title}",
         "",
         *table(["", "music", "fit", "variety", "from the source", "from the repeat"],
-               [[WAYS[name], *(values[kind] for kind in
-                               ("music", "fit", "variety", "from_source", "from_repeat"))]
-                for name, values in distances.items()]),
+               [_distances_of(name, values) for name, values in distances.items()]),
         *table(["", "with a beat", "tempo error, median (%)", "largest (%)", "over 3 %",
                 "within ±6 dB throughout", "seconds beyond"], rows),
     ]  # fmt: skip
     late_names = _names_beyond(figures, "model")
     if late_names:
         lines += [f"Tempo over the limit: {late_names}.", ""]
-    return lines, _verdicts(said, errors["model"], lost["model"], distances)
+    return lines, _verdicts(said, errors, lost, distances)
+
+
+def _distances_of(name: str, values: dict[str, float]) -> list[Cell]:
+    kinds = ("music", "fit", "variety")
+    apart = [None if name == "truth" else values[kind] for kind in kinds]
+    return [WAYS[name], *apart, values["from_source"], values["from_repeat"]]
 
 
 def _names_beyond(figures: dict[str, Any], way: str) -> str:
@@ -78,13 +82,16 @@ def _names_beyond(figures: dict[str, Any], way: str) -> str:
 
 
 def _verdicts(
-    said: str, errors: list[float], lost: list[int], distances: dict[str, dict[str, float]]
+    said: str,
+    errors: dict[str, list[float]],
+    lost: dict[str, list[int]],
+    distances: dict[str, dict[str, float]],
 ) -> list[Verdict]:
     model, repeat = distances["model"], distances["repeat"]
     shuffled, exchanged = distances["shuffled"], distances["exchanged"]
     return [
-        Verdict(f"tempo error (%), largest, {said}", max(errors, default=None),
-                LIMIT_TEMPO_PERCENT, strict=True),
+        Verdict(f"tempo error (%), largest, {said}", max(errors["model"], default=None),
+                LIMIT_TEMPO_PERCENT, strict=True, ceiling=max(errors["truth"], default=None)),
         Verdict(f"Fréchet distance: music, half of shuffled clips, {said}", model["music"],
                 LIMIT_OF_SHUFFLED * shuffled["music"]),
         Verdict(f"Fréchet distance: fit, half of what follows another clip, {said}", model["fit"],
@@ -93,7 +100,8 @@ def _verdicts(
                 repeat["variety"], strict=True),
         Verdict(f"Fréchet distance: fit, near the repeated bar, {said}", model["fit"],
                 NEAR * repeat["fit"]),
-        Verdict(f"seconds beyond ±6 dB of the source, {said}", float(sum(lost)), 0.0),
+        Verdict(f"seconds beyond ±6 dB of the source, {said}", float(sum(lost["model"])), 0.0,
+                ceiling=float(sum(lost["truth"]))),
     ]  # fmt: skip
 
 

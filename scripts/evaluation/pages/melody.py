@@ -29,7 +29,9 @@ def tell(figures: Figures) -> Told:
     return Told(
         lines,
         [
-            Verdict(f"melody accuracy, {called}", means[name], limit, "%", True)
+            Verdict(
+                f"melody accuracy, {called}", means[name], limit, "%", True, ceiling=means["real"]
+            )
             for name, called in (("default", "default variation"), ("noise", "variation 1"))
         ],
     )

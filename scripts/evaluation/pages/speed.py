@@ -41,7 +41,7 @@ def tell(figures: Figures) -> Told:
         [
             "From the request (a piece from words) to the draft's audio, composed, sampled, "
             f"decoded and in stereo; the engine warm, on {figures['threads']} threads of "
-            f"{figures['cores']} cores, {runs} requests each. The load average when they ended "
+            f"{figures['cores']} cores, {runs} of each. The load average when they ended "
             f"was {number(figures['load'])} (1 is one busy core, and what else runs slows this).",
             "",
             *table(["", "median (s)", "smallest", "largest"], rows),

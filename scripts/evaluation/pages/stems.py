@@ -27,7 +27,8 @@ def _stems(figures: dict[str, Any]) -> tuple[list[str], list[Verdict]]:
         verdicts += [
             Verdict(f"stems against the mix, {called}", found["residual_db"], LIMIT_RESIDUAL_DB,
                     "dB"),
-            Verdict(f"each stem is its role (AUC), {called}", found["auc"], LIMIT_AUC, "", True),
+            Verdict(f"each stem is its role (AUC), {called}", found["auc"], LIMIT_AUC, "", True,
+                    ceiling=figures["real"]["auc"]),
         ]  # fmt: skip
     head = ["", "stems", "is its role (AUC)", "largest difference to the mix (dB)"]
     return table(head, rows), verdicts
@@ -43,7 +44,8 @@ def _backings(figures: dict[str, Any]) -> tuple[list[str], list[Verdict]]:
     for name, called in CALLED.items():
         own, other = figures[name]["own"], figures[name]["unrelated"]
         limit = None if other is None else other + LEVEL_OF_UNRELATED
-        verdicts.append(Verdict(f"melody in a backing, {called}", own, limit, "%"))
+        real = figures["real"]["own"]
+        verdicts.append(Verdict(f"melody in a backing, {called}", own, limit, "%", ceiling=real))
     return table(["", "the melody", "an unrelated melody in the key"], rows), verdicts
 
 

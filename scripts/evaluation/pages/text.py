@@ -30,12 +30,15 @@ def _adherence(name: str, found: dict[str, Any]) -> list[Cell]:
 def _verdicts(adherence: dict[str, dict[str, Any]], way: str, called: str) -> list[Verdict]:
     found, ceiling = adherence[way], adherence["real"]
     return [
-        Verdict(f"tempo within 2 %, {called}", found["tempo_right"], LIMIT_TEMPO, "%", True),
+        Verdict(f"tempo within 2 %, {called}", found["tempo_right"], LIMIT_TEMPO, "%", True,
+                ceiling=ceiling["tempo_right"]),
         Verdict(f"onsets off the grid, median, {called}", found["onsets_ms"], LIMIT_ONSETS_MS,
-                "ms", strict=True),
+                "ms", strict=True, ceiling=ceiling["onsets_ms"]),
         Verdict(f"key as asked, {called}", found["key_right"],
-                scaled(ceiling["key_right"], LIMIT_KEY), "%", True),
-        Verdict(f"roles as asked (AUC), {called}", found["roles_auc"], LIMIT_ROLES, "", True),
+                scaled(ceiling["key_right"], LIMIT_KEY), "%", True,
+                ceiling=ceiling["key_right"]),
+        Verdict(f"roles as asked (AUC), {called}", found["roles_auc"], LIMIT_ROLES, "", True,
+                ceiling=ceiling["roles_auc"]),
     ]  # fmt: skip
 
 
