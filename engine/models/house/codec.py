@@ -33,7 +33,7 @@ from engine.models.house.inverse import (
     linear_phases,
     mel_to_magnitude,
 )
-from engine.models.house.refiner import Refiner
+from engine.models.house.refiner import REACH_STEPS, Refiner
 from engine.models.house.spectra import (
     FRAMES_PER_STEP,
     HOP_SAMPLES,
@@ -131,6 +131,7 @@ class SpectralCodec:
         phase_iterations: int = 24,
         mel_iterations: int = 8,
         guided_iterations: int = 12,
+        piece_steps: int = 1024,
     ) -> None:
         self.basis = basis
         self.refiner = refiner
@@ -138,6 +139,7 @@ class SpectralCodec:
         self.phase_iterations = phase_iterations
         self.mel_iterations = mel_iterations
         self.guided_iterations = guided_iterations
+        self.piece_steps = 2 * -(-piece_steps // 2)
 
     @classmethod
     def from_mapping(
@@ -211,22 +213,50 @@ class SpectralCodec:
     ) -> Tensor:
         """Audio `[..., 2, 1024 steps]`; `guide` is audio of that shape (see the module's text).
 
+        Long latents are decoded in pieces that overlap by all that can matter, so that memory stays
+        bounded and the result is that of one piece (but for rounding, which fast Griffin-Lim
+        amplifies where there is no guide: 25 dB below the signal or less).
+
         `on_step` is called before every iteration and may raise to stop. `change` (0 to 1) says how
         far from the guide the latent may be: phases near it are re-estimated less, which keeps its
         attacks sharp.
         """
-        latent = latent.float()
+        latent = latent if latent.dtype == torch.float64 else latent.float()
+        steps = latent.shape[-1]
+        reach, pieces = self._reach_steps(guide is not None), []
+        for start in range(0, steps, self.piece_steps):
+            end = min(steps, start + self.piece_steps)
+            first, last = max(0, start - reach), min(steps, end + reach)
+            near = None if guide is None else guide[..., first * STEP_SAMPLES : last * STEP_SAMPLES]
+            piece = self._decode_piece(latent[..., first:last], near, on_step, change)
+            pieces.append(piece[..., (start - first) * STEP_SAMPLES : (end - first) * STEP_SAMPLES])
+        return torch.cat(pieces, dim=-1)
+
+    def _reach_steps(self, guided: bool) -> int:
+        """Steps beyond which nothing matters to a decoded one, even as the first phases repeat."""
+        iterations = self.phase_iterations + self.mel_iterations
+        iterations = self.guided_iterations if guided else iterations
+        frames = (iterations + 2) * (WINDOW_SAMPLES // HOP_SAMPLES - 1)
+        return 2 * (-(-frames // (2 * FRAMES_PER_STEP)) + -(-REACH_STEPS // 2))
+
+    def _decode_piece(
+        self, latent: Tensor, guide: Tensor | None, on_step: OnStep, change: float
+    ) -> Tensor:
         samples = latent.shape[-1] * STEP_SAMPLES
         log_mel, gains = (_with_end(part) for part in self.log_mel_and_gains(latent))
         mel = 10.0 ** log_mel.clamp_max(3.5)
-        if guide is not None:
-            iterations = round(self.guided_iterations * change**2)
-            wanted = mel.unsqueeze(-3) * gains
-            return self._decode_guided(latent, wanted, guide.float(), iterations, on_step)
-        return self._decode_alone(mel, gains, samples, on_step)
+        if guide is None:
+            return self.from_mel(mel, gains, samples, on_step)
+        iterations = round(self.guided_iterations * change**2)
+        return self._decode_guided(mel.unsqueeze(-3) * gains, guide.to(mel), iterations, on_step)
 
-    def _decode_alone(self, mel: Tensor, gains: Tensor, samples: int, on_step: OnStep) -> Tensor:
-        """Phases of the middle first, so that the sides agree; then each side finds its own."""
+    def from_mel(
+        self, mel: Tensor, gains: Tensor, samples: int, on_step: OnStep = carry_on
+    ) -> Tensor:
+        """Audio of mel amplitudes `[..., 192, frames]` and gains as from `log_mel_and_gains`.
+
+        Phases of the middle come first, so that the sides agree; then each side finds its own.
+        """
         magnitude = mel_to_magnitude(mel, None, self.magnitude_iterations, on_step)
         phases = linear_phases(magnitude)
         together = self.mel_iterations // 4
@@ -254,7 +284,7 @@ class SpectralCodec:
         )
 
     def _decode_guided(
-        self, latent: Tensor, mel: Tensor, guide: Tensor, iterations: int, on_step: OnStep
+        self, mel: Tensor, guide: Tensor, iterations: int, on_step: OnStep
     ) -> Tensor:
         """Decode near `guide`: bands the latent left alone keep the guide's exact magnitudes."""
         spectrum = stft(guide)
