@@ -31,6 +31,7 @@ from engine.sketch.styles import MOODS, STYLES
 
 KEPT_WEIGHT = 0.15  # loss on frames the model was given, against 1 on those it must make up
 WARM_UP_UPDATES = 50
+TABLES = ("style", "key", "roles", "mood", "programs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,21 +91,27 @@ class Run:
 
 
 def make_run(shape: NetworkShape, rate: float, device: str) -> Run:
-    """Muon on the blocks' matrices, AdamW on everything else, faster on the conditions."""
+    """Muon on the blocks' matrices, AdamW on everything else, fast on the conditions.
+
+    A row of a table gets a gradient only where its condition is told, and begins far smaller than
+    what it is added to; at the rate of the matrices it would hardly move.
+    """
     torch.manual_seed(0)
     network = HouseNetwork(shape).to(device)
     matrices: list[nn.Parameter] = []
-    others: list[nn.Parameter] = []
-    conditions: list[nn.Parameter] = []
+    rates: dict[float, list[nn.Parameter]] = {0.5: [], 1.0: [], 10.0: []}
     for name, parameter in network.named_parameters():
         if name.startswith("blocks") and parameter.ndim == 2 and "modulation" not in name:
             matrices.append(parameter)
+        elif name.startswith(TABLES):
+            rates[10.0].append(parameter)
         else:
-            told = name.startswith(("inward", "mood", "programs", "span"))
-            (conditions if told else others).append(parameter)
+            rates[1.0 if name.startswith(("inward", "span")) else 0.5].append(parameter)
     muon = Muon(matrices, lr=rate, weight_decay=0.05)
-    groups: list[dict[str, Any]] = [{"params": others}, {"params": conditions, "lr": rate}]
-    adam = torch.optim.AdamW(groups, lr=rate / 2, betas=(0.9, 0.98), weight_decay=0.0)
+    groups: list[dict[str, Any]] = [
+        {"params": some, "lr": rate * factor} for factor, some in rates.items()
+    ]
+    adam = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.0)
     return Run(network, copy.deepcopy(network), (muon, adam))
 
 
@@ -174,7 +181,7 @@ def train(options: argparse.Namespace) -> None:
     if (folder / "stable.pt").exists():
         run.load(folder / "stable.pt")
     elif not options.from_scratch:
-        run.start_from(default_weights_path())
+        run.start_from(options.start or default_weights_path())
     network: nn.Module = run.network
     if options.compile:
         network = torch.compile(network)  # type: ignore[assignment]
@@ -292,6 +299,7 @@ def main() -> None:
     parser.add_argument("--average", type=float, default=0.995, help="decay of the average")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--start", type=Path, help="weights to go on from, else those that ship")
     parser.add_argument(
         "--from-scratch", action="store_true", help="do not go on from the weights that ship"
     )
