@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from engine.models.house.codec import LATENT_CHANNELS, PAN_BANDS, SPECTRAL_CHANNELS, SpectralCodec
+from engine.files.audio import read_clip
+from engine.models.house.codec import (
+    LATENT_CHANNELS,
+    PAN_BANDS,
+    SPECTRAL_CHANNELS,
+    SpectralCodec,
+    mel_filter_bank,
+    stft,
+)
 from engine.models.house.model import default_weights_path
 from engine.models.house.refiner import (
     BALANCE_LIMIT_NEPERS,
@@ -16,6 +26,9 @@ from engine.models.house.refiner import (
     SPECTRUM_LIMIT_DECADES,
     Refiner,
 )
+from engine.render.finish import to_model
+
+CLIPS = Path(__file__).resolve().parents[3] / "scripts" / "clips"
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +131,23 @@ def test_it_comes_back_from_its_tensors(refiner: Refiner) -> None:
     for one, other in zip(again(_latent()), refiner(_latent()), strict=True):
         assert torch.allclose(one, other, atol=5e-3)
     assert Refiner.from_mapping({"codec.mean": torch.zeros(1)}) is None
+
+
+@pytest.mark.parametrize("deviation", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("name", ["drums", "harmonic"])
+def test_the_shipped_refiner_is_never_worse(name: str, deviation: float) -> None:
+    codec = SpectralCodec.from_mapping(load_file(default_weights_path()))
+    if codec.refiner is None:
+        pytest.skip("these weights have no refiner")
+    linear = SpectralCodec(codec.basis)
+    audio = torch.from_numpy(to_model(read_clip(CLIPS / f"{name}.flac").samples, 44_100))
+    truth = torch.log10((mel_filter_bank() @ stft(audio).abs()).clamp_min(0.1))
+    latent = codec.encode(audio)
+    latent = latent + deviation * _latent(latent.shape[-1])
+    errors = []
+    for one in (codec, linear):
+        log_mel, gains = one.log_mel_and_gains(latent)
+        found = (log_mel + torch.log10(gains.clamp_min(1e-4))).clamp_min(-1.0)
+        frames = min(found.shape[-1], truth.shape[-1])
+        errors.append(float((found[..., :frames] - truth[..., :frames]).abs().mean()))
+    assert errors[0] <= errors[1]
