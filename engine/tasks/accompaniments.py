@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from engine.files.audio import Clip, lossless_subtype
+from engine.files.audio import Clip, lossless_subtype, read_clip
 from engine.models.house.codec import SAMPLE_RATE_HZ
 from engine.models.house.model import HouseModel
 from engine.render.finish import from_model
@@ -26,12 +26,15 @@ _BACKING = ("drums", "bass", "chords")  # what is missing to a clip where nobody
 def accompany_scene(request: RenderRequest, model: HouseModel) -> Scene:
     """What is missing to a clip: new parts alone, as long as the clip and in its format."""
     assert request.source is not None
+    clip = read_clip(request.source)
+    check_length(clip.seconds)
     reading = read_prompt(request.prompt)
     beside = listen(
-        request.source, bpm=request.bpm or reading.tempo_bpm, metre=_metre(request, reading)
+        clip,
+        bpm=request.bpm or reading.tempo_bpm,
+        metre=_metre(request, reading),
+        seconds=clip.seconds,
     )
-    clip = beside.clip
-    check_length(clip.seconds)
     sketch = _sketch(request, reading, beside)
     scene = sketch_scene(request, model, sketch, format_of(clip), beside=beside, by_stems=True)
     return replace(scene, digest=clip.digest, name=clip.name)

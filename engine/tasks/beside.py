@@ -1,4 +1,4 @@
-"""A clip that already plays beside what is to be made: read, analysed, brought to the model."""
+"""A clip that already plays beside what is to be made: analysed, and brought to the model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from engine.analysis.tempo import COMMON_TIME, Grid, estimate_grid
-from engine.files.audio import Clip, read_clip
+from engine.files.audio import Clip
 from engine.render.finish import to_model
 from engine.sketch.accompany import Heard
 from engine.sketch.levels import LEVEL_DB
@@ -29,6 +29,7 @@ from engine.tasks.scene import Samples, whole_steps
 from engine.units import Metre
 
 _GAIN_LIMITS_DB = (-24.0, 12.0)
+_LISTEN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,20 +92,18 @@ class Beside:
         return whole_steps(np.pad(heard, ((0, 0), (0, missing))).astype(np.float32))
 
 
-def listen(path: str, *, bpm: float | None, metre: Metre | None) -> Beside:
-    """Read a clip and analyse it.
+def listen(clip: Clip, *, bpm: float | None, metre: Metre | None, seconds: float) -> Beside:
+    """Analyse a clip.
 
     Args:
         bpm: the tempo where it is known; else it is estimated.
-
-    Raises:
-        BridgeError: as `read_clip`.
+        seconds: how much of the clip will be accompanied; that is listened to, and 10 s at least.
     """
-    clip = read_clip(path)
     rate = clip.sample_rate_hz
-    grid = estimate_grid(clip.samples, rate, bpm=bpm, metre=metre or COMMON_TIME)
-    chroma = heard_chroma(clip.samples, rate)
+    samples = clip.samples[:, : round(max(seconds, _LISTEN_S) * rate)]
+    grid = estimate_grid(samples, rate, bpm=bpm, metre=metre or COMMON_TIME)
+    chroma = heard_chroma(samples, rate)
     if not is_pitched(chroma):
         return Beside(clip, grid, None, 0.0, None)
-    key, confidence = heard_key(clip.samples, rate)
+    key, confidence = heard_key(samples, rate)
     return Beside(clip, grid, key, confidence, chroma)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from engine.analysis.tempo import Grid
+from engine.files.audio import read_clip
 from engine.files.midi import Melody, read_melody
 from engine.models.house.codec import SAMPLE_RATE_HZ, STEP_SAMPLES
 from engine.models.house.model import HouseModel
@@ -72,7 +73,12 @@ def melody_scene(request: RenderRequest, model: HouseModel) -> Scene:
     metre = Metre.parse(request.metre) if request.metre else melody.metre
     beside = None
     if request.context is not None:
-        beside = listen(request.context, bpm=request.bpm, metre=metre)
+        beside = listen(
+            read_clip(request.context),
+            bpm=request.bpm,
+            metre=metre,
+            seconds=request.seconds or LONGEST_RESULT_S,
+        )
     bpm = request.bpm or melody_tempo(melody, beside)
     length = _length_samples(request, bpm, metre)
     tune = Tune.of(melody, -(-length // STEP_SAMPLES), bpm)

@@ -40,6 +40,11 @@ class Rendered:
     recipe: dict[str, Any]
     events: list[Event]
 
+    @property
+    def files(self) -> dict[str, Path]:
+        """Every file by name, in the order in which they were told."""
+        return {event.name: Path(event.path) for event in self.events if isinstance(event, Stem)}
+
 
 Render = Callable[..., Rendered]
 
@@ -289,7 +294,7 @@ def test_wishes_a_clip_cannot_grant_come_back(render: Render) -> None:
         prompt="sad rhodes at 90 bpm with zorgle",
     )  # fmt: skip
     assert result.report["unknown_words"] == ["zorgle"]
-    assert result.report["unused_wishes"] == ["tempo_bpm", "mood", "instruments"]
+    assert result.report["unused_wishes"] == ["tempo_bpm"]
 
 
 @pytest.mark.parametrize(("bpm", "lead_in_s"), [(120.0, 0.0), (120.0, 0.2), (200.0, 0.0)])

@@ -6,8 +6,9 @@ import pytest
 
 from engine.models.house.network import NetworkShape
 from engine.sketch.score import Key
+from engine.sketch.styles import MOODS
 from engine.spec import BridgeError, RenderRequest
-from engine.tasks.words import key_index, read_key, told_conditions
+from engine.tasks.words import key_index, read_key, told_conditions, unused_wishes
 
 SHAPE = NetworkShape()
 
@@ -38,6 +39,28 @@ def _conditions(**fields: str) -> tuple[list[int], list[int], list[str]]:
 
 def test_silence_says_nothing() -> None:
     assert _conditions() == ([SHAPE.keys], [2, 2, 2, 2], [])
+
+
+def test_a_key_that_is_heard_is_told_where_nobody_says_one() -> None:
+    heard = Key(2, "minor")
+    for asked, told in (({}, heard), ({"prompt": "in G"}, Key(7, "major"))):
+        request = RenderRequest.from_mapping(
+            {"task": "extend", "source": "a.wav", "seconds": 1, **asked}
+        )
+        conditions, _ = told_conditions(request, SHAPE, None, heard)
+        assert conditions.key.tolist() == [key_index(told, SHAPE)]
+        assert conditions.tempo_bpm.tolist() == [0.0]
+
+
+def test_mood_and_instruments_of_a_prompt_are_told() -> None:
+    request = RenderRequest.from_mapping(
+        {"task": "extend", "source": "a.wav", "seconds": 1, "prompt": "sad rhodes, slow"}
+    )
+    conditions, reading = told_conditions(request, SHAPE, None)
+    assert conditions.mood.tolist() == [MOODS.index("sad")]
+    unknown = SHAPE.programs
+    assert conditions.programs.tolist() == [[unknown, unknown, 4, unknown]]
+    assert unused_wishes(reading) == ["pace"]
 
 
 def test_the_key_asked_for_outranks_the_prompt() -> None:

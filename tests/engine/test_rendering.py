@@ -1,0 +1,232 @@
+"""Stems: who is told what, who hears whom, and what is heard on the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import mido
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from engine.job import SCENES, settings_for
+from engine.meter import Meter
+from engine.models.house.network import Globals
+from engine.rendering import Rendering
+from engine.sketch.score import ROLES
+from engine.sketch.styles import MOODS
+from engine.spec import Event, Preview, Progress, RenderRequest
+from engine.tasks.scene import Finished, at_level_of
+from tests.engine.fake_model import fake_model
+
+SECONDS = 4.0
+RATE_HZ = 44_100
+
+
+@pytest.fixture
+def tune(tmp_path: Path) -> Path:
+    file = mido.MidiFile()
+    track = mido.MidiTrack()
+    file.tracks.append(track)
+    track.append(mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(120)))
+    for pitch in (72, 76, 79, 76, 72, 71, 72, 72):
+        track.append(mido.Message("note_on", note=pitch, velocity=100, time=0))
+        track.append(mido.Message("note_off", note=pitch, time=480))
+    file.save(tmp_path / "tune.mid")
+    return tmp_path / "tune.mid"
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """Chords of C major and clicks at 120 bpm."""
+    time = np.arange(round(SECONDS * RATE_HZ)) / RATE_HZ
+    wave = sum(0.1 * np.sin(2 * np.pi * hz * time) for hz in (261.63, 329.63, 392.0))
+    wave = wave + 0.3 * np.exp(-60 * np.mod(time, 0.5)) * np.sin(2 * np.pi * 1800 * time)
+    soundfile.write(tmp_path / "clip.wav", np.stack([wave, 0.8 * wave], axis=1), RATE_HZ)
+    return tmp_path / "clip.wav"
+
+
+class Run:
+    """One render of a scene with the fake model."""
+
+    def __init__(self, **fields: Any) -> None:
+        self.events: list[Event] = []
+        request = RenderRequest.from_mapping({"steps": 1, "refine": 0, **fields})
+        self.fake, model = fake_model()
+        self.scene = SCENES[request.task](request, model)
+        settings = settings_for(request)
+        meter = Meter(self.events.append, lambda: False, refine_steps=settings.refine)
+        self.rendering = Rendering(
+            model, "cpu", self.scene, settings, request.seed, meter, self.events.append
+        )
+        self.finished: Finished = self.rendering.draft()
+        if settings.refine:
+            self.finished = self.rendering.refine() or self.finished
+        meter.advance("end", 0.0)
+
+    @property
+    def previews(self) -> list[np.ndarray[Any, np.dtype[np.float64]]]:
+        """Audio of every preview `[channels, samples]`."""
+        events = [event for event in self.events if isinstance(event, Preview)]
+        assert [event.revision for event in events] == list(range(len(events)))
+        return [
+            np.frombuffer(event.pcm, "<f4").reshape(-1, event.channels).T.astype(np.float64)
+            for event in events
+        ]
+
+
+def roles_told(conditions: Globals) -> list[str]:
+    """Roles that are to play; each of the others must be told silent."""
+    row = conditions.roles[0].tolist()
+    assert set(row) <= {0, 1}
+    return [role for role, plays in zip(ROLES, row, strict=True) if plays]
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_each_stem_hears_the_mix_so_far(tune: Path, clip: Path, beside: bool) -> None:
+    context = {"context": str(clip)} if beside else {}
+    run = Run(task="melody", melody=str(tune), seconds=SECONDS, stems=True, **context)
+    assert [roles_told(conditions) for _, conditions in run.fake.told] == [[r] for r in ROLES]
+    assert list(run.finished.stems) == list(ROLES)
+    assert run.finished.headroom_db == 0.0
+    gain = 10 ** (run.scene.facts["beside"]["gain_db"] / 20) if beside else 1.0
+    whole = run.finished.samples.shape[1] // 1024 * 1024
+    heard = np.zeros((2, whole))
+    if beside:
+        heard += soundfile.read(clip)[0].T[:, :whole] / gain
+    for (frames, _), stem in zip(run.fake.told, run.finished.stems.values(), strict=True):
+        if not heard.any():
+            assert frames.context is None
+        else:
+            assert frames.context is not None
+            expected = run.fake.codec.encode(torch.from_numpy(heard))
+            found = frames.context[0, :, : expected.shape[-1]].double()
+            assert torch.allclose(found, expected, atol=5e-4)  # the gain is told in 0.01 dB
+            assert float(expected.abs().max()) > 0.05
+        heard = heard + stem[:, :whole] / gain
+
+
+def test_a_whole_render_hears_the_context_alone(tune: Path, clip: Path) -> None:
+    run = Run(task="melody", melody=str(tune), seconds=SECONDS, context=str(clip))
+    ((frames, conditions),) = run.fake.told
+    assert frames.context is not None
+    assert run.scene.beside is not None
+    assert torch.equal(frames.context[0], run.fake.codec.encode(run.scene.beside))
+    assert roles_told(conditions) == list(ROLES)
+    assert run.finished.stems == {}
+    silent = Run(task="melody", melody=str(tune), seconds=SECONDS)
+    assert silent.fake.told[0][0].context is None
+
+
+def test_the_melody_is_told_to_the_lead_alone(tune: Path) -> None:
+    run = Run(task="melody", melody=str(tune), seconds=SECONDS, stems=True, roles="bass,lead")
+    (bass, _), (lead, _) = run.fake.told
+    assert (bass.melody_chroma, bass.melody_onsets) == (None, None)
+    assert lead.melody_chroma is not None
+    assert lead.melody_onsets is not None
+    onsets = lead.melody_onsets[0].nonzero().tolist()
+    at = [int(beat * 0.5 * RATE_HZ / 1024) for beat in range(8)]
+    pitches = (0, 4, 7, 4, 0, 11, 0, 0)
+    assert sorted(onsets, key=lambda place: place[1]) == [
+        [pitch, step] for pitch, step in zip(pitches, at, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("stems", [False, True])
+def test_a_backing_knows_nothing_of_the_melody(tune: Path, stems: bool) -> None:
+    run = Run(
+        task="melody", melody=str(tune), seconds=SECONDS, stems=stems, roles="drums,bass,chords"
+    )
+    assert run.scene.melody is None
+    for frames, conditions in run.fake.told:
+        assert (frames.melody_chroma, frames.melody_onsets) == (None, None)
+        assert "lead" not in roles_told(conditions)
+
+
+def test_mood_and_instruments_are_told(tune: Path) -> None:
+    run = Run(
+        task="melody", melody=str(tune), seconds=SECONDS, stems=True, prompt="dark, with rhodes"
+    )
+    unknown = run.fake.network.shape.programs
+    for place, (_, conditions) in enumerate(run.fake.told):
+        assert conditions.mood.tolist() == [MOODS.index("dark")]
+        programs = conditions.programs[0].tolist()
+        assert [program != unknown for program in programs] == [i == place for i in range(4)]
+    assert run.fake.told[2][1].programs[0, 2] == 4  # the first electric piano
+    mix = Run(task="melody", melody=str(tune), seconds=SECONDS, prompt="dark, with rhodes")
+    (_, conditions), *_ = mix.fake.told
+    assert unknown not in conditions.programs[0].tolist()
+
+
+def test_previews_grow_to_the_mix(tune: Path) -> None:
+    run = Run(task="melody", melody=str(tune), seconds=SECONDS, stems=True)
+    previews = run.previews
+    assert len(previews) == 4
+    so_far = np.zeros_like(run.finished.samples)
+    for heard, stem in zip(previews, run.finished.stems.values(), strict=True):
+        so_far = so_far + stem
+        assert np.allclose(heard, so_far, atol=2**-22)
+    assert np.array_equal(previews[-1], run.finished.samples)
+
+
+def test_only_the_lead_is_refined_and_progress_never_falls(tune: Path) -> None:
+    run = Run(task="melody", melody=str(tune), seconds=SECONDS, stems=True, refine=2)
+    assert len(run.previews) == 5
+    assert [roles_told(told) for _, told in run.fake.told] == [*([r] for r in ROLES), ["lead"]]
+    context, again = run.fake.told[3][0].context, run.fake.told[4][0].context
+    assert context is not None
+    assert again is not None
+    assert torch.equal(context, again)
+    fractions = [event.fraction for event in run.events if isinstance(event, Progress)]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] > 0.9
+    assert run.rendering.done[3].outcomes[0].losses["melody"] > 0.0
+
+
+def test_the_noise_of_a_stem_is_its_own(tune: Path) -> None:
+    fields = {"task": "melody", "melody": str(tune), "seconds": SECONDS, "stems": True}
+    everybody, some = Run(**fields).rendering, Run(**fields, roles="bass,lead").rendering
+    noises = [everybody.tensors()[f"{role}.noise"] for role in ROLES]
+    assert not any(torch.equal(a, b) for i, a in enumerate(noises) for b in noises[:i])
+    for role in ("bass", "lead"):
+        assert torch.equal(some.tensors()[f"{role}.noise"], everybody.tensors()[f"{role}.noise"])
+
+
+def test_stems_hold_the_level_of_their_sketch(tune: Path) -> None:
+    run = Run(task="melody", melody=str(tune), seconds=SECONDS, stems=True, variation=0.6)
+    for part, done in zip(run.scene.parts, run.rendering.done, strict=True):
+        level = float(done.audio.square().mean() / part.guide.square().mean())
+        assert level == pytest.approx(1.0, abs=1e-3)
+
+
+def test_silence_stays_silent_and_gain_has_limits() -> None:
+    loud, quiet = torch.full((2, 100), 0.5), torch.full((2, 100), 1e-3)
+    assert not bool(at_level_of(torch.zeros(2, 100), loud).any())
+    assert float(at_level_of(loud, quiet).max()) == pytest.approx(4e-3)
+    assert float(at_level_of(quiet, loud).max()) == pytest.approx(0.05)
+    assert float(at_level_of(loud, 2 * loud).max()) == pytest.approx(0.5)
+
+
+def test_a_clip_is_accompanied_by_what_is_missing(clip: Path) -> None:
+    run = Run(task="accompany", source=str(clip))
+    assert [roles_told(told) for _, told in run.fake.told] == [["drums"], ["bass"], ["chords"]]
+    assert run.finished.stems == {}
+    assert all(frames.context is not None for frames, _ in run.fake.told)
+    assert run.scene.facts["beside"]["key"] == "C major"
+    assert all(told.tempo_bpm.tolist() == [120.0] for _, told in run.fake.told)
+
+
+def test_a_long_stem_hears_its_own_part_of_the_mix(tune: Path) -> None:
+    run = Run(
+        task="generate", prompt="house at 120 bpm", seconds=8.0, stems=True, roles="drums,bass"
+    )
+    windows = [frames for frames, told in run.fake.told if roles_told(told) == ["bass"]]
+    assert len(windows) == 2
+    heard = run.rendering.context(run.rendering.done[:1])
+    assert heard is not None
+    starts = (0, heard.shape[-1] - windows[1].kept.shape[-1])
+    for start, frames in zip(starts, windows, strict=True):
+        assert frames.context is not None
+        assert torch.equal(frames.context, heard[..., start : start + frames.kept.shape[-1]])
