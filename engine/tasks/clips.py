@@ -328,7 +328,7 @@ def _scene(
     tempo_bpm = grid.bpm if grid.trusted else None
     key, key_confidence = heard_key(clip.samples, rate)
     sure = key if key_confidence >= KEY_CONFIDENT else None
-    conditions, reading = told_conditions(request, model.network.shape, tempo_bpm, sure)
+    conditions, reading = told_conditions(request, model, tempo_bpm, sure)
     beat = beat_phases(steps, grid, layout.starts_at / rate) if grid.trusted else None
     facts = facts | {
         "heard_key": None if sure is None else key_name(sure),

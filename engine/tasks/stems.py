@@ -80,7 +80,7 @@ def _part(
     prior = model.codec.encode(guide)[None]
     steps = prior.shape[-1]
     conditions = globals_of(
-        model.network.shape,
+        model,
         style=piece.style,
         mood=piece.mood,
         key=piece.key,

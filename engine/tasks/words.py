@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from engine.models.house.network import Globals, NetworkShape
+from engine.models.house.model import HouseModel
+from engine.models.house.network import Globals
 from engine.sketch.prompt import Reading, read_prompt
 from engine.sketch.score import MODES, ROLES, Key
 from engine.sketch.styles import MOODS, STYLES
@@ -29,23 +30,31 @@ def read_key(text: str | None) -> Key | None:
     return key
 
 
-def style_index(style: str | None, shape: NetworkShape) -> int:
+def style_index(style: str | None, model: HouseModel) -> int:
     """Place of a style in the model's table."""
-    return shape.styles if style is None else sorted(STYLES).index(style)
+    return _place(style, model.vocabulary.get("styles", sorted(STYLES)), model.network.shape.styles)
 
 
-def key_index(key: Key | None, shape: NetworkShape) -> int:
-    """Place of a key in the model's table."""
-    return shape.keys if key is None else key.tonic + 12 * MODES.index(key.mode)
-
-
-def mood_index(mood: str | None, shape: NetworkShape) -> int:
+def mood_index(mood: str | None, model: HouseModel) -> int:
     """Place of a mood in the model's table."""
-    return shape.moods if mood is None else MOODS.index(mood)
+    return _place(mood, model.vocabulary.get("moods", MOODS), model.network.shape.moods)
+
+
+def key_index(key: Key | None, model: HouseModel) -> int:
+    """Place of a key in the model's table."""
+    modes = model.vocabulary.get("modes", MODES)
+    if key is None or key.mode not in modes:
+        return model.network.shape.keys
+    return key.tonic + 12 * modes.index(key.mode)
+
+
+def _place(word: str | None, words: Sequence[str], unknown: int) -> int:
+    """Weights from before a word was known were not told it, and are not now."""
+    return unknown if word is None or word not in words else words.index(word)
 
 
 def globals_of(
-    shape: NetworkShape,
+    model: HouseModel,
     *,
     style: str | None,
     mood: str | None,
@@ -60,14 +69,15 @@ def globals_of(
         roles: those of the audio to be made; all others are silent in it.
         programs: General MIDI program by role, as far as it is known.
     """
+    unknown = model.network.shape.programs
     played = [_UNKNOWN if roles is None else _PLAYS if r in roles else _SILENT for r in ROLES]
     return Globals(
-        torch.tensor([style_index(style, shape)]),
-        torch.tensor([key_index(key, shape)]),
+        torch.tensor([style_index(style, model)]),
+        torch.tensor([key_index(key, model)]),
         torch.tensor([float(tempo_bpm or 0.0)]),
         torch.tensor([played]),
-        torch.tensor([mood_index(mood, shape)]),
-        torch.tensor([[programs.get(role, shape.programs) for role in ROLES]]),
+        torch.tensor([mood_index(mood, model)]),
+        torch.tensor([[programs.get(role, unknown) for role in ROLES]]),
     )
 
 
@@ -79,7 +89,7 @@ def unused_wishes(reading: Reading) -> list[str]:
 
 def told_conditions(
     request: RenderRequest,
-    shape: NetworkShape,
+    model: HouseModel,
     tempo_bpm: float | None,
     heard_key: Key | None = None,
 ) -> tuple[Globals, Reading]:
@@ -93,7 +103,7 @@ def told_conditions(
     """
     reading = read_prompt(request.prompt)
     conditions = globals_of(
-        shape,
+        model,
         style=reading.style,
         mood=reading.mood,
         key=read_key(request.key) or reading.key or heard_key,

@@ -56,6 +56,7 @@ class FakeModel:
 
     def __init__(self) -> None:
         self.codec = BlockCodec()
+        self.vocabulary: dict[str, tuple[str, ...]] = {}
         self.told: list[tuple[FrameConditions, Globals]] = []
 
     def denoiser(self, frames: FrameConditions, conditions: Globals) -> Any:
