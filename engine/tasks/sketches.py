@@ -90,7 +90,10 @@ def melody_scene(request: RenderRequest, model: HouseModel) -> Scene:
         )
     reading = read_prompt(request.prompt)
     piece = _melody_piece(request, reading, melody, beside, bpm, metre, beats_of(length, bpm))
-    sketch = Sketch(piece, length, Grid(bpm, 1.0, 0.0, True, metre), reading.unknown)
+    grid = Grid(bpm, 1.0, 0.0, True, metre)
+    if beside is not None and bpm == beside.grid.bpm:
+        grid = replace(beside.grid, first_beat_s=0.0)  # as sure as the analysis is
+    sketch = Sketch(piece, length, grid, reading.unknown)
     scene = sketch_scene(request, model, sketch, _plain(length), tune=tune, beside=beside)
     # A backing is not judged by a tune that is left out of it.
     return replace(scene, melody=melody if piece.part("lead") else None, digest=melody.digest)

@@ -224,7 +224,9 @@ def test_a_melody_takes_the_tempo_of_what_plays_beside_it(
         task="melody", melody=_tune(tmp_path / "tune.mid", file_bpm), seconds=2, context=context,
         bpm=asked, roles="drums",
     )  # fmt: skip
-    assert result.report["grid"]["bpm"] == pytest.approx(bpm, abs=0.05)
+    grid = result.report["grid"]
+    assert grid["bpm"] == pytest.approx(bpm, abs=0.05)
+    assert grid["given"] == (bpm in (asked, file_bpm))
 
 
 def test_the_key_of_what_plays_beside_counts(render: Render, tmp_path: Path) -> None:
