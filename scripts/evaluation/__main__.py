@@ -20,7 +20,7 @@ import torch
 
 from engine.models.house.model import default_weights_path
 from engine.pipeline import Engine
-from evaluation.bench import FULL, QUICK, Bench
+from evaluation.bench import FULL, QUICK, QUICK_NOTE, Bench
 from evaluation.material import RECORDINGS
 from evaluation.page import SECTIONS, page
 from evaluation.product import open_engine
@@ -32,6 +32,7 @@ def arguments(given: list[str] | None) -> argparse.Namespace:
     assert __doc__ is not None
     parser = argparse.ArgumentParser(prog="evaluate_model", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a few items of each kind")
+    parser.add_argument("--share", type=int, default=1, help="measure one in so many items")
     parser.add_argument("--only", action="append", choices=list(SECTIONS), help="may be repeated")
     parser.add_argument("--weights", type=Path, default=default_weights_path())
     parser.add_argument("--recordings", type=Path, default=RECORDINGS, help="folder of loop_*.flac")
@@ -85,14 +86,18 @@ def main(given: list[str] | None = None) -> int:
     options = arguments(given)
     torch.set_num_threads(options.threads)
     weights: Path = options.weights
-    plan = QUICK if options.quick else FULL
+    plan = QUICK if options.quick else FULL.share(options.share) if options.share > 1 else FULL
+    extent = "quick" if options.quick else f"one-in-{options.share}"
+    note = QUICK_NOTE if options.quick else ""
+    if options.share > 1 and not options.quick:
+        note = f"A shortened run: one in {options.share} of the items, so the figures are rough."
     code = measuring_digest()
     settings = {
         "plan": asdict(plan),
         "code": code,
         "recordings": len(list(options.recordings.glob("loop_*.flac"))),
     }
-    folder = FOLDER / file_digest(weights)[:12] / ("quick" if options.quick else "full")
+    folder = FOLDER / file_digest(weights)[:12] / extent
 
     def make_engine() -> Engine:
         engine = open_engine(weights)
@@ -105,7 +110,7 @@ def main(given: list[str] | None = None) -> int:
     bench = Bench(plan, weights, options.recordings, folder / "pictures", FOLDER, say, make_engine)
     found = measured(bench, Store(folder, settings), options.only or list(SECTIONS), options.again)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    text = page(found, machine(bench, device, code), options.quick)
+    text = page(found, machine(bench, device, code), note)
     write(options, text, bench.pictures)
     print(text[text.index("## Targets") : text.index("## Codec")])
     return 0

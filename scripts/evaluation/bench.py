@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 
@@ -33,8 +33,14 @@ class Plan:
     stems: int
     speed_runs: int
 
+    def share(self, part: int) -> Plan:
+        """One in `part` of the items, at least two of each kind."""
+        counts = (getattr(self, item.name) for item in fields(self))
+        return Plan(*(max(2, round(count / part)) for count in counts))
+
 
 FULL = Plan(24, 17, 48, 32, 20, 50, 15, 4, 3)
+QUICK_NOTE = "A quick run: a few items of each kind, good for nothing but a first look."
 QUICK = Plan(2, 2, 8, 4, 2, 3, 2, 1, 1)
 
 

@@ -50,16 +50,13 @@ their leads may have been met in another arrangement.
 """
 
 
-def page(found: Mapping[str, Figures], machine: Mapping[str, str], quick: bool) -> str:
-    """The document; sections that are missing are said to be."""
+def page(found: Mapping[str, Figures], machine: Mapping[str, str], note: str = "") -> str:
+    """The document; sections that are missing are said to be, and so is what `note` says."""
     told = {name: SECTIONS[name].tell(figures) for name, figures in found.items()}
     verdicts = [verdict for name in SECTIONS if name in told for verdict in told[name].verdicts]
     lines = [_INTRODUCTION]
-    if quick:
-        lines += [
-            "**A quick run: a few items of each kind, good for nothing but a first look.**",
-            "",
-        ]
+    if note:
+        lines += [f"**{note}**", ""]
     met = sum(verdict.met is True for verdict in verdicts)
     judged = sum(verdict.met is not None for verdict in verdicts)
     lines += ["## Targets", "", f"{met} of the {judged} targets that were measured are met.", ""]

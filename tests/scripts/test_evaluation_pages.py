@@ -10,7 +10,7 @@ from typing import Any
 import evaluation.__main__ as program
 import numpy as np
 import pytest
-from evaluation.bench import QUICK, Bench, pictured
+from evaluation.bench import FULL, QUICK, QUICK_NOTE, Bench, pictured
 from evaluation.page import SECTIONS, Section, page
 from evaluation.pages.extensions import collapsed
 from evaluation.product import key_text, render
@@ -141,13 +141,13 @@ def test_page_judges_every_target(target: str, cells: list[str]) -> None:
 
 
 def test_page_names_what_is_missing_and_who_is_late() -> None:
-    told = page(FOUND, {"Cores": "2"}, quick=True)
+    told = page(FOUND, {"Cores": "2"}, QUICK_NOTE)
     assert "Real recordings: skipped, the folder holds none" in told
     assert "Stems: not available in this version of the engine." in told
     assert "Tempo over the limit: b (3.75 %)." in told
     assert "A quick run" in told
     assert "- Cores: 2" in told
-    some = page({"codec": FOUND["codec"]}, {}, quick=False)
+    some = page({"codec": FOUND["codec"]}, {})
     assert some.count("Not measured in this run.") == len(SECTIONS) - 1
     assert "A quick run" not in some
 
@@ -300,3 +300,9 @@ def test_distances_of_continuations(tmp_path: Path) -> None:
     assert found["repeat"]["from_repeat"] == 0.0
     assert found["repeat"]["variety"] > found["model"]["variety"]
     assert extensions.tempo_errors(cases, [case.made for case in cases]) == [None] * 6
+
+
+def test_a_shortened_run_measures_its_share_of_every_kind() -> None:
+    some = FULL.share(4)
+    assert (some.extensions, some.codec_pieces) == (round(FULL.extensions / 4), 6)
+    assert some.speed_runs == 2, "never fewer than two"
