@@ -181,7 +181,9 @@ def test_only_the_lead_is_refined_and_progress_never_falls(tune: Path) -> None:
     assert torch.equal(context, again)
     fractions = [event.fraction for event in run.events if isinstance(event, Progress)]
     assert fractions == sorted(fractions)
-    assert fractions[-1] > 0.9
+    # What was heard last depends on the clock; what was counted does not.
+    meter = run.rendering.meter
+    assert 0.9 < meter.done / meter.total < 1.1
     assert run.rendering.done[3].outcomes[0].losses["melody"] > 0.0
 
 
