@@ -40,11 +40,12 @@ spectrum, and the balance of left and right in 16 bands. A refiner adds what nei
 of the components that were left out; the inverse holds the mel bands in its last iterations.
 Processor time is of one thread, for encoding, decoding and measuring 256 steps.
 
-## Where the rest is lost
+## The inverse by itself
 
 {parts}
 
-Phases and the mel inverse cost the smaller part. What is lost is lost in the latent.
+These keep everything that the latent drops; what the shipped codec loses beyond them is lost in the
+latent. The last table has that loss by itself, in its first line.
 
 ## Other latents of the same size
 
@@ -56,8 +57,9 @@ All through the same inverse, fitted or trained on the same windows of renders a
 
 ## Wrong latents
 
-A flow model's latents are never quite right. Error of the log-mel bands with noise of this
-deviation on the latent (its channels have deviations near 1), on all clips:
+A flow model's latents are never quite right. Error of the codec's own 192 log-mel bands, no
+audio made, with noise of this deviation on the latent (its channels have deviations near 1), on
+all clips:
 
 | deviation | linear | refined |
 |---:|---:|---:|

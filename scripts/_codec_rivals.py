@@ -103,23 +103,23 @@ class Autoencoder(nn.Module):
         return again.transpose(1, 2).reshape(len(sides), -1, 2, 384).transpose(1, 2)
 
 
-def learned(windows: Windows, path: Path, minutes: float) -> tuple[Rival, float]:
-    """The autoencoder, trained for so long unless `path` holds it, and how long it was trained."""
+def learned(windows: Windows, path: Path, minutes: float) -> tuple[Rival, int]:
+    """The autoencoder, trained for so long unless `path` holds it, and how many updates it had."""
     torch.manual_seed(0)
     network = Autoencoder()
     if path.exists():
         state = torch.load(path, weights_only=True)
-        minutes = float(state.pop("minutes"))
+        updates = int(state.pop("updates"))
         network.load_state_dict(state)
     else:
         network.start_from_components(windows)
-        _train(network, windows, minutes)
-        torch.save({**network.state_dict(), "minutes": torch.tensor(minutes)}, path)
+        updates = _train(network, windows, minutes)
+        torch.save({**network.state_dict(), "updates": torch.tensor(updates)}, path)
     network.requires_grad_(False)
-    return network, minutes
+    return network, updates
 
 
-def _train(network: Autoencoder, windows: Windows, minutes: float) -> None:
+def _train(network: Autoencoder, windows: Windows, minutes: float) -> int:
     optimiser = torch.optim.AdamW(network.parameters(), lr=3e-4, weight_decay=0.01)
     started_s, spent = time.perf_counter(), 0.0
     update = 0
@@ -144,4 +144,5 @@ def _train(network: Autoencoder, windows: Windows, minutes: float) -> None:
         update += 1
         spent = (time.perf_counter() - started_s) / (60 * minutes)
         if update % 100 == 0:
-            print(f"autoencoder: {update} updates, loss {float(loss):.4f}", flush=True)
+            print(f"autoencoder: {update} updates, loss {float(loss.detach()):.4f}", flush=True)
+    return update

@@ -36,11 +36,10 @@ from engine.models.house.codec import (  # noqa: E402
     CodecBasis,
     SpectralCodec,
     griffin_lim,
-    istft,
     mel_filter_bank,
     stft,
 )
-from engine.models.house.inverse import bands_to_bins, linear_phases  # noqa: E402
+from engine.models.house.inverse import linear_phases  # noqa: E402
 from engine.models.house.model import default_weights_path  # noqa: E402
 from engine.models.house.refiner import PREFIX  # noqa: E402
 from engine.render.finish import to_model  # noqa: E402
@@ -113,7 +112,7 @@ def _sides_to_audio(codec: SpectralCodec, log_mel: Tensor, samples: int) -> Tens
 
 
 def inverse_rows(clips: Clips, codec: SpectralCodec) -> list[Row]:
-    """Without any projection: what the inverse alone loses, and the projection alone."""
+    """What the inverse alone loses."""
 
     def linear_magnitudes(audio: Tensor) -> Tensor:
         magnitude = stft(audio).abs()
@@ -122,17 +121,9 @@ def inverse_rows(clips: Clips, codec: SpectralCodec) -> list[Row]:
     def mel_bands(audio: Tensor) -> Tensor:
         return _sides_to_audio(codec, _log_mel(audio), audio.shape[-1])
 
-    def true_phases(audio: Tensor) -> Tensor:
-        log_mel, gains = codec.log_mel_and_gains(codec.encode(audio))
-        found = log_mel + torch.log10(gains.clamp_min(1e-4))
-        found = torch.cat([found, found[..., -1:]], dim=-1)
-        ratio = 10.0 ** (found - _log_mel(audio)).clamp(-3.0, 3.0)
-        return istft(stft(audio) * bands_to_bins(ratio), audio.shape[-1])
-
     return [
         measured("true linear magnitudes, phases estimated", clips, linear_magnitudes),
         measured("true mel bands of both sides, the shipped inverse", clips, mel_bands),
-        measured("projected and refined mel bands, true phases", clips, true_phases),
     ]
 
 
@@ -156,7 +147,7 @@ def _through(codec: SpectralCodec) -> Way:
 def rival_rows(clips: Clips, codec: SpectralCodec, folder: Path, minutes: float) -> list[Row]:
     """Other latents of the same size, all through the shipped inverse."""
     windows = Windows.load(folder, FIRST_PIECE, 24)
-    network, trained = learned(windows, folder / "rival.pt", minutes)
+    network, updates = learned(windows, folder / "rival.pt", minutes)
 
     def way(rival: Rival) -> Way:
         def run(audio: Tensor) -> Tensor:
@@ -175,12 +166,15 @@ def rival_rows(clips: Clips, codec: SpectralCodec, folder: Path, minutes: float)
             clips,
             way(principal(windows, 1, -1.0)),
         ),
-        measured(f"learned autoencoder, {trained:.0f} minutes", clips, way(network)),
+        measured(f"learned autoencoder, {updates} updates", clips, way(network)),
     ]
 
 
 def noise_rows(clips: Clips, codec: SpectralCodec) -> list[tuple[float, float, float]]:
-    """Deviation of noise on the latent, and the errors of the linear and of the refined decode."""
+    """Deviation of noise on the latent, and the errors of the linear and of the refined decode.
+
+    Of the mel bands themselves, both sides, no audio made; at no noise this is the projection.
+    """
     rows = []
     linear = SpectralCodec(codec.basis)
     for deviation in (0.0, 0.2, 0.5, 1.0):
