@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from engine.sketch.score import ROLES
 from evaluation.corpus import PATCH_S, PRESENT, UNSURE, Picture, lineups, patch_starts, picture
-from evaluation.embedding import Basis, Embedding, fit_embedding, statistics
+from evaluation.embedding import PLAIN, Basis, Embedding, fit_embedding
 from evaluation.material import JUDGE_SEEDS, JUDGE_TEST_SEEDS, RATE_HZ
 from evaluation.measures import Audio, Matrix, auc, share, tempo_verdict
 from evaluation.store import code_digest
@@ -30,6 +30,9 @@ from evaluation.tempo import (
 PIECES, TEST_PIECES, LINEUPS = 160, 40, 3
 EXCERPT_S = 8.0  # of a sound whose tempo is learned
 _HOP_S = 3.0
+_TOLD_PIECES = 40
+
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,27 +55,30 @@ class Judges:
 
 @dataclass(slots=True)
 class _Lessons:
-    """What one split has: pictures with presence, statistics of whole mixes, tempos."""
+    """What one split has: pictures with presence, figures of whole mixes, tempos."""
 
     pictures: list[Picture] = field(default_factory=list)
     presence: list[list[int]] = field(default_factory=list)
     whole: list[int] = field(default_factory=list)
-    plain: list[Matrix] = field(default_factory=list)
+    plain: dict[str, list[Matrix]] = field(default_factory=lambda: {part: [] for part in PLAIN})
     heard: list[Novelty] = field(default_factory=list)
     mixes: list[bool] = field(default_factory=list)
     tempos_bpm: list[float] = field(default_factory=list)
 
 
-def _lessons(first_seed: int, pieces: int) -> _Lessons:
+def _lessons(first_seed: int, pieces: int, say: Say) -> _Lessons:
     lessons = _Lessons()
     length = round(PATCH_S * RATE_HZ)
-    for lineup in lineups(first_seed, pieces, LINEUPS):
+    for number, lineup in enumerate(lineups(first_seed, pieces, LINEUPS)):
+        if number % (LINEUPS * _TOLD_PIECES) == 0:
+            say(f"  piece {number // LINEUPS} of {pieces}")
         samples = lineup.audio.shape[1]
         for start in patch_starts(samples, _HOP_S):
             patch = lineup.audio[:, start : start + length]
             if lineup.whole:
                 lessons.whole.append(len(lessons.pictures))
-                lessons.plain.append(statistics(patch))
+                for part, tell in PLAIN.items():
+                    lessons.plain[part].append(tell(patch))
             lessons.pictures.append(picture(patch))
             lessons.presence.append(lineup.presence(start, start + length))
         sound = lineup.audio[:, -round(EXCERPT_S * RATE_HZ) :]
@@ -111,24 +117,25 @@ def _tempo_trial(tempo: TempoNetwork, lessons: _Lessons) -> dict[str, Any]:
     return {"tempo_right": share(learned), "pulse_right": share(plain), "sounds": len(learned)}
 
 
-def train_judges(say: Any = print, pieces: int = PIECES, test_pieces: int = TEST_PIECES) -> Judges:
+def train_judges(say: Say, pieces: int = PIECES, test_pieces: int = TEST_PIECES) -> Judges:
     """Train them all on their split; a few minutes on one core."""
     say(f"training the analyses on {pieces} pieces of their own split")
-    lessons = _lessons(JUDGE_SEEDS, pieces)
+    lessons = _lessons(JUDGE_SEEDS, pieces, say)
     pictures, presence = _tensors(lessons)
     tagger = train_tagger(pictures, presence)
     tempo = train_tempo(lessons.heard, lessons.tempos_bpm)
     whole = [lessons.pictures[index] for index in lessons.whole]
-    embedding = fit_embedding(tagger, whole, np.array(lessons.plain))
-    trial = _trial(tagger, tempo, _lessons(JUDGE_TEST_SEEDS, test_pieces))
+    plain = {part: np.array(rows) for part, rows in lessons.plain.items()}
+    embedding = fit_embedding(tagger, whole, plain)
+    trial = _trial(tagger, tempo, _lessons(JUDGE_TEST_SEEDS, test_pieces, say))
     return Judges(tagger, tempo, embedding, {"pieces": pieces, **trial})
 
 
 def _packed(judges: Judges) -> dict[str, Any]:
     bases = {
-        name: {"mean": torch.from_numpy(basis.mean), "scale": basis.scale,
-               "components": torch.from_numpy(basis.components)}
-        for name, basis in (("heard", judges.embedding.heard), ("plain", judges.embedding.plain))
+        part: {"mean": torch.from_numpy(basis.mean), "spread": torch.from_numpy(basis.spread),
+               "components": torch.from_numpy(basis.components), "scale": basis.scale}
+        for part, basis in judges.embedding.bases.items()
     }  # fmt: skip
     return {
         "tagger": judges.tagger.state_dict(),
@@ -143,11 +150,13 @@ def _unpacked(data: dict[str, Any]) -> Judges:
     tagger.load_state_dict(data["tagger"])
     tempo = TempoNetwork(len(data["tempo"]["mean"]))
     tempo.load_state_dict(data["tempo"])
-    heard, plain = (
-        Basis(part["mean"].numpy(), part["components"].numpy(), part["scale"])
-        for part in (data["bases"]["heard"], data["bases"]["plain"])
-    )
-    embedding = Embedding(tagger.eval(), heard, plain)
+    bases = {
+        part: Basis(
+            kept["mean"].numpy(), kept["spread"].numpy(), kept["components"].numpy(), kept["scale"]
+        )
+        for part, kept in data["bases"].items()
+    }
+    embedding = Embedding(tagger.eval(), bases)
     return Judges(tagger, tempo.eval(), embedding, data["trial"])
 
 
@@ -161,7 +170,7 @@ def _sources() -> Sequence[str]:
     )
 
 
-def load_judges(folder: Path, say: Any = print) -> Judges:
+def load_judges(folder: Path, say: Say) -> Judges:
     """The judges of this folder, trained when they are not there or not of today's code."""
     path = folder / f"judges-{code_digest(_sources())[:12]}.pt"
     if path.exists():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from evaluation.baselines import shuffled
 from evaluation.corpus import (
     ABSENT,
     BANDS,
@@ -19,7 +20,7 @@ from evaluation.corpus import (
     patches,
     picture,
 )
-from evaluation.embedding import fit_basis, statistics
+from evaluation.embedding import PLAIN, fit_basis, order_of, sound_of
 from evaluation.material import (
     RATE_HZ,
     Excerpt,
@@ -168,11 +169,22 @@ def test_basis_brings_music_to_a_variance_of_one() -> None:
     assert float(projected.var(axis=0, ddof=1).sum()) == pytest.approx(1.0)
 
 
-def test_statistics_are_free_of_level_and_hear_a_rhythm() -> None:
-    rng = np.random.default_rng(0)
-    even = 0.1 * rng.standard_normal((2, 3 * RATE_HZ))
+@pytest.mark.parametrize("part", PLAIN)
+def test_plain_figures_are_free_of_level_and_finite(part: str) -> None:
+    even = 0.1 * np.random.default_rng(0).standard_normal((2, 3 * RATE_HZ))
+    assert np.allclose(PLAIN[part](even), PLAIN[part](0.1 * even), atol=1e-3)
+    assert np.isfinite(PLAIN[part](np.zeros((2, 3 * RATE_HZ)))).all()
+
+
+def test_sound_hears_a_rhythm() -> None:
+    even = 0.1 * np.random.default_rng(0).standard_normal((2, 3 * RATE_HZ))
     beaten = even * (np.arange(even.shape[1]) % (RATE_HZ // 2) < RATE_HZ // 10)
-    assert np.allclose(statistics(even), statistics(0.1 * even), atol=1e-3)
-    apart = np.abs(statistics(even) - statistics(beaten))
-    assert float(apart.max()) > 1.0
-    assert np.isfinite(statistics(np.zeros((2, 3 * RATE_HZ)))).all()
+    assert float(np.abs(sound_of(even) - sound_of(beaten)).max()) > 1.0
+
+
+def test_order_tells_a_melody_from_the_same_notes_shuffled() -> None:
+    """A tune held for a second a note: near moments are alike until the grains are shuffled."""
+    notes = np.concatenate([tone(1.0, hz) for hz in (220.0, 330.0, 495.0)], axis=1)
+    mixed = shuffled(notes, notes.shape[1], RATE_HZ, np.random.default_rng(1))
+    near = slice(8, 12)  # unlikeness of the chroma at 0.1 to 1 s
+    assert np.all(order_of(mixed)[near][1:3] > 1.4 * order_of(notes)[near][1:3])

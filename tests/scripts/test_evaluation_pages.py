@@ -44,6 +44,14 @@ CONTINUED: dict[str, Any] = {
     "level_gaps_db": {"truth": [[0.0, 1.0]] * 2, "model": [[0.0, -7.0], [6.0, 2.0]]},
     "distances": DISTANCES,
 }
+PLACED: dict[str, Any] = {
+    "distances": {"the other half": 0.05, "the same half through the codec": 0.1,
+                  "the same half, shuffled": 0.4},
+}  # fmt: skip
+PLACED["by_part"] = {
+    name: {"instruments": 0.01, "sound": 0.02, "order": value}
+    for name, value in PLACED["distances"].items()
+}
 FOUND: dict[str, Figures] = {
     "codec": {
         "renders": {"names": ["x", "y"], "errors": [0.03, 0.06], "level_changes_db": [0.1, 0.2],
@@ -65,7 +73,7 @@ FOUND: dict[str, Figures] = {
     "analyses": {"trial": {"pieces": 10, "patches": 99, "sounds": 10, "tempo_right": 0.8,
                            "pulse_right": 0.6, "auc": dict.fromkeys("dbcl", 0.97)},
                  "pieces": 10, "points": 40, "dimensions": 20,
-                 "distances": {"the other half": 0.05, "the other half, shuffled": 0.4}},
+                 **PLACED},
 }  # fmt: skip
 
 

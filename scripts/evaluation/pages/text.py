@@ -59,7 +59,8 @@ def tell(figures: Figures) -> Told:
             ["", "tempo right", "double", "half", "other", "onsets (ms)", "key", "roles (AUC)"],
             [_adherence(title, adherence[name]) for name, title in WAYS.items()],
         ),
-        "Fréchet distance to those renders:",
+        "Fréchet distance to those renders. What needs no model is made of other real renders, "
+        "whose own distance is what music of other requests comes to:",
         "",
         *table(
             ["", "distance"],

@@ -6,6 +6,7 @@ import numpy as np
 
 from evaluation.baselines import noise_like, shuffled, silence
 from evaluation.bench import Bench
+from evaluation.embedding import PARTS, columns_of
 from evaluation.frechet import frechet_distance
 from evaluation.material import HELD_OUT_SEEDS, RATE_HZ, excerpts
 from evaluation.measures import Audio, Matrix
@@ -32,6 +33,9 @@ def measure(bench: Bench) -> Figures:
         "the same half through the codec": _points(
             bench, [round_trip(bench.engine, audio) for audio in sounds[:middle]]
         ),
+        "the same half, shuffled": _points(
+            bench, [shuffled(audio, length, RATE_HZ, rng) for audio in sounds[:middle]]
+        ),
         "the other half, shuffled": _points(
             bench, [shuffled(audio, length, RATE_HZ, rng) for audio in sounds[middle:]]
         ),
@@ -44,4 +48,11 @@ def measure(bench: Bench) -> Figures:
         "points": len(first),
         "dimensions": int(first.shape[1]),
         "distances": {name: frechet_distance(first, cloud) for name, cloud in others.items()},
+        "by_part": {
+            name: {
+                part: frechet_distance(first[:, columns_of(part)], cloud[:, columns_of(part)])
+                for part in PARTS
+            }
+            for name, cloud in others.items()
+        },
     }

@@ -101,7 +101,7 @@ def continuations(cases: Sequence[Case]) -> dict[str, list[Audio]]:
 
 @dataclass(frozen=True, slots=True)
 class Clouds:
-    """Points `[cases × patches, 20]` of one way to continue, against three things.
+    """Points `[cases × patches, 24]` of one way to continue, against three things.
 
     Attributes:
         music: where the continuations lie.

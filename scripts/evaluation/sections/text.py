@@ -75,14 +75,14 @@ def summed_up(heard: list[dict[str, Any]], asked: list[tuple[str, ...]]) -> Figu
     }  # fmt: skip
 
 
-def _baselines(items: list[Excerpt]) -> dict[str, list[Audio]]:
-    """Answers that need no model."""
+def _baselines(others: list[Excerpt]) -> dict[str, list[Audio]]:
+    """Answers that need no model: of other real renders, for the real answer is not at hand."""
     rng = np.random.default_rng(FIRST_SEED)
     length = round(EXCERPT_S * RATE_HZ)
     return {
-        "repeat the last bar": [repeat_last_bar(e.mix, e.bar_samples, length) for e in items],
-        "shuffled clips": [shuffled(e.mix, length, RATE_HZ, rng) for e in items],
-        "silence": [silence(length)] * len(items),
+        "repeat the last bar": [repeat_last_bar(e.mix, e.bar_samples, length) for e in others],
+        "shuffled clips": [shuffled(e.mix, length, RATE_HZ, rng) for e in others],
+        "silence": [silence(length)] * len(others),
     }
 
 
@@ -134,5 +134,5 @@ def measure(bench: Bench) -> Figures:
     return {
         "pieces": len(items),
         "adherence": adherence,
-        "distances": distances(bench, compared | _baselines(items), sets["real"]),
+        "distances": distances(bench, compared | _baselines(others), sets["real"]),
     }
