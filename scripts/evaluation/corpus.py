@@ -19,6 +19,7 @@ from engine.sketch.score import ROLES
 from evaluation.material import RATE_HZ
 from evaluation.measures import Audio, level_db
 
+JUDGE_SEEDS, JUDGE_TEST_SEEDS = 7_000_000, 8_000_000  # see `material` for who has which
 PATCH_S, PATCH_HOP_S = 3.0, 1.0
 BANDS, _WINDOW, _HOP = 64, 2048, 1024
 RANGE_DB = 70.0

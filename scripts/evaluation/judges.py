@@ -12,9 +12,19 @@ import torch
 from torch import Tensor
 
 from engine.sketch.score import ROLES
-from evaluation.corpus import PATCH_S, PRESENT, UNSURE, Picture, lineups, patch_starts, picture
+from evaluation.corpus import (
+    JUDGE_SEEDS,
+    JUDGE_TEST_SEEDS,
+    PATCH_S,
+    PRESENT,
+    UNSURE,
+    Picture,
+    lineups,
+    patch_starts,
+    picture,
+)
 from evaluation.embedding import PLAIN, Basis, Embedding, fit_embedding
-from evaluation.material import JUDGE_SEEDS, JUDGE_TEST_SEEDS, RATE_HZ
+from evaluation.material import RATE_HZ
 from evaluation.measures import Audio, Matrix, auc, share, tempo_verdict
 from evaluation.store import code_digest
 from evaluation.tagger import Tagger, train_tagger
@@ -162,7 +172,7 @@ def _unpacked(data: dict[str, Any]) -> Judges:
 
 def _sources() -> Sequence[str]:
     """The code whose change makes the kept analyses worthless."""
-    own = ("corpus", "tagger", "tempo", "embedding", "judges", "material")
+    own = ("corpus", "tagger", "tempo", "embedding", "judges")
     return (
         *(f"scripts/evaluation/{name}.py" for name in own),
         *(f"engine/analysis/{name}.py" for name in ("spectra", "constant_q", "tempo")),

@@ -21,7 +21,7 @@ from engine.sketch.score import ROLES, Note, Piece
 from evaluation.measures import Audio, level_db
 
 RATE_HZ = 44_100
-JUDGE_SEEDS, JUDGE_TEST_SEEDS, HELD_OUT_SEEDS = 7_000_000, 8_000_000, 9_000_000
+HELD_OUT_SEEDS = 9_000_000
 RECORDINGS = Path("/usr/share/sonic-pi/samples")
 _PATTERN = "loop_*.flac"
 _HEARD_DB, _UNHEARD_DB = -32.0, -50.0  # of a role's second, below the mix
@@ -109,7 +109,10 @@ def excerpt_of(seed: int, seconds: float) -> Excerpt | None:
         heard, unsure = roles_heard(cut)
         if heard and (found is None or (-unsure, len(heard)) > best):
             best, found = (-unsure, len(heard)), Excerpt(seed, piece, start_beats, cut, heard)
-    return found
+    if found is None:
+        return None
+    # Copied, or every excerpt would keep its whole piece in memory.
+    return replace(found, stems={role: wave.copy() for role, wave in found.stems.items()})
 
 
 def excerpts(

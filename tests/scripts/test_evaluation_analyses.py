@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import evaluation.material as material
 import numpy as np
 import pytest
 import soundfile
@@ -91,6 +93,21 @@ def test_roles_that_come_and_go_are_unsure() -> None:
     coming[:, : 2 * RATE_HZ] = 0.0
     stems = {"drums": tone(4.0), "bass": coming, "lead": np.zeros((2, 4 * RATE_HZ))}
     assert roles_heard(stems) == (("drums",), 1)
+
+
+def test_an_excerpt_is_where_the_lineup_is_clearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    piece = replace(excerpt().piece, length_beats=24.0)  # six bars of two seconds
+    lead = tone(12.0)
+    lead[:, : 6 * RATE_HZ] = 0.0  # enters with the fourth bar
+    played = {"chords": tone(12.0, 220.0).astype(np.float32), "lead": lead.astype(np.float32)}
+    monkeypatch.setattr(material, "compose_training_piece", lambda _: piece)
+    monkeypatch.setattr(material, "render_training_piece", lambda *_: {**played, "mix": lead})
+    found = material.excerpt_of(7, 4.0)
+    assert found is not None
+    assert (found.start_beats, found.roles) == (12.0, ("chords", "lead"))
+    assert np.allclose(found.stems["lead"], lead[:, 6 * RATE_HZ : 10 * RATE_HZ], atol=1e-6)
+    assert all(wave.base is None for wave in found.stems.values()), "the piece is let go"
+    assert material.excerpt_of(7, 12.5) is None, "the piece is too short"
 
 
 def test_recordings_are_the_longest_by_length_and_name(tmp_path: Path) -> None:
