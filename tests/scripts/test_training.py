@@ -15,7 +15,16 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
 from _muon import Muon
 from train_flow_map import GUIDANCE, SHORTEST_SPAN, STEP_COUNTS, Teacher
-from train_house import Recipe, Run, export, flow_loss, make_run, one_update, rate_factor
+from train_house import (
+    WARM_UP_UPDATES,
+    Recipe,
+    Run,
+    export,
+    flow_loss,
+    make_run,
+    one_update,
+    rate_factor,
+)
 from train_shards import part_mixes
 from training_windows import (
     WINDOW_STEPS,
@@ -253,7 +262,7 @@ def test_muon_is_torchs_but_for_its_rounding(shape: tuple[int, int]) -> None:
 
 
 def test_the_rate_warms_up_and_falls_to_nothing() -> None:
-    assert rate_factor(0, 0.0, 100.0, 0.2) < 0.05
+    assert rate_factor(0, 0.0, 100.0, 0.2) == pytest.approx(1 / WARM_UP_UPDATES) < 0.05
     assert rate_factor(1000, 50.0, 100.0, 0.2) == 1.0
     assert rate_factor(1000, 90.0, 100.0, 0.2) == pytest.approx(0.5)
     assert rate_factor(1000, 100.0, 100.0, 0.2) == 0.0
