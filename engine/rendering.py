@@ -12,7 +12,6 @@ from torch import Tensor
 
 from engine.files.quantise import quantise
 from engine.meter import Meter
-from engine.models.contracts import decode_in_chunks
 from engine.models.house.model import HouseModel
 from engine.optimise.noise import OptimisedNoise
 from engine.spec import ROLES, Event, Preview
@@ -164,8 +163,7 @@ class Rendering:
         variation = self.settings.variation
         audio = part.guide
         if variation > 0.0:
-            decoded = decode_in_chunks(
-                self.model.codec,
+            decoded = self.model.codec.decode(
                 latent,
                 part.guide[None].to(latent.device),
                 lambda: self.meter.advance("decode", 0.0),

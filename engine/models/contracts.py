@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-import torch
 from torch import Tensor
 
 
@@ -59,8 +58,9 @@ class Codec(Protocol):
     ) -> Tensor:
         """`[..., latent_channels, steps]` to `[..., 2, steps × step_samples]`.
 
-        `guide` is audio known to be close to the answer and `change` says how close, from 0 (the
-        same) to 1; `on_step` is called during the work and may raise to stop it.
+        Long latents are decoded in pieces, so that memory stays bounded. `guide` is audio known to
+        be close to the answer and `change` says how close, from 0 (the same) to 1; `on_step` is
+        called during the work and may raise to stop it.
         """
         ...
 
@@ -75,45 +75,3 @@ def guided(conditional: Denoiser, unconditional: Denoiser, scale: float) -> Deno
         return without + scale * (conditional(x, level, next_level) - without)
 
     return denoise
-
-
-def decode_in_chunks(
-    codec: Codec,
-    latent: Tensor,
-    guide: Tensor,
-    on_step: Callable[[], None],
-    *,
-    change: float = 1.0,
-    chunk_steps: int = 512,
-    lap_steps: int = 8,
-) -> Tensor:
-    """Decode a long latent piece by piece, so that memory and the time to a cancel stay bounded.
-
-    Neighbouring pieces overlap by `2 lap_steps` and are faded into each other there; the common
-    guide keeps their phases together.
-
-    Args:
-        latent: `[batch, channels, steps]`.
-        guide: `[batch, 2, steps × step_samples]`.
-        on_step, change: as in `Codec.decode`.
-
-    Returns:
-        `[batch, 2, steps × step_samples]`; one piece is decoded as it is.
-    """
-    steps, unit = latent.shape[-1], codec.step_samples
-    if steps <= chunk_steps + 2 * lap_steps:
-        return codec.decode(latent, guide, on_step, change=change)
-    audio = torch.zeros_like(guide)
-    ramp = torch.linspace(0.0, 1.0, 2 * lap_steps * unit, device=guide.device)
-    for start in range(0, steps, chunk_steps):
-        first, last = max(0, start - lap_steps), min(steps, start + chunk_steps + lap_steps)
-        near = guide[..., first * unit : last * unit]
-        piece = codec.decode(latent[..., first:last], near, on_step, change=change)
-        if first > 0:
-            piece[..., : len(ramp)] *= ramp[: piece.shape[-1]]
-        if last < steps:
-            piece[..., -len(ramp) :] *= 1.0 - ramp
-        audio[..., first * unit : last * unit] += piece
-        if last == steps:
-            break
-    return audio
