@@ -262,7 +262,7 @@ def test_muon_is_torchs_but_for_its_rounding(shape: tuple[int, int]) -> None:
 
 
 def test_the_rate_warms_up_and_falls_to_nothing() -> None:
-    assert rate_factor(0, 0.0, 100.0, 0.2) == pytest.approx(1 / WARM_UP_UPDATES) < 0.05
+    assert rate_factor(0, 0.0, 100.0, 0.2) == pytest.approx(1 / WARM_UP_UPDATES)
     assert rate_factor(1000, 50.0, 100.0, 0.2) == 1.0
     assert rate_factor(1000, 90.0, 100.0, 0.2) == pytest.approx(0.5)
     assert rate_factor(1000, 100.0, 100.0, 0.2) == 0.0
