@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from engine.optimise.noise import OptimisedNoise
+from engine.optimise.problem import OptimisedNoise
 from engine.spec import Event, Progress
 
 

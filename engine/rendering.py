@@ -13,7 +13,7 @@ from torch import Tensor
 from engine.files.quantise import quantise
 from engine.meter import Meter
 from engine.models.house.model import HouseModel
-from engine.optimise.noise import OptimisedNoise
+from engine.optimise.problem import OptimisedNoise
 from engine.spec import ROLES, Event, Preview
 from engine.tasks.scene import Finished, Part, Scene
 from engine.timeline import (

@@ -21,7 +21,8 @@ from engine.models.contracts import Denoiser
 from engine.models.house.conditions import FrameConditions
 from engine.models.house.model import WINDOW_STEPS, HouseModel
 from engine.models.house.network import Globals
-from engine.optimise.noise import NoiseSettings, Objective, OptimisedNoise, optimise_noise
+from engine.optimise.noise import NoiseSettings, optimise_noise
+from engine.optimise.problem import Objective, OptimisedNoise
 from engine.sampling.levels import levels
 from engine.sampling.loop import GradientPolicy, noised, sample
 

@@ -1,19 +1,20 @@
 """DITTO: the initial noise is optimised through the sampler (Novack et al., ICML 2024).
 
 Adam on the noise as published; beyond the paper, the best iterate is what counts (the paper returns
-the last), and the norm of the whole noise is held near the Gaussian shell it started on, so that a
+the last), and the norm of the noise is held near the Gaussian shell it started on, so that a
 control cannot be bought with noise the model has never seen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-Objective = Callable[[Tensor], Tensor]  # latent `[batch, channels, steps]` -> loss `[batch]`
+from engine.optimise.problem import Objective, OptimisedNoise, Watch
+from engine.optimise.regularisers import hold_norm, norm_surprise, unlikely_statistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,29 +26,142 @@ class NoiseSettings:
         rate: step of Adam (the paper: 5e-3 from pure noise through 20 steps; the shorter chain
             from a prior bears more).
         tolerance: stop once the loss is at most this.
-        norm_drift: largest relative change of the noise's norm.
+        norm_drift: largest relative change of an item's norm.
+        likelihood: weight of `norm_surprise` (ReNO: 0.01 on the undivided sum).
+        statistics: weight of `unlikely_statistics`.
     """
 
     steps: int = 70
     rate: float = 5e-3
     tolerance: float = 0.0
     norm_drift: float = 0.03
+    likelihood: float = 0.0
+    statistics: float = 0.0
 
 
-@dataclass(slots=True)
-class OptimisedNoise:
-    """The best noise of the run and how it went.
+class NoiseOptimiser:
+    """One run of Adam on the noise that can be stopped, kept and gone on with.
 
-    Attributes:
-        losses: mean loss before each update; the last entry belongs to the final iterate.
-        latent: the sampled result of the best noise.
+    Args:
+        noise: start, `[batch, channels, steps]` float32.
+        generate: the whole sampling run, differentiable in its argument.
+        objective: per-item losses of the result.
+        reached: asked after each evaluation; True ends the run early.
     """
 
-    noise: Tensor
-    latent: Tensor
-    best_loss: float
-    best_step: int
-    losses: list[float] = field(default_factory=list)
+    def __init__(
+        self,
+        noise: Tensor,
+        generate: Callable[[Tensor], Tensor],
+        objective: Objective,
+        settings: NoiseSettings,
+        *,
+        reached: Callable[[], bool] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.run: OptimisedNoise | None = None
+        self._generate, self._objective, self._reached = generate, objective, reached
+        self._start = noise.detach().clone()
+        self._variable = noise.detach().clone().requires_grad_(True)
+        self._adam = torch.optim.Adam([self._variable], lr=settings.rate)
+        self._drift = 0.0
+        self.step = 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing more to do."""
+        if self.run is None:
+            return False
+        enough = self.run.best_loss <= self.settings.tolerance
+        return enough or self.step > self.settings.steps
+
+    def advance(self) -> OptimisedNoise:
+        """Evaluate the noise, then update it unless this was the last iterate."""
+        last = self.step == self.settings.steps
+        with torch.set_grad_enabled(not last):
+            latent = self._generate(self._variable)
+            losses = self._objective(latent)
+        self._note(latent.detach(), losses.detach())
+        met = self._reached is not None and self._reached()
+        self.step = self.settings.steps + 1 if last or met else self.step + 1
+        run = self.run
+        assert run is not None
+        if self.finished:
+            return run
+        loss = losses.mean() + self._penalty()
+        (self._variable.grad,) = torch.autograd.grad(loss, self._variable)
+        self._adam.step()
+        self._drift = hold_norm(self._variable, self._start, self.settings.norm_drift)
+        return run
+
+    def _penalty(self) -> Tensor:
+        settings, total = self.settings, self._variable.new_zeros(())
+        if settings.likelihood:
+            total = total + settings.likelihood * norm_surprise(self._variable).mean()
+        if settings.statistics:
+            total = total + settings.statistics * unlikely_statistics(self._variable).mean()
+        return total
+
+    def _note(self, latent: Tensor, losses: Tensor) -> None:
+        """Keep each item's best."""
+        noise, run, mean = self._variable.detach(), self.run, float(losses.mean())
+        if run is None:
+            self.run = OptimisedNoise(noise.clone(), latent, losses, self.step, [mean], self._drift)
+            return
+        if mean < min(run.losses):
+            run.best_step = self.step
+        run.losses.append(mean)
+        run.drift = max(run.drift, self._drift)
+        better = losses < run.best
+        if bool(better.any()):
+            chosen = better.view(-1, *[1] * (noise.ndim - 1))
+            run.noise = torch.where(chosen, noise, run.noise)
+            run.latent = torch.where(chosen, latent, run.latent)
+            run.best = torch.where(better, losses, run.best)
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything needed to go on later, as tensors for a safetensors file."""
+        assert self.run is not None
+        moments = self._adam.state.get(self._variable, {})
+        kept = {
+            "variable": self._variable.detach(),
+            "start": self._start,
+            "noise": self.run.noise,
+            "latent": self.run.latent,
+            "best": self.run.best,
+            "losses": torch.tensor(self.run.losses, dtype=torch.float64),
+            "counts": torch.tensor([self.step, self.run.best_step]),
+            "drifts": torch.tensor([self._drift, self.run.drift], dtype=torch.float64),
+        }
+        kept |= {f"adam.{name}": value for name, value in moments.items()}
+        return {name: value.clone() for name, value in kept.items()}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from `state()`: what follows equals the run that was never interrupted.
+
+        Raises:
+            ValueError: the state belongs to noise of another shape.
+        """
+        if state["variable"].shape != self._variable.shape:
+            raise ValueError(
+                f"the state is of noise {tuple(state['variable'].shape)}, "
+                f"not {tuple(self._variable.shape)}"
+            )
+        with torch.no_grad():
+            self._variable.copy_(state["variable"])
+        self._start = state["start"].clone()
+        moments = {
+            name.removeprefix("adam."): value.clone()
+            for name, value in state.items()
+            if name.startswith("adam.")
+        }
+        if moments:
+            self._adam.state[self._variable] = moments
+        self.step, best_step = (int(value) for value in state["counts"])
+        self._drift, drift = (float(value) for value in state["drifts"])
+        losses = [float(value) for value in state["losses"]]
+        best = (state["noise"].clone(), state["latent"].clone(), state["best"].clone())
+        self.run = OptimisedNoise(*best, best_step, losses, drift)
 
 
 def optimise_noise(
@@ -56,48 +170,18 @@ def optimise_noise(
     objective: Objective,
     settings: NoiseSettings,
     *,
-    on_step: Callable[[OptimisedNoise], None] | None = None,
+    on_step: Watch | None = None,
+    reached: Callable[[], bool] | None = None,
 ) -> OptimisedNoise:
-    """Lower `objective(generate(noise))` by moving `noise`.
+    """Lower `objective(generate(noise))` by moving `noise`; see `NoiseOptimiser`.
 
     Args:
-        noise: start, `[batch, channels, steps]` float32.
-        generate: the whole sampling run, differentiable in its argument.
-        objective: per-item losses of the result.
         on_step: called after every evaluation with the run so far; may raise to stop.
     """
-    norm = noise.norm()
-    variable = noise.detach().clone().requires_grad_(True)
-    adam = torch.optim.Adam([variable], lr=settings.rate)
-    run: OptimisedNoise | None = None
-    for step in range(settings.steps + 1):
-        last = step == settings.steps
-        with torch.set_grad_enabled(not last):
-            latent = generate(variable)
-            loss = objective(latent).mean()
-        run = _keep_best(run, variable, latent, float(loss.detach()), step)
+    optimiser = NoiseOptimiser(noise, generate, objective, settings, reached=reached)
+    while not optimiser.finished:
+        run = optimiser.advance()
         if on_step is not None:
             on_step(run)
-        if last or run.best_loss <= settings.tolerance:
-            break
-        (variable.grad,) = torch.autograd.grad(loss, variable)
-        adam.step()
-        _bound_norm(variable, norm, settings.norm_drift)
-    assert run is not None
-    return run
-
-
-def _keep_best(
-    run: OptimisedNoise | None, noise: Tensor, latent: Tensor, loss: float, step: int
-) -> OptimisedNoise:
-    losses = [] if run is None else run.losses
-    losses.append(loss)
-    if run is None or loss < run.best_loss:
-        return OptimisedNoise(noise.detach().clone(), latent.detach(), loss, step, losses)
-    return run
-
-
-@torch.no_grad()
-def _bound_norm(noise: Tensor, norm: Tensor, drift: float) -> None:
-    ratio = noise.norm() / norm
-    noise.mul_(ratio.clamp(1.0 - drift, 1.0 + drift) / ratio)
+    assert optimiser.run is not None
+    return optimiser.run

@@ -31,7 +31,7 @@ OURS: dict[str, set[str]] = {
     "engine.controls": set(),
     "engine.files": set(),
     "engine.models": set(),
-    "engine.optimise": set(),
+    "engine.optimise": {"engine.models.contracts", "engine.sampling"},
     "engine.render": {"engine.analysis.crossfade", "engine.analysis.spectra"},
     "engine.sampling": {"engine.models.contracts"},  # the model's contract, and no model
     "engine.sketch": set(),

@@ -10,7 +10,8 @@ from engine.models.contracts import Denoiser
 from engine.models.house.conditions import FrameConditions
 from engine.models.house.network import Globals, HouseNetwork, NetworkShape
 from engine.models.toy import GaussianModel
-from engine.optimise.noise import NoiseSettings, OptimisedNoise, optimise_noise
+from engine.optimise.noise import NoiseSettings, optimise_noise
+from engine.optimise.problem import OptimisedNoise
 from engine.sampling.levels import levels
 from engine.sampling.loop import GradientPolicy, sample
 
