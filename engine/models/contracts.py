@@ -63,15 +63,3 @@ class Codec(Protocol):
         called during the work and may raise to stop it.
         """
         ...
-
-
-def guided(conditional: Denoiser, unconditional: Denoiser, scale: float) -> Denoiser:
-    """Classifier-free guidance (Ho & Salimans 2022): away from the unconditional estimate."""
-    if scale == 1.0:
-        return conditional
-
-    def denoise(x: Tensor, level: float, next_level: float | None = None) -> Tensor:
-        without = unconditional(x, level, next_level)
-        return without + scale * (conditional(x, level, next_level) - without)
-
-    return denoise

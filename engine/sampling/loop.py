@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from engine.models.contracts import Denoiser
-from engine.sampling.steps import StepRule, euler
+from engine.sampling.steps import State, StepRule, euler
 
 GradientPolicy = Literal["none", "full", "checkpointed"]
 
@@ -23,6 +23,7 @@ def sample(
     *,
     rule: StepRule = euler,
     gradient: GradientPolicy = "none",
+    noises: Tensor | None = None,
     on_step: Callable[[int], None] | None = None,
 ) -> Tensor:
     """Follow the flow from `levels[0]` to `levels[-1]`.
@@ -32,12 +33,26 @@ def sample(
         gradient: "none" keeps nothing; "full" keeps every activation; "checkpointed" keeps the
             state of each step and computes the rest anew on the way back (DITTO, Novack et al.
             2024, section 3.2): memory of one model call whatever the number of steps.
+        noises: what stochastic rules add, N(0, 1), `[intervals, batch, channels, steps]`; others
+            leave it alone. An argument, so that it stays the same while an optimiser works, and
+            can be optimised too.
         on_step: called after each step with its number; may raise to stop the run.
+
+    Returns:
+        the state at the last level, of the shape of `x`.
+
+    Raises:
+        ValueError: the rule is stochastic and there are no `noises`, or they have another shape.
     """
+    if noises is not None and noises.shape != (len(levels) - 1, *x.shape):
+        raise ValueError(
+            f"noises of {tuple(noises.shape)} do not fit {len(levels) - 1} intervals of "
+            f"{tuple(x.shape)}"
+        )
     if gradient == "none":
         with torch.no_grad():
-            return _follow(model, x, levels, rule, False, on_step)
-    return _follow(model, x, levels, rule, gradient == "checkpointed", on_step)
+            return _follow(model, x, levels, rule, False, noises, on_step)
+    return _follow(model, x, levels, rule, gradient == "checkpointed", noises, on_step)
 
 
 def _follow(
@@ -46,16 +61,19 @@ def _follow(
     levels: Sequence[float],
     rule: StepRule,
     checkpointed: bool,
+    noises: Tensor | None,
     on_step: Callable[[int], None] | None,
 ) -> Tensor:
-    for number, (t, t_next) in enumerate(pairwise(levels), start=1):
+    state = State(x)
+    for index, (t, t_next) in enumerate(pairwise(levels)):
+        noise = None if noises is None else noises[index]
         if checkpointed:
-            x = checkpoint(rule, model, x, t, t_next, use_reentrant=False)
+            state = checkpoint(rule, model, state, t, t_next, noise, use_reentrant=False)
         else:
-            x = rule(model, x, t, t_next)
+            state = rule(model, state, t, t_next, noise)
         if on_step is not None:
-            on_step(number)
-    return x
+            on_step(index + 1)
+    return state.x
 
 
 def noised(prior: Tensor, noise: Tensor, level: float) -> Tensor:
