@@ -1,0 +1,116 @@
+"""From a clip to noise that gives it back: the sampler run backwards (DITTO, appendix D).
+
+A step of the sampler goes from x at t to `x + (t' - t) v(x, t, t')`. Its inverse, x from x', is the
+fixed point of `x = x' + (t - t') v(x, t, t')`. DDIM inversion (Song et al., ICLR 2021) asks for v
+at x' instead and is wrong to first order; going on from there with the x just found (Pan et al.,
+ICCV 2023; ReNoise, Garibi et al., ECCV 2024) ends at the exact inverse wherever the step contracts.
+The velocity is always asked for at the higher level, since at level 0 it has no limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from engine.models.contracts import Denoiser
+from engine.optimise.noise import NoiseSettings, optimise_noise
+from engine.optimise.problem import Objective, OptimisedNoise, Problem, Watch
+
+
+@dataclass(frozen=True, slots=True)
+class InversionSettings:
+    """How exactly a step is undone.
+
+    Attributes:
+        refinements: evaluations in each step after the first; 0 is DDIM inversion, DITTO's own
+            start (appendix D).
+        tolerance: a step is refined no more once no value changes by more (our choice).
+    """
+
+    refinements: int = 0
+    tolerance: float = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class ReproduceSettings:
+    """Inversion, then DITTO (whose settings are those of the controls, as in appendix D)."""
+
+    inversion: InversionSettings = field(default_factory=InversionSettings)
+    noise: NoiseSettings = field(default_factory=NoiseSettings)
+
+
+def invert(
+    model: Denoiser,
+    latent: Tensor,
+    levels: Sequence[float],
+    settings: InversionSettings = InversionSettings(),
+    on_call: Callable[[], None] = lambda: None,
+) -> Tensor:
+    """The state at `levels[0]` from which the sampler reaches `latent` at the last level.
+
+    Args:
+        latent: `[batch, channels, steps]`.
+        levels: those of the sampler, falling; they are walked backwards.
+        on_call: called after each step; may raise to stop.
+    """
+    x = latent.detach()
+    with torch.no_grad():
+        for lower, higher in pairwise(reversed(levels)):
+            x = _step_back(model, x, lower, higher, settings)
+            on_call()
+    return x
+
+
+def _step_back(
+    model: Denoiser, x: Tensor, lower: float, higher: float, settings: InversionSettings
+) -> Tensor:
+    def undone_at(guess: Tensor) -> Tensor:
+        return x + (higher - lower) / higher * (guess - model(guess, higher, lower))
+
+    guess, change = undone_at(x), float("inf")
+    for _ in range(settings.refinements):
+        again = undone_at(guess)
+        before, change = change, float((again - guess).abs().amax())
+        if not change < before:  # it does not contract here: the last guess is the best there is
+            return guess
+        guess = again
+        if change <= settings.tolerance:
+            break
+    return guess
+
+
+def noise_of(problem: Problem, state: Tensor) -> Tensor:
+    """The noise whose `problem.start` is `state`, a state at the first level."""
+    level = problem.levels[0]
+    return (state - (1.0 - level) * problem.prior) / level
+
+
+def identity_objective(latent: Tensor) -> Objective:
+    """Mean squared difference from `latent` `[batch, channels, steps]`: the feature is itself."""
+    return lambda result: (result - latent).square().mean(dim=(1, 2))
+
+
+def reproduce(
+    problem: Problem,
+    latent: Tensor,
+    settings: ReproduceSettings = ReproduceSettings(),
+    watch: Watch | None = None,
+) -> OptimisedNoise:
+    """Noise from which the problem's sampler gives `latent` back, as well as can be found.
+
+    Args:
+        problem: model, levels and prior; its objective is not asked.
+        latent: `[batch, channels, steps]`.
+        watch: called after every evaluation of the optimisation.
+
+    Returns:
+        The run; its losses are mean squared differences, the first that of inversion alone.
+    """
+    state = invert(problem.denoiser, latent, problem.levels, settings.inversion, problem.on_call)
+    alike = replace(problem, objective=identity_objective(latent.detach()))
+    start = noise_of(problem, state)
+    return optimise_noise(start, alike.generate, alike.objective, settings.noise, on_step=watch)
