@@ -1,0 +1,147 @@
+"""Methods by name: DITTO and its published rivals, in one form so that one run can compare them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from engine.optimise.doodl import DoodlSettings, doodl
+from engine.optimise.flowchef import flowchef
+from engine.optimise.freedom import freedom
+from engine.optimise.guidance_gradients import guidance_gradients
+from engine.optimise.masking import MULTIDIFFUSION, MULTIDIFFUSION_HALF, NAIVE, masking
+from engine.optimise.noise import NoiseSettings, optimise_noise
+from engine.optimise.problem import OptimisedNoise, Problem, Watch
+
+Reached = Callable[[], bool]  # asked after every evaluation; True ends the run early
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How long an iterating method goes on, and who looks on.
+
+    Attributes:
+        iterations: at most; None means the method's own number.
+        watch: called after every evaluation; may raise to stop.
+        reached: asked after every evaluation; True ends the run early.
+    """
+
+    iterations: int | None = None
+    watch: Watch | None = None
+    reached: Reached | None = None
+
+
+Runner = Callable[[Problem, Tensor, Effort], OptimisedNoise]
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One row of the table.
+
+    Attributes:
+        description: one line for people.
+        run: the method; what has no iterations leaves the effort alone.
+        needs_mask: knows the overlap only and cannot run without `problem.mask`.
+        iterates: has iterations that the effort can limit.
+    """
+
+    description: str
+    run: Runner
+    needs_mask: bool = False
+    iterates: bool = False
+
+
+def draft(problem: Problem, noise: Tensor) -> OptimisedNoise:
+    """The model's own sampling run under its conditions; nothing is optimised."""
+    return OptimisedNoise.of(noise, problem.generate(noise, "none"), problem.objective)
+
+
+def ditto(
+    problem: Problem,
+    noise: Tensor,
+    settings: NoiseSettings = NoiseSettings(),  # noqa: B008 - frozen
+    watch: Watch | None = None,
+    *,
+    reached: Reached | None = None,
+) -> OptimisedNoise:
+    """DITTO on a problem; see `engine.optimise.noise`."""
+    return optimise_noise(
+        noise, problem.generate, problem.objective, settings, on_step=watch, reached=reached
+    )
+
+
+def _ditto(problem: Problem, noise: Tensor, effort: Effort) -> OptimisedNoise:
+    settings = NoiseSettings()
+    if effort.iterations is not None:
+        settings = replace(settings, steps=effort.iterations)
+    return ditto(problem, noise, settings, effort.watch, reached=effort.reached)
+
+
+def _doodl(problem: Problem, noise: Tensor, effort: Effort) -> OptimisedNoise:
+    settings = DoodlSettings()
+    if effort.iterations is not None:
+        settings = replace(settings, steps=effort.iterations)
+    return doodl(problem, noise, settings, effort.watch, reached=effort.reached)
+
+
+def _once(run: Callable[[Problem, Tensor], OptimisedNoise]) -> Runner:
+    """A runner of what has no iterations."""
+    return lambda problem, noise, effort: run(problem, noise)
+
+
+METHODS: dict[str, Method] = {
+    "draft": Method("the model's own conditional sampling, no optimisation", _once(draft)),
+    "ditto": Method("the initial noise optimised through the sampler", _ditto, iterates=True),
+    "doodl": Method("the noise optimised through EDICT's coupled chains", _doodl, iterates=True),
+    "freedom": Method("each step down the gradient of the expected result", _once(freedom)),
+    "guidance-gradients": Method(
+        "a constant step down that gradient, and the overlap projected", _once(guidance_gradients)
+    ),
+    "flowchef": Method("each state down the objective, past the network", _once(flowchef)),
+    "naive": Method(
+        "the overlap overwritten by the noised reference after each step",
+        _once(lambda problem, noise: masking(problem, noise, NAIVE)),
+        needs_mask=True,
+    ),
+    "multidiffusion": Method(
+        "the overlap averaged with the noised reference after each step",
+        _once(lambda problem, noise: masking(problem, noise, MULTIDIFFUSION)),
+        needs_mask=True,
+    ),
+    "multidiffusion-half": Method(
+        "the same in the first half of the steps only",
+        _once(lambda problem, noise: masking(problem, noise, MULTIDIFFUSION_HALF)),
+        needs_mask=True,
+    ),
+}
+
+
+def run_method(
+    name: str,
+    problem: Problem,
+    noise: Tensor,
+    iterations: int | None = None,
+    watch: Watch | None = None,
+    *,
+    reached: Reached | None = None,
+) -> OptimisedNoise:
+    """Run one method on a problem.
+
+    Args:
+        name: a key of `METHODS`.
+        noise: start, `[batch, channels, steps]`.
+        iterations: of a method that iterates, None for its own number; no matter to the others.
+        watch: called after every evaluation of a method that iterates; may raise to stop.
+        reached: asked after every such evaluation; True ends the run early.
+
+    Raises:
+        ValueError: there is no method of that name, or it needs a mask that the problem lacks.
+    """
+    method = METHODS.get(name)
+    if method is None:
+        raise ValueError(f"there is no method {name!r}; choose one of {', '.join(METHODS)}")
+    if method.needs_mask and problem.mask is None:
+        raise ValueError(f"{name} needs a mask: it knows nothing but the overlap")
+    return method.run(problem, noise, Effort(iterations, watch, reached))
