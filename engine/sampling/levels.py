@@ -15,4 +15,5 @@ def levels(start: float, steps: int, shift: float = 1.0) -> tuple[float, ...]:
     if not 0.0 < start <= 1.0 or steps < 1:
         raise ValueError(f"cannot sample from level {start} in {steps} steps")
     plain = (start * (1.0 - index / steps) for index in range(steps + 1))
-    return tuple(shift * t / (1.0 + (shift - 1.0) * t) for t in plain)
+    # the formula above written so that level 1 stays 1 whatever the rounding of the shift
+    return tuple(shift * t / (shift * t + (1.0 - t)) for t in plain)

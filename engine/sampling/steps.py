@@ -104,7 +104,7 @@ def _lead(before: float, t: float, t_next: float) -> float:
     At level 1 λ is -∞, so after an interval that began there the limit is 0: first order, once.
     At level 0 it is +∞ and there is no limit; the paper's last step is first order too.
     """
-    if before == 1.0 or t_next == 0.0:
+    if before >= 1.0 or t_next == 0.0:
         return 0.0
     return (
         0.5

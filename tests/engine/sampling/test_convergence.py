@@ -106,3 +106,10 @@ def test_levels_end_at_zero_and_fall() -> None:
     assert levels(0.6, 7)[0] == 0.6
     with pytest.raises(ValueError, match="level 0"):
         levels(0.0, 4)
+
+
+def test_a_shift_keeps_pure_noise_and_favours_it() -> None:
+    for hundredths in range(10, 1000):
+        assert levels(1.0, 2, hundredths / 100)[0] == 1.0
+    assert levels(1.0, 2, 3.0)[1] == pytest.approx(0.75, abs=1e-15)
+    assert levels(0.9, 9) == tuple(0.9 * (1.0 - index / 9) for index in range(10))
