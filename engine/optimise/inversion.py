@@ -4,6 +4,7 @@ A step of the sampler goes from x at t to `x + (t' - t) v(x, t, t')`. Its invers
 fixed point of `x = x' + (t - t') v(x, t, t')`. DDIM inversion (Song et al., ICLR 2021) asks for v
 at x' instead and is wrong to first order; going on from there with the x just found (Pan et al.,
 ICCV 2023; ReNoise, Garibi et al., ECCV 2024) ends at the exact inverse wherever the step contracts.
+Where it overshoots, each item goes back to its nearest guess and half as far from there (ours).
 The velocity is always asked for at the higher level, since at level 0 it has no limit.
 """
 
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from engine.models.contracts import Denoiser
+from engine.optimise.guidance import rms
 from engine.optimise.noise import NoiseSettings, optimise_noise
 from engine.optimise.problem import Objective, OptimisedNoise, Problem, Watch
 
@@ -28,7 +30,8 @@ class InversionSettings:
     Attributes:
         refinements: evaluations in each step after the first; 0 is DDIM inversion, DITTO's own
             start (appendix D).
-        tolerance: a step is refined no more once no value changes by more (our choice).
+        tolerance: a step is refined no more once a step forward misses no value by more (our
+            choice).
     """
 
     refinements: int = 0
@@ -37,9 +40,15 @@ class InversionSettings:
 
 @dataclass(frozen=True, slots=True)
 class ReproduceSettings:
-    """Inversion, then DITTO (whose settings are those of the controls, as in appendix D)."""
+    """Inversion, then DITTO.
 
-    inversion: InversionSettings = field(default_factory=InversionSettings)
+    Attributes:
+        inversion: 24 refinements (our choice): of a clip of the embedded model's own, 8 steps gave
+            back a mean squared difference of 2.2 without, 0.04 with 8 and 4e-5 with 24.
+        noise: of DITTO, the settings of its controls, as in appendix D.
+    """
+
+    inversion: InversionSettings = field(default_factory=lambda: InversionSettings(24))
     noise: NoiseSettings = field(default_factory=NoiseSettings)
 
 
@@ -71,16 +80,21 @@ def _step_back(
     def undone_at(guess: Tensor) -> Tensor:
         return x + (higher - lower) / higher * (guess - model(guess, higher, lower))
 
-    guess, change = undone_at(x), float("inf")
+    guess = undone_at(x)
+    best, way, least = guess, torch.zeros_like(x), torch.full_like(rms(x), float("inf"))
+    share = torch.ones_like(least)
     for _ in range(settings.refinements):
-        again = undone_at(guess)
-        before, change = change, float((again - guess).abs().amax())
-        if not change < before:  # it does not contract here: the last guess is the best there is
+        off = undone_at(guess) - guess  # what a step forward from the guess misses x by
+        size = rms(off)
+        nearer = size < least
+        best, way = torch.where(nearer, guess, best), torch.where(nearer, off, way)
+        least = torch.where(nearer, size, least)
+        if float(off.abs().amax()) <= settings.tolerance:
             return guess
-        guess = again
-        if change <= settings.tolerance:
-            break
-    return guess
+        share = torch.where(nearer, share, 0.5 * share)
+        guess = best + share * way
+    # A guess that was never tried is trusted only where every one so far came nearer.
+    return torch.where(share == 1.0, guess, best)
 
 
 def noise_of(problem: Problem, state: Tensor) -> Tensor:

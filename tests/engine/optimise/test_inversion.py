@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import Tensor
 
 from engine.optimise.inversion import (
     InversionSettings,
@@ -54,14 +55,30 @@ def test_inversion_of_a_map_is_exact_in_one_step() -> None:
     assert torch.allclose(found, model.trajectory(latent, 0.0, 0.8), atol=1e-9)
 
 
-def test_refinement_stops_at_the_tolerance_and_where_it_does_not_contract() -> None:
+def test_refinement_stops_at_the_tolerance() -> None:
     recorder = Recorder(toy_model())
     invert(recorder, drawn(3), levels(1.0, 4), InversionSettings(50, 1e-4))
     assert 4 < len(recorder.calls) < 4 * 51
-    away = Recorder(lambda x, t, t_next=None: -2.0 * x)
-    found = invert(away, drawn(3), (1.0, 0.0), InversionSettings(50, 1e-4))
-    assert len(away.calls) == 3
-    assert bool(found.isfinite().all())
+
+
+def test_a_step_that_overshoots_is_undone_too() -> None:
+    """Fixed point x/3 of g -> x - 2g, from which plain iteration runs away."""
+    latent = drawn(3)
+    found = invert(lambda x, t, t_next=None: 3.0 * x, latent, (1.0, 0.0), EXACT)
+    assert torch.allclose(found, latent / 3.0, atol=1e-10)
+
+
+def test_an_item_whose_step_cannot_be_undone_keeps_its_best_guess() -> None:
+    """The first item runs away in every share of g -> x + 3g, the second contracts."""
+    latent = drawn(3)
+    slope = torch.tensor([-2.0, 0.5], dtype=torch.float64).view(-1, 1, 1)
+
+    def model(x: Tensor, level: float, next_level: float | None = None, /) -> Tensor:
+        return slope * x
+
+    found = invert(model, latent, (1.0, 0.0), EXACT)
+    assert torch.equal(found[0], invert(model, latent, (1.0, 0.0))[0])
+    assert torch.allclose(found[1], 2.0 * latent[1], atol=1e-10)
 
 
 def test_every_step_is_told() -> None:
@@ -80,11 +97,13 @@ def test_a_clip_is_reproduced_better_than_by_inversion_or_search_alone() -> None
     problem = toy_problem(6)
     clip = 1.0 + 0.6 * drawn(8)
     adam = NoiseSettings(steps=60, rate=2e-2, norm_drift=0.2)
-    run = reproduce(problem, clip, ReproduceSettings(noise=adam))
+    run = reproduce(problem, clip, ReproduceSettings(InversionSettings(), adam))
     assert run.best_loss < 0.05 * run.losses[0]
     again = problem.generate(run.noise, "none")
     assert float((again - clip).square().mean()) == pytest.approx(run.best_loss)
-    searched = reproduce(problem, clip, ReproduceSettings(noise=replace(adam, steps=0)))
+    searched = reproduce(
+        problem, clip, ReproduceSettings(InversionSettings(), replace(adam, steps=0))
+    )
     assert searched.losses == run.losses[:1]
     exact = reproduce(problem, clip, ReproduceSettings(EXACT, replace(adam, steps=0)))
     assert exact.best_loss < 1e-20
