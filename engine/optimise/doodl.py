@@ -8,14 +8,16 @@ are then mixed; every operation can be undone exactly:
 
 EDICT writes the step as `a x' + b ε(x'')` in a variance-preserving model, whose level 1 is never
 quite noise. On the straight path `a` has no limit there and, written with x̂_0, none of x' would be
-left at level 0; with the velocity both ends can be undone. DOODL takes both states from one noise
-and moves that by momentum. Its code checkpoints instead of inverting (DITTO, appendix B), so a
-step costs twice the model calls of DITTO's.
+left at level 0; with the velocity both ends can be undone. As published, the second state asks for
+v at a level that the first has left already; with few steps the results have too much deviation
+(the embedded model: 1.9 against 1.4 of its own run in 8 steps, 1.74 against 1.50 in 20).
+
+DOODL takes both states from one noise and moves that by momentum. Its code checkpoints instead of
+inverting (DITTO, appendix B), so a step costs twice the model calls of DITTO's.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -58,14 +60,11 @@ class DoodlSettings:
 def mixing_of(steps: int) -> float:
     """p for a number of sampler steps: 0.83 at 20, 0.93 at 50, as published.
 
-    Both leave about as much unmixed after the whole run, `0.83²⁰ = 0.024` and `0.93⁵⁰ = 0.027`; so
-    `steps · log p` is interpolated between them and held outside, and p is never below one half,
-    where the states change places (our choice).
+    Between them by a straight line, outside as at the nearer of them (our choice).
     """
     (few, p_few), (many, p_many) = _PUBLISHED_MIXING
     share = min(1.0, max(0.0, (steps - few) / (many - few)))
-    whole = (1.0 - share) * few * math.log(p_few) + share * many * math.log(p_many)
-    return max(0.5, math.exp(whole / steps))
+    return p_few + share * (p_many - p_few)
 
 
 def edict_step(
