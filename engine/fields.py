@@ -10,13 +10,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from engine.curves import Form, Lane
 from engine.errors import BridgeError
 from engine.units import Metre
 
 TASKS: tuple[str, ...] = ("extend", "loop", "inpaint", "melody", "accompany", "generate")
 ROLES: tuple[str, ...] = ("drums", "bass", "chords", "lead")
 
-Kind = Literal["text", "path", "number", "integer", "flag", "choice", "metre", "roles"]
+METHODS: tuple[str, ...] = (
+    "fast", "ditto", "doodl", "freedom", "guidance-gradients", "flowchef", "naive",
+    "multidiffusion", "multidiffusion-half",
+)  # fmt: skip
+
+Kind = Literal[
+    "text", "path", "number", "integer", "flag", "choice", "metre", "roles", "lane", "form"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +83,21 @@ FIELDS: tuple[Field, ...] = (
     Field("stems", "flag", "render one part after the other, each hearing those before, and give "
           "them apart as well as together", False, tasks=_SKETCHED),
     Field("variation", "number", "0 keeps the prior, 1 is newly generated", None, "", 0.0, 1.0),
+    Field("intensity", "lane", "level the result is to have over time, as points seconds:dB RMS "
+          "such as 0:-30,3:-12 from the result's start on; straight lines between them"),
+    Field("intensity_from", "path", "the same as a JSON file of [seconds, dB] points, or a clip "
+          "whose own level is to be followed"),
+    Field("intensity_match", "choice", "whether the level itself counts or only its shape", "level",
+          choices=("level", "shape")),
+    Field("structure", "form", "which parts are to sound alike: letters with bars such as "
+          "'A4 B4 A4', equal parts such as ABBA, or markers in seconds such as '0:A,8:B'"),
+    Field("structure_from", "path", "recording whose own structure is to be followed"),
+    Field("balance", "flag", "several wishes pull equally, whatever their units", False),
+    Field("method", "choice", "how the refinement works: fast goes through one step of the model, "
+          "ditto through all of them; the others are there to compare", "fast", choices=METHODS),
+    Field("candidates", "integer", "initial noises to refine; the best by an independent measure "
+          "is kept", 1, "", 1, 16),
+    Field("noise", "text", "latent key of an earlier render whose refined noise is the start"),
     Field("steps", "integer", "sampler steps of the draft", None, "steps", 1, 200),
     Field("refine", "integer", "optimisation steps; 0 gives the draft only", None, "steps", 0, 500),
     Field("overlap", "number", "audio beside the seam that conditions and is matched", 1.5, "s",
@@ -126,6 +149,14 @@ def _as_text(value: Any) -> str:
     return value
 
 
+def _as_lane(value: Any) -> str:
+    return str(Lane.parse(value))
+
+
+def _as_form(value: Any) -> str:
+    return str(Form.parse(_as_text(value)))
+
+
 def _as_metre(text: str) -> str:
     try:
         return str(Metre.parse(text))
@@ -161,6 +192,10 @@ def _cast(item: Field, value: Any) -> Any:
             return _as_metre(_as_text(value))
         case "roles":
             return _as_roles(value)
+        case "lane":
+            return _as_lane(value)
+        case "form":
+            return _as_form(value)
         case _:
             return _as_text(value)
 

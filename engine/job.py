@@ -27,7 +27,7 @@ from engine.tasks.scene import Finished, Scene
 from engine.tasks.sketches import generate_scene, melody_scene
 from engine.timeline import RenderSettings
 
-SAMPLER_VERSION = "4"  # part of every cache key: raise it when a request renders differently
+SAMPLER_VERSION = "5"  # part of every cache key: raise it when a request renders differently
 MIX = "mix"
 SCENES: dict[str, Callable[[RenderRequest, HouseModel], Scene]] = {
     "extend": extend_scene,
@@ -41,7 +41,7 @@ DEFAULT_VARIATION = {"extend": 0.4, "inpaint": 0.4, "loop": 0.4} | dict.fromkeys
     ("melody", "accompany", "generate"), 0.6
 )
 DEFAULT_STEPS = 4
-DEFAULT_REFINE = 24
+DEFAULT_REFINE = 32
 
 
 class Host(Protocol):
@@ -58,6 +58,10 @@ class Host(Protocol):
         self, key: CacheKey
     ) -> tuple[Mapping[str, Path], dict[str, Any], dict[str, Any]] | None:
         """Audio files by name, recipe and report of an exact hit."""
+        ...
+
+    def noises(self, latent_key: str) -> dict[str, Tensor] | None:
+        """Refined noises of an earlier render by the part's name; None where they are gone."""
         ...
 
     def remember(
@@ -79,6 +83,9 @@ def settings_for(request: RenderRequest) -> RenderSettings:
         DEFAULT_VARIATION[request.task] if variation is None else variation,
         request.steps or DEFAULT_STEPS,
         DEFAULT_REFINE if request.refine is None else request.refine,
+        request.method,
+        request.balance,
+        request.candidates,
     )
 
 
@@ -114,6 +121,7 @@ class Job:
             return
         scene = SCENES[self.request.task](self.request, self.host.model)
         self.meter.stage("analysis", since)
+        start = self._start()
         rendering = Rendering(
             self.host.model,
             self.host.device,
@@ -122,24 +130,32 @@ class Job:
             self.request.seed,
             self.meter,
             self.emit,
+            start,
         )
         finished = rendering.draft()
         if self.settings.refine:
             finished = rendering.refine() or finished
-        self._deliver(rendering, finished, key)
+        self._deliver(rendering, finished, key, "near" if start else "miss")
+
+    def _start(self) -> dict[str, Tensor]:
+        """The noises that the request wants to begin with; none where they are gone."""
+        name = self.request.noise
+        return {} if name is None else self.host.noises(name) or {}
 
     def _key(self) -> CacheKey:
         """Key of the render: files by what is in them, settings as rendered."""
         request = self.request
         asked = request.to_mapping() | self._resolved()
-        if request.context is not None:
-            asked["context_digest"] = _digest(request.context)
+        for name in ("context", "intensity_from", "structure_from"):
+            path = getattr(request, name)
+            if path is not None:
+                asked[f"{name}_digest"] = _digest(path)
         source = _digest(request.source or request.melody or "")
         return cache_key(source, asked, self.host.model.digest, SAMPLER_VERSION)
 
     def _resolved(self) -> dict[str, Any]:
         """The settings as rendered, defaults filled in."""
-        names = ("variation", "steps", "refine", "rate")
+        names = ("variation", "steps", "refine", "method")
         return {name: getattr(self.settings, name) for name in names}
 
     def _from_cache(self, key: CacheKey) -> bool:
@@ -159,7 +175,7 @@ class Job:
         self._hand_over(paths, report | {"cache": "hit", "timings_s": {"total": elapsed}}, recipe)
         return True
 
-    def _deliver(self, rendering: Rendering, finished: Finished, key: CacheKey) -> None:
+    def _deliver(self, rendering: Rendering, finished: Finished, key: CacheKey, cache: str) -> None:
         scene = rendering.scene
         paths = self._write(scene, finished)
         since = time.perf_counter()
@@ -182,7 +198,7 @@ class Job:
         report |= {
             "timings_s": self.meter.timings_s,
             "device": self.host.device,
-            "cache": "miss",
+            "cache": cache,
             "model": recipe["model"],
             "seed": self.request.seed,
             "variation": self.settings.variation,

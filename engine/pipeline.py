@@ -113,6 +113,17 @@ class Engine:
         entry = self._cache.get(key) if self._cache else None
         return None if entry is None else (entry.audio_paths, entry.recipe, entry.report)
 
+    def noises(self, latent_key: str) -> dict[str, torch.Tensor] | None:
+        """Refined noises of an earlier render by the part's name; None where they are gone."""
+        entry = self._cache.named(latent_key) if self._cache else None
+        if entry is None:
+            return None
+        return {
+            name.removesuffix(".noise"): tensor
+            for name, tensor in entry.load_tensors().items()
+            if name.endswith(".noise")
+        }
+
     def remember(
         self,
         key: CacheKey,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,11 +14,13 @@ from engine.files.quantise import quantise
 from engine.meter import Meter
 from engine.models.house.model import HouseModel
 from engine.optimise.problem import OptimisedNoise
+from engine.optimise.surrogate import DECODES
 from engine.spec import ROLES, Event, Preview
 from engine.tasks.scene import Finished, Part, Scene
 from engine.timeline import (
     RenderSettings,
     Timeline,
+    Window,
     WindowOutcome,
     led_in,
     plan_windows,
@@ -59,7 +61,14 @@ class Rendering:
         seed: int,
         meter: Meter,
         emit: Callable[[Event], None],
+        start: Mapping[str, Tensor] | None = None,
     ) -> None:
+        """Prepare a rendering.
+
+        Args:
+            settings: with `candidates` noises for each part.
+            start: noises to begin with by the part's name, such as those of an earlier render.
+        """
         self.model = model
         self.device = device
         self.scene = scene
@@ -67,7 +76,10 @@ class Rendering:
         self.meter = meter
         self.emit = emit
         self.done: list[RenderedPart] = []
-        self._noise = _noises(scene, seed)
+        self._noise = _noises(scene, seed, settings.candidates)
+        for name, noise in (start or {}).items():
+            if name in self._noise and self._noise[name].shape[1:] == noise.shape[1:]:
+                self._noise[name][:1] = noise
         self._revision = 0
         meter.total = sum(self._cost(part) for part in scene.parts)
 
@@ -111,15 +123,14 @@ class Rendering:
         return self.model.codec.encode(total)[None]
 
     def _cost(self, part: Part) -> float:
-        """Estimate in model calls: a gradient step costs three."""
+        """Estimate in model calls."""
         timeline = part.timeline
         flags = [bool(value) for value in timeline.known[0, 0]]
         windows = len(plan_windows(flags, backwards=timeline.backwards))
-        calls = self.settings.steps * windows
-        told = timeline.melody_chroma is not None or any(flags) or windows > 1
+        told = bool(timeline.controls) or any(flags) or windows > 1
         again = bool(self.settings.refine) and part.refined and told
-        evaluations = self.settings.refine + 1 if again else 0
-        return calls * (1 + 3 * evaluations) + _decode_cost(timeline) * (2 if again else 1)
+        calls = self.settings.steps + (refine_cost(self.settings) if again else 0.0)
+        return calls * windows + _decode_cost(timeline) * (2 if again else 1)
 
     def _render(
         self,
@@ -151,10 +162,28 @@ class Rendering:
                 timeline.to(self.device),
                 self._noise[part.name].to(self.device),
                 settings,
+                score=lambda window, latents: self._score(part, window, latents),
                 on_step=step,
             )
         self.meter.stage(stage, since)
         return latent, used.cpu(), outcomes
+
+    @torch.no_grad()
+    def _score(self, part: Part, window: Window, latents: Tensor) -> Tensor:
+        """How far decoded candidates of a window are from what was wished, by other means.
+
+        `[candidates]`; equal where no wish can be judged by them.
+        """
+        codec, totals = self.model.codec, []
+        starts_s = window.start * codec.step_samples / codec.sample_rate_hz
+        for latent in latents:
+            samples = codec.decode(latent).double().cpu().numpy()
+            found = (
+                (control.weight, control.compare(samples, codec.sample_rate_hz, starts_s))
+                for control in part.timeline.controls
+            )
+            totals.append(sum(weight * each.score for weight, each in found if each is not None))
+        return torch.tensor(totals)
 
     def _decode(self, part: Part, latent: Tensor) -> Tensor:
         """Audio of a rendered part `[2, samples]`."""
@@ -195,17 +224,35 @@ class Rendering:
         return finished
 
 
+def refine_cost(settings: RenderSettings) -> float:
+    """Model calls of a window's refinement, as the meter counts them: each differentiated one is
+    three."""
+    evaluations = settings.refine + 1
+    match settings.method:
+        case "fast":
+            return 3.0 * (evaluations * settings.candidates + sum(DECODES))
+        case "ditto":
+            return 3.0 * settings.steps * evaluations * settings.candidates
+        case "doodl":
+            return 6.0 * settings.steps * evaluations * settings.candidates
+        case _:
+            return 3.0 * settings.steps * settings.candidates
+
+
 def _decode_cost(timeline: Timeline) -> float:
     return timeline.steps / _STEPS_HZ * _DECODE_STEPS_COST
 
 
-def _noises(scene: Scene, seed: int) -> dict[str, Tensor]:
-    """The initial noise of each part; that of a stem does not depend on who else plays."""
-    generator = torch.Generator().manual_seed(seed)
+def _noises(scene: Scene, seed: int, candidates: int) -> dict[str, Tensor]:
+    """Initial noises of each part `[candidates, 128, steps]`.
+
+    That of a stem does not depend on who else plays, nor the first one on how many there are.
+    """
     shape = scene.parts[0].timeline.prior.shape
     names = [part.name for part in scene.parts]
-    drawn = {
-        name: torch.randn(shape, generator=generator)
-        for name in (ROLES if names[0] in ROLES else names)
-    }
-    return {name: drawn[name] for name in names}
+    drawn: dict[str, list[Tensor]] = {}
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(candidates):
+        for name in ROLES if names[0] in ROLES else names:
+            drawn.setdefault(name, []).append(torch.randn(shape, generator=generator))
+    return {name: torch.cat(drawn[name]) for name in names}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import resource
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from engine.analysis.grid import grid_figures
 from engine.analysis.loudness import loudness_lufs, true_peak_dbfs
@@ -17,6 +19,8 @@ from engine.files.midi import melody_pitches
 from engine.render.splice import source_samples_identical
 from engine.tasks.scene import Finished, Samples, Scene
 from engine.timeline import WindowOutcome
+
+_SHOWN = {"curve": 400, "matrix": 48}  # points, or points either way, at most
 
 
 def build_report(
@@ -57,6 +61,7 @@ def build_report(
         report |= _stems(finished, samples, digests)
     if scene.grid is not None:
         report["grid"] = _grid(scene, finished, samples)
+    report |= _wishes(scene, finished, samples)
     melody = scene.melody
     if melody is not None and scene.grid is not None:
         bpm = scene.grid.bpm
@@ -65,6 +70,40 @@ def build_report(
         )
         report["melody_accuracy"] = None if accuracy is None else round(accuracy, 4)
     return report
+
+
+def _wishes(scene: Scene, finished: Finished, samples: Samples) -> dict[str, Any]:
+    """What was wished for beside what the new audio does, and the figures of that."""
+    rate = scene.sample_rate_hz
+    start, stop = finished.new
+    shown: list[dict[str, Any]] = []
+    figures: dict[str, float] = {}
+    for control in scene.controls:
+        found = control.compare(samples[:, start:stop], rate, start / rate)
+        if found is None:
+            continue
+        figures |= {name: round(value, 6) for name, value in found.figures.items()}
+        every = max(1, -(-len(found.times_s) // _SHOWN[found.kind]))
+        at = slice(None, None, every)
+        pair = at if found.kind == "curve" else (at, at)
+        shown.append(
+            {
+                "name": control.name,
+                "unit": control.unit,
+                "kind": found.kind,
+                "times_s": _listed(found.times_s[at]),
+                "target": _listed(found.target[pair]),
+                "result": _listed(found.result[pair]),
+            }
+        )
+    return {**figures, "controls": shown} if shown else {}
+
+
+def _listed(values: npt.NDArray[np.float64]) -> list[Any]:
+    """Nested lists in JSON's own terms: three decimals, null where nothing is said."""
+    if values.ndim > 1:
+        return [_listed(row) for row in values]
+    return [round(value, 3) if math.isfinite(value) else None for value in values.tolist()]
 
 
 def _stems(finished: Finished, samples: Samples, digests: Mapping[str, str]) -> dict[str, Any]:

@@ -68,6 +68,15 @@ class RenderRequest:
     roles: tuple[str, ...] | None = None
     stems: bool = False
     variation: float | None = None
+    intensity: str | None = None
+    intensity_from: str | None = None
+    intensity_match: str = "level"
+    structure: str | None = None
+    structure_from: str | None = None
+    balance: bool = False
+    method: str = "fast"
+    candidates: int = 1
+    noise: str | None = None
     steps: int | None = None
     refine: int | None = None
     overlap: float = 1.5
@@ -115,6 +124,11 @@ class RenderRequest:
             )
         if self.task == "loop" and self.bars is None:
             raise BridgeError("bad_request", "loop needs bars", "give the number of bars")
+        for drawn, heard in (("intensity", "intensity_from"), ("structure", "structure_from")):
+            if getattr(self, drawn) is not None and getattr(self, heard) is not None:
+                raise BridgeError(
+                    "bad_request", f"both {drawn} and {heard} are given", "give one of them"
+                )
         if self.start is not None and self.end is not None and self.end <= self.start:
             raise BridgeError(
                 "bad_request",

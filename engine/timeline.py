@@ -15,16 +15,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from engine.controls.melody import melody_objective
-from engine.controls.overlap import overlap_objective
-from engine.models.contracts import Denoiser
+from engine.controls.control import Control, Goal, Scope
+from engine.controls.overlap import Overlap
+from engine.controls.together import Together
 from engine.models.house.conditions import FrameConditions
 from engine.models.house.model import WINDOW_STEPS, HouseModel
 from engine.models.house.network import Globals
-from engine.optimise.noise import NoiseSettings, optimise_noise
-from engine.optimise.problem import Objective, OptimisedNoise
+from engine.optimise.memory import plan_memory
+from engine.optimise.methods import run_method
+from engine.optimise.problem import OptimisedNoise, Problem
 from engine.sampling.levels import levels
-from engine.sampling.loop import GradientPolicy, noised, sample
+from engine.sampling.loop import GradientPolicy
+from engine.spec import BridgeError
 
 CONTEXT_STEPS = 64  # known steps that each window of a chain begins with
 _LAST_PART_STEPS = 32  # left for the next window where one would end just before a known tail
@@ -46,6 +48,8 @@ class Timeline:
         beat: `[1, 4, steps]` or None where there is no trusted beat.
         context: latent of what sounds beside the result `[1, 128, steps]`; None where nothing does.
         backwards: make the last window first (audio that leads up to a clip).
+        level: loudness over time as the model is told it `[1, 1, steps]`, or None.
+        controls: what the result is to meet beside what is known.
     """
 
     prior: Tensor
@@ -56,6 +60,8 @@ class Timeline:
     backwards: bool = False
     melody_onsets: Tensor | None = None
     context: Tensor | None = None
+    level: Tensor | None = None
+    controls: tuple[Control, ...] = ()
 
     def to(self, device: torch.device | str) -> Timeline:
         """The same timeline on another device."""
@@ -118,13 +124,20 @@ class RenderSettings:
         variation: noise level the prior is taken to; 0 keeps it, 1 ignores it.
         steps: sampler steps.
         refine: optimisation steps; 0 samples once.
-        rate: Adam's step on the noise.
+        method: how the refinement works, of `engine.optimise.methods`.
+        balanced: several controls pull equally, whatever their units.
+        candidates: initial noises that are refined side by side.
     """
 
     variation: float
     steps: int
     refine: int = 0
-    rate: float = 2e-2
+    method: str = "fast"
+    balanced: bool = False
+    candidates: int = 1
+
+
+Score = Callable[["Window", Tensor], Tensor]  # latents of a window -> how far off each is
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +157,16 @@ def render_timeline(
     noise: Tensor,
     settings: RenderSettings,
     *,
+    score: Score | None = None,
     on_step: Callable[[int, OptimisedNoise | None], None] | None = None,
     on_window: Callable[[WindowOutcome, Tensor], None] | None = None,
 ) -> tuple[Tensor, Tensor, tuple[WindowOutcome, ...]]:
     """Make every unknown step.
 
     Args:
-        noise: `[1, 128, steps]`, the initial noise of the whole timeline.
+        noise: `[candidates, 128, steps]`, initial noises of the whole timeline; a draft is made of
+            the first one.
+        score: judges the candidates of a window; their losses do where it is None.
         on_step: after each sampler step (number of the window, None) and each optimisation step
             (number of the window, run so far); may raise to stop.
         on_window: after each window, with the timeline's latent so far.
@@ -158,7 +174,7 @@ def render_timeline(
     Returns:
         the latent, the (optimised) noise, and the outcome of each window.
     """
-    latent, used = timeline.prior.clone(), noise.clone()
+    latent, used = timeline.prior.clone(), noise[:1].clone()
     if settings.variation == 0.0:
         return latent, used, ()
     known = timeline.known.clone()
@@ -173,7 +189,7 @@ def render_timeline(
                 on_step(number, run)
 
         outcome = (
-            task.refine(window.of(used), step)
+            task.refine(window.of(noise), step, score)
             if settings.refine
             else task.draft(window.of(used), step)
         )
@@ -234,7 +250,7 @@ def led_in(guide: Tensor, decoded: Tensor, timeline: Timeline, variation: float)
 
 
 class _WindowTask:
-    """One window: its denoiser, its start, its objectives."""
+    """One window: its denoiser, its start, its goals."""
 
     def __init__(
         self,
@@ -247,64 +263,82 @@ class _WindowTask:
     ) -> None:
         self.window = window
         self.settings = settings
-        self.levels = levels(settings.variation, settings.steps)
         self.prior = window.of(latent).clone()
         self.mask = window.of(known).clone()
-        chroma = window.of_known(timeline.melody_chroma)
         frames = FrameConditions(
             self.prior,
             self.mask,
-            chroma,
+            window.of_known(timeline.melody_chroma),
             window.of_known(timeline.beat),
+            window.of_known(timeline.level),
             melody_onsets=window.of_known(timeline.melody_onsets),
             context=window.of_known(timeline.context),
         )
-        self.denoiser: Denoiser = model.denoiser(frames, timeline.conditions)
-        self.objectives = _objectives(model, self.prior, self.mask, chroma)
-
-    def generate(
-        self, noise: Tensor, gradient: GradientPolicy, step: Callable[[int], None] | None
-    ) -> Tensor:
-        """Sample from the noised prior."""
-        start = noised(self.prior, noise, self.settings.variation)
-        return sample(self.denoiser, start, self.levels, gradient=gradient, on_step=step)
+        self.denoiser = model.denoiser(frames, timeline.conditions)
+        scope = Scope(
+            window.start,
+            window.stop,
+            latent.clone(),
+            known.clone(),
+            model.codec.log_mel,
+            model.codec.sample_rate_hz,
+            model.codec.step_samples,
+        )
+        goals = (Goal.of(control, scope) for control in (Overlap(), *timeline.controls))
+        self.goals = tuple(goal for goal in goals if goal is not None)
 
     def draft(self, noise: Tensor, step: Callable[[OptimisedNoise | None], None]) -> WindowOutcome:
         """One sampling run."""
-        latent = self.generate(noise, "none", lambda _: step(None))
+        latent = self._problem(step).generate(noise, "none")
         return self._outcome(latent, noise, ())
 
-    def refine(self, noise: Tensor, step: Callable[[OptimisedNoise | None], None]) -> WindowOutcome:
-        """DITTO on this window; a window without objectives is sampled once."""
-        if not self.objectives:
-            return self.draft(noise, step)
-        few = self.settings.steps <= _FULL_GRADIENT_STEPS
-        policy: GradientPolicy = "full" if few else "checkpointed"
-        run = optimise_noise(
-            noise,
-            lambda value: self.generate(value, policy, lambda _: step(None)),
-            lambda latent: torch.stack([f(latent) for f in self.objectives.values()]).sum(0),
-            NoiseSettings(steps=self.settings.refine, rate=self.settings.rate),
-            on_step=step,
+    def refine(
+        self,
+        noises: Tensor,
+        step: Callable[[OptimisedNoise | None], None],
+        score: Score | None,
+    ) -> WindowOutcome:
+        """Meet the goals by the settings' method; a window without any is sampled once."""
+        if not self.goals:
+            return self.draft(noises[:1], step)
+        together = Together(self.goals, balanced=self.settings.balanced)
+        problem = replace(self._problem(step), objective=together)
+        problem = replace(problem, gradient=self._policy(problem, noises))
+        try:
+            run = run_method(
+                self.settings.method,
+                problem,
+                noises,
+                iterations=self.settings.refine,
+                watch=step,
+                reached=together.reached,
+            )
+        except ValueError as error:
+            raise BridgeError("bad_request", str(error), "choose fast or ditto") from None
+        judged = run.best if score is None or len(noises) == 1 else score(self.window, run.latent)
+        best = int(judged.argmin())
+        chosen = slice(best, best + 1)
+        return self._outcome(run.latent[chosen], run.noise[chosen], tuple(run.losses))
+
+    def _problem(self, step: Callable[[OptimisedNoise | None], None]) -> Problem:
+        return Problem(
+            self.denoiser,
+            levels(self.settings.variation, self.settings.steps),
+            lambda latent: latent.new_zeros(latent.shape[0]),
+            self.prior,
+            self.mask if bool(self.mask.any()) else None,
+            on_call=lambda: step(None),
         )
-        return self._outcome(run.latent, run.noise, tuple(run.losses))
+
+    def _policy(self, problem: Problem, noises: Tensor) -> GradientPolicy:
+        first = problem.levels[0]
+        plan = plan_memory(lambda x: self.denoiser(x, first, 0.0), problem.start(noises))
+        return plan.policy(self.settings.steps, _FULL_GRADIENT_STEPS)
 
     def _outcome(self, latent: Tensor, noise: Tensor, curve: tuple[float, ...]) -> WindowOutcome:
         with torch.no_grad():
-            losses = {name: float(f(latent).mean()) for name, f in self.objectives.items()}
+            losses = {goal.name: float(goal.loss(latent).mean()) for goal in self.goals}
         return WindowOutcome(self.window, latent, noise, losses, curve)
-
-
-def _objectives(
-    model: HouseModel, prior: Tensor, mask: Tensor, chroma: Tensor | None
-) -> dict[str, Objective]:
-    found: dict[str, Objective] = {}
-    if bool(mask.any()):
-        found["overlap"] = overlap_objective(prior, mask)
-    heard = None if chroma is None else chroma * (1.0 - mask)  # the rest is there already
-    if heard is not None and bool(heard.any()):
-        found["melody"] = melody_objective(model.codec.log_mel, heard, model.codec.sample_rate_hz)
-    return found
 
 
 def without_refinement(settings: RenderSettings) -> RenderSettings:

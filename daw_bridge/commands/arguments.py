@@ -17,7 +17,13 @@ RENDER_COMMANDS = (*TASKS, RERENDER)
 LISTINGS = ("models", "takes", "jobs")
 
 _ABOUT = {command.name: command.doc for command in COMMANDS}
-_FILE = {"source": "IN.wav", "melody": "IN.mid", "context": "IN.wav"}
+_FILE = {
+    "source": "IN.wav",
+    "melody": "IN.mid",
+    "context": "IN.wav",
+    "intensity_from": "LANE.json|IN.wav",
+    "structure_from": "IN.wav",
+}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -158,6 +164,10 @@ def _field_metavar(item: Field) -> str:
             return "4/4"
         case "roles":
             return "A,B"
+        case "lane":
+            return "S:DB,…"
+        case "form":
+            return "FORM"
         case "text":
             return "TEXT"
         case _:

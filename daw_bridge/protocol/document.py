@@ -38,6 +38,8 @@ _OSC_TYPES = {
     "choice": "s",
     "metre": "s",
     "roles": "s, with commas",
+    "lane": "s, points seconds:dB with commas",
+    "form": "s",
 }
 
 _INTRODUCTION = f"""# Protocol

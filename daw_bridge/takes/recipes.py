@@ -11,6 +11,9 @@ from engine.spec import BridgeError, RenderRequest
 def changed_request(recipe: Mapping[str, Any], changes: Mapping[str, Any]) -> RenderRequest:
     """The request of a recipe with other values; a length in one unit replaces the other.
 
+    What changes begins with the refined noise of the take, which lies nearer to a new curve or a
+    new prompt than fresh noise does; another seed asks for fresh noise.
+
     Raises:
         BridgeError: `bad_request` for a value that does not fit, `not_found` for a damaged recipe.
     """
@@ -21,4 +24,8 @@ def changed_request(recipe: Mapping[str, Any], changes: Mapping[str, Any]) -> Re
     for given, other in (("seconds", "bars"), ("bars", "seconds")):
         if given in changes:
             base.pop(other, None)
+    if "seed" in changes:
+        base.pop("noise", None)
+    elif changes and "latent_key" in recipe:
+        base["noise"] = recipe["latent_key"]
     return RenderRequest.from_mapping({**base, **changes})

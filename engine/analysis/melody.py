@@ -33,16 +33,31 @@ def melody_accuracy(samples: Samples, sample_rate_hz: int, pitches_at: Pitches) 
     Returns:
         The share, or None when the melody does not sound within the audio.
     """
+    times_s, found = pitch_classes(samples, sample_rate_hz)
+    pitches = np.asarray(pitches_at(times_s))
+    sounding = pitches >= 0
+    if not sounding.any():
+        return None
+    return float(np.mean(found[sounding] == pitches[sounding] % 12))
+
+
+def pitch_classes(
+    samples: Samples, sample_rate_hz: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """The strongest pitch class above middle C over time.
+
+    Args:
+        samples: float64 `[channels, samples]`.
+
+    Returns:
+        times in seconds `[frames]` and pitch classes `[frames]`, C is 0; -1 where it is silent.
+    """
     mono = mono_at(samples, sample_rate_hz, _RATE_HZ)
     passing = scipy.signal.butter(2, MIDDLE_C_HZ, "highpass", fs=_RATE_HZ, output="sos")
     mono = scipy.signal.sosfiltfilt(passing, mono, padlen=min(len(mono) - 1, 1000))
     magnitudes = constant_q(mono, _RATE_HZ, low_octave=_LOW_OCTAVE, octaves=_OCTAVES, hop=_HOP)
     found = chroma(magnitudes)
-    times = np.arange(len(found)) * _HOP / _RATE_HZ
-    inside = times < samples.shape[1] / sample_rate_hz
-    pitches = np.asarray(pitches_at(times))
-    sounding = (pitches >= 0) & inside
-    if not sounding.any():
-        return None
-    right = (np.argmax(found, axis=1) == pitches % 12) & (found.max(axis=1) > 1e-12)
-    return float(np.mean(right[sounding]))
+    times_s = np.arange(len(found)) * _HOP / _RATE_HZ
+    inside = times_s < samples.shape[1] / sample_rate_hz
+    strongest = np.where(found.max(axis=1) > 1e-12, np.argmax(found, axis=1), -1)
+    return times_s[inside], strongest[inside].astype(np.int64)

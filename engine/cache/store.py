@@ -16,6 +16,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import sqlite3
 import threading
@@ -37,6 +38,7 @@ _ENTRY = "entry.json"
 _PARTIAL = ".partial-"
 # Another process may be writing a partial entry at this moment; one this old was abandoned.
 _ABANDONED_AFTER_S = 3600.0
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +107,15 @@ class LatentCache:
 
     def get(self, key: CacheKey) -> Entry | None:
         """The render with exactly this key, verified, or None. Damage counts as a miss."""
+        return self.named(key.digest)
+
+    def named(self, digest: str) -> Entry | None:
+        """Like `get` by the key's digest, which may come from anywhere."""
+        if not _DIGEST.fullmatch(digest):
+            return None
         try:
             with self._lock:
-                return self._read(key.digest)
+                return self._read(digest)
         except sqlite3.Error as error:
             self._report_problem(f"the cache index cannot be used: {error}")
             return None

@@ -8,16 +8,62 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from engine.analysis.melody import Pitches, pitch_classes
+from engine.controls.control import Comparison, Objective, Samples, Scope
+
 HIGH_PASS_HZ = 261.2
 TOP_HZ = 4200.0
+TOLERANCE_NATS = 0.6  # our choice: nearly every frame is right, and lower only drains the rest
 _SEMITONES = 12
 _TOLERANCE_SEMITONES = 0.6
 _PROBABILITY_FLOOR = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Tune:
+    """The strongest pitch class must be the tune's; rests are free.
+
+    Attributes:
+        chroma: 0/1 pitch classes for each step of the timeline `[1, 12, steps]`.
+        pitches_at: MIDI pitch at times of the result, -1 in rests; for the independent check.
+    """
+
+    chroma: Tensor = field(repr=False)
+    pitches_at: Pitches | None = field(default=None, repr=False)
+    weight: float = 1.0
+    tolerance: float = TOLERANCE_NATS
+    name: str = "melody"
+    unit: str = "nats"
+
+    def objective(self, scope: Scope) -> Objective | None:
+        heard = scope.cut(self.chroma).to(scope.latent) * scope.free
+        if not bool(heard.any()):
+            return None
+        return melody_objective(scope.log_mel, heard, scope.sample_rate_hz)
+
+    def compare(
+        self, samples: Samples, sample_rate_hz: int, starts_s: float = 0.0
+    ) -> Comparison | None:
+        if self.pitches_at is None:
+            return None
+        times_s, found = pitch_classes(samples, sample_rate_hz)
+        times_s = times_s + starts_s
+        wished = np.asarray(self.pitches_at(times_s))
+        sounding = wished >= 0
+        if not sounding.any():
+            return None
+        target = np.where(sounding, wished % 12, np.nan)
+        result = np.where(found >= 0, found, np.nan)
+        right = float(np.mean(found[sounding] == wished[sounding] % 12))
+        figures = {"melody_accuracy": right}
+        return Comparison("curve", times_s, target, result, 1.0 - right, figures)
 
 
 @lru_cache(maxsize=4)

@@ -7,9 +7,32 @@ to opposite ends of the result, so that the result, placed after the reference, 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from engine.controls.control import Comparison, Objective, Samples, Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """The result must be what is there already, wherever something is: any mask."""
+
+    weight: float = 1.0
+    tolerance: float = 0.0
+    name: str = "overlap"
+    unit: str = "squared latent"
+
+    def objective(self, scope: Scope) -> Objective | None:
+        made = scope.cut(scope.made)
+        return overlap_objective(scope.cut(scope.latent), made) if bool(made.any()) else None
+
+    def compare(
+        self, samples: Samples, sample_rate_hz: int, starts_s: float = 0.0
+    ) -> Comparison | None:
+        """The seam figures of the report judge the seams."""
+        return None
 
 
 def overlap_objective(reference: Tensor, mask: Tensor) -> Callable[[Tensor], Tensor]:

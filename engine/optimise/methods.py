@@ -14,6 +14,7 @@ from engine.optimise.guidance_gradients import guidance_gradients
 from engine.optimise.masking import MULTIDIFFUSION, MULTIDIFFUSION_HALF, NAIVE, masking
 from engine.optimise.noise import NoiseSettings, optimise_noise
 from engine.optimise.problem import OptimisedNoise, Problem, Watch
+from engine.optimise.surrogate import FastSettings, optimise_fast
 
 Reached = Callable[[], bool]  # asked after every evaluation; True ends the run early
 
@@ -79,6 +80,13 @@ def _ditto(problem: Problem, noise: Tensor, effort: Effort) -> OptimisedNoise:
     return ditto(problem, noise, settings, effort.watch, reached=effort.reached)
 
 
+def _fast(problem: Problem, noise: Tensor, effort: Effort) -> OptimisedNoise:
+    settings = FastSettings()
+    if effort.iterations is not None:
+        settings = replace(settings, steps=effort.iterations)
+    return optimise_fast(problem, noise, settings, effort.watch, reached=effort.reached)
+
+
 def _doodl(problem: Problem, noise: Tensor, effort: Effort) -> OptimisedNoise:
     settings = DoodlSettings()
     if effort.iterations is not None:
@@ -93,6 +101,11 @@ def _once(run: Callable[[Problem, Tensor], OptimisedNoise]) -> Runner:
 
 METHODS: dict[str, Method] = {
     "draft": Method("the model's own conditional sampling, no optimisation", _once(draft)),
+    "fast": Method(
+        "the noise optimised through one step of the model, then sampled in a few",
+        _fast,
+        iterates=True,
+    ),
     "ditto": Method("the initial noise optimised through the sampler", _ditto, iterates=True),
     "doodl": Method("the noise optimised through EDICT's coupled chains", _doodl, iterates=True),
     "freedom": Method("each step down the gradient of the expected result", _once(freedom)),

@@ -38,18 +38,24 @@ def compose(
     roles: Sequence[str] | None = None,
     programs: dict[str, int] | None = None,
     steady: bool = False,
+    sections: Sequence[tuple[str, int]] | None = None,
 ) -> Piece:
     """Compose a piece of `bars` bars; whatever is None is chosen.
 
     `programs` fixes General MIDI programs by role. With `steady` every role plays in every
-    section, otherwise parts enter and leave. The same generator state gives the same piece.
+    section, otherwise parts enter and leave. `sections` gives the form as letters with the bars
+    they begin with, rising from 0; the same letter is the same material, and who plays tells
+    letters apart. The same generator state gives the same piece.
     Raises `ValueError` for a style, mood, role, tempo, metre or length that does not exist.
     """
     if bars < 1:
         raise ValueError(f"a piece needs at least one bar, not {bars}")
-    setting, name = choose_setting(rng, style, mood, tempo_bpm, metre, key, bars)
+    setting, name = choose_setting(rng, style, mood, tempo_bpm, metre, key, bars, sections)
     wanted = choose_roles(rng) if roles is None else check_roles(roles)
-    entries = form.plan_entries(rng, wanted, setting.sections, steady)
+    if sections is not None:
+        entries = form.entries_by_letter(wanted, [letter for letter, _ in sections])
+    else:
+        entries = form.plan_entries(rng, wanted, setting.sections, steady)
     parts = []
     for role in wanted:
         program = (programs or {}).get(role)
@@ -120,6 +126,7 @@ def choose_setting(
     metre: tuple[int, int] | None,
     key: Key | None,
     bars: int,
+    sections: Sequence[tuple[str, int]] | None = None,
 ) -> tuple[Setting, str]:
     """Fill in what is left open, consistently: a style knows its tempos, metres and modes."""
     name = style if style is not None else form.pick(rng, tuple(STYLES))
@@ -135,12 +142,12 @@ def choose_setting(
         tempo_bpm = _choose_tempo(rng, row, metre, mood)
     if mood is None:
         mood = _choose_mood(rng, row, key, tempo_bpm)
-    sections = level_sections(form.plan_sections(rng, bars), mood)
-    chords = form.plan_chords(rng, row, metre, key, sections)
+    planned = level_sections(form.plan_sections(rng, bars, sections), mood)
+    chords = form.plan_chords(rng, row, metre, key, planned)
     swing = float(rng.uniform(*row.swing))
     swing = swing if can_swing(metre, row.swing_unit_beats) else 0.5
     length = bars * bar_beats(metre)
-    return Setting(row, mood, metre, key, tempo_bpm, sections, chords, length, swing), name
+    return Setting(row, mood, metre, key, tempo_bpm, planned, chords, length, swing), name
 
 
 def level_sections(sections: Sequence[Section], mood: str) -> tuple[Section, ...]:

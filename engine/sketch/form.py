@@ -22,6 +22,7 @@ _PLANS: dict[int, tuple[str, ...]] = {
     6: ("A A' B A B A'", "A B A B C B"),
     8: ("A A' B A C A' B A", "A A B B A A C B", "A B A B' C A B B"),
 }
+_MATERIALS = "ABC"
 _LEVELS = {"A": 0.82, "B": 1.0, "C": 0.7}
 
 
@@ -78,8 +79,15 @@ def weighted(rng: np.random.Generator, weights: dict[str, float]) -> str:
     return list(weights)[int(rng.choice(len(values), p=values / values.sum()))]
 
 
-def plan_sections(rng: np.random.Generator, bars: int) -> tuple[Section, ...]:
-    """Phrases of four bars (eight in long pieces, two or less in short ones) over `bars` bars."""
+def plan_sections(
+    rng: np.random.Generator, bars: int, parts: Sequence[tuple[str, int]] | None = None
+) -> tuple[Section, ...]:
+    """Phrases of four bars (eight in long pieces, two or less in short ones) over `bars` bars.
+
+    `parts` gives the letters and the bars they begin with instead, rising from 0.
+    """
+    if parts is not None:
+        return _given_sections(parts, bars)
     size = 8 if bars >= 48 else (4 if bars >= 4 else max(1, bars))
     count = -(-bars // size)
     plan = _PLANS.get(count)
@@ -99,6 +107,30 @@ def plan_sections(rng: np.random.Generator, bars: int) -> tuple[Section, ...]:
             )
         )  # fmt: skip
     return tuple(sections)
+
+
+def _given_sections(parts: Sequence[tuple[str, int]], bars: int) -> tuple[Section, ...]:
+    """A section for each part; the fourth letter has the first one's material again."""
+    order = list(dict.fromkeys(letter for letter, _ in parts))
+    ends = [start for _, start in parts[1:]] + [bars]
+    sections = []
+    for index, ((letter, start), end) in enumerate(zip(parts, ends, strict=True)):
+        material = _MATERIALS[order.index(letter) % len(_MATERIALS)]
+        last = index == len(parts) - 1
+        sections.append(Section(material, False, start, end - start, _LEVELS[material], last))
+    return tuple(sections)
+
+
+def entries_by_letter(roles: Sequence[str], letters: Sequence[str]) -> dict[str, tuple[bool, ...]]:
+    """Which role plays in which part of a form, so that its letters can be told apart.
+
+    Everybody plays in the first letter; in each other one somebody else rests.
+    """
+    order = list(dict.fromkeys(letters))
+    resting = {letter: roles[(k - 1) % len(roles)] for k, letter in enumerate(order) if k}
+    if len(roles) == 1:
+        resting = {}
+    return {role: tuple(resting.get(letter) != role for letter in letters) for role in roles}
 
 
 def _spread(numerals: Sequence[str], bars: int, bars_per_chord: float) -> list[list[str]]:
@@ -126,7 +158,7 @@ def plan_chords(
     loops: dict[str, list[str]] = {}
     rates: dict[str, float] = {}
     rate = float(rng.choice(np.array(style.bars_per_chord)))
-    for letter in "ABC":
+    for letter in _MATERIALS:
         names = group if rng.random() < 0.75 else pick(rng, style.progressions)
         loops[letter] = [
             _coloured(rng, name, style.colour)

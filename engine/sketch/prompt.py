@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from engine.curves import Form
 from engine.sketch import lexicon
 from engine.sketch.compose import choose_style, compose, cut_piece
 from engine.sketch.score import ROLES, Key, Piece, bar_beats
@@ -176,12 +177,13 @@ def sketch_from_prompt(
     metre: tuple[int, int] | None = None,
     key: Key | None = None,
     roles: Sequence[str] | None = None,
+    structure: Form | None = None,
 ) -> tuple[Piece, list[str]]:
     """Compose what a prompt asks for; also returns the words it does not know.
 
-    Arguments given outrank the prompt. The length is in seconds or in beats (eight bars where
-    neither is given); everything asked for plays from the start. Raises `ValueError` for values
-    out of range.
+    Arguments given outrank the prompt. The parts of a structure begin on the nearest bar line. The
+    length is in seconds or in beats (eight bars where neither is given); everything asked for
+    plays from the start. Raises `ValueError` for values out of range.
     """
     _check_lengths(length_s, length_beats)
     reading = read_prompt(prompt)
@@ -194,14 +196,27 @@ def sketch_from_prompt(
     if wanted is None and reading.mode is not None:
         wanted = Key(int(rng.integers(12)), reading.mode)
     style = reading.style or choose_style(rng, tempo, counted)
+    sections = None
+    if structure is not None:
+        beats = bars * bar_beats(counted) if length_beats is None else length_beats
+        sections = _sections(structure, beats * 60.0 / tempo, bar_beats(counted) * 60.0 / tempo)
     piece = compose(
         rng, style=style, mood=reading.mood, tempo_bpm=tempo, metre=counted, key=wanted,
         bars=max(1, bars), roles=roles or reading.roles or ROLES, programs=reading.programs,
-        steady=True,
+        steady=True, sections=sections,
     )  # fmt: skip
     if length_beats is not None:
         piece = cut_piece(piece, min(length_beats, piece.length_beats))
     return piece, reading.unknown
+
+
+def _sections(structure: Form, length_s: float, bar_s: float) -> list[tuple[str, int]]:
+    """Letters and the bars they begin with; a part that no bar line falls to is left out."""
+    starts = [round(start / bar_s) for start in structure.boundaries_s(length_s, bar_s)]
+    bars = max(1, round(length_s / bar_s))
+    ends = [*starts[1:], bars]
+    parts = zip(structure.letters, starts, ends, strict=True)
+    return [(letter, start) for letter, start, end in parts if start < min(end, bars)]
 
 
 def _check_lengths(length_s: float | None, length_beats: float | None) -> None:

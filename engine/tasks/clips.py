@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
+from torch import Tensor
 
-from engine.analysis.bridge import BridgePrior, bridge_prior
-from engine.analysis.continuation import Prior, Segment, continuation
+from engine.analysis.bridge import bridge_prior
+from engine.analysis.continuation import continuation
 from engine.analysis.tempo import COMMON_TIME, Grid, estimate_grid
 from engine.files.audio import Clip, lossless_subtype, read_clip
-from engine.models.house.codec import SAMPLE_RATE_HZ, STEP_SAMPLES
-from engine.models.house.model import WINDOW_STEPS, HouseModel
+from engine.models.house.codec import STEP_SAMPLES
+from engine.models.house.conditions import level_curve
+from engine.models.house.model import HouseModel
 from engine.render.finish import fit_crossfade, fit_new_audio, from_model
 from engine.render.splice import (
     Side,
@@ -31,48 +32,33 @@ from engine.render.splice import (
     splice_inpaint,
 )
 from engine.spec import BridgeError, RenderRequest
+from engine.tasks.layouts import (
+    Layout,
+    bridge_layout,
+    context_samples,
+    extension_layout,
+    gap_layout,
+    prior_facts,
+)
 from engine.tasks.listening import KEY_CONFIDENT, heard_key, key_name
 from engine.tasks.scene import (
     Finished,
     Part,
-    Samples,
     Scene,
     Stereo,
     beat_phases,
     known_steps,
     model_audio,
 )
+from engine.tasks.wishes import free_frames, gain_curve_db, loudness_wish, wishes_of, with_gain
 from engine.tasks.words import told_conditions, unused_wishes
 from engine.timeline import Timeline
 from engine.units import Metre, bars_to_samples, seconds_to_samples
 
-WINDOW_S = WINDOW_STEPS * STEP_SAMPLES / SAMPLE_RATE_HZ
 LONGEST_RESULT_S = 900.0
 LONGEST_NEW_S = 600.0
-_TOUCHED_S = 0.025  # the joins of a bridge change at most this much of the known audio
 _PRE_ROLL_S = 0.06  # a seam just before a beat is hidden by it; on the beat it would be the beat
 _SHORTEST_CLOSING_S, _LONGEST_CLOSING_S = 0.4, 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """Audio of a timeline at the host's rate: `left` known samples, new ones, `right` known ones.
-
-    Attributes:
-        audio: float64 `[channels, left + new + right]`.
-        starts_at: sample of the clip with which `audio` begins; negative before the clip.
-        touched: known samples beside each seam that the prior's join has already changed.
-    """
-
-    audio: Samples
-    left: int
-    right: int
-    starts_at: int
-    touched: int
-
-    @property
-    def new(self) -> int:
-        return int(self.audio.shape[1]) - self.left - self.right
 
 
 def extend_scene(request: RenderRequest, model: HouseModel) -> Scene:
@@ -91,7 +77,7 @@ def extend_scene(request: RenderRequest, model: HouseModel) -> Scene:
         side="start" if backwards else "end",
         context_s=overlap_s,
     )
-    layout = _extension_layout(clip.samples, 0, rate, prior)
+    layout = extension_layout(clip.samples, 0, rate, prior)
     fade = min(
         round(request.crossfade_ms * rate / 1000),
         clip.length_samples // 2,
@@ -117,8 +103,9 @@ def extend_scene(request: RenderRequest, model: HouseModel) -> Scene:
         return Finished(result, (seam,), ((kept, source_start),), new, headroom_db)
 
     begins_at = -length if backwards else clip.length_samples - prior.context_samples
-    facts = {"prior": _prior_facts(prior.segments, rate, begins_at)}
-    scene = _scene(request, model, clip, grid, layout, finish, facts, backwards)
+    facts = {"prior": prior_facts(prior.segments, rate, begins_at)}
+    span = (-length if backwards else 0, clip.length_samples + length)
+    scene = _scene(request, model, clip, grid, layout, finish, facts, span)
     return replace(
         scene,
         expected_samples=clip.length_samples + length,
@@ -145,7 +132,7 @@ def inpaint_scene(request: RenderRequest, model: HouseModel) -> Scene:
         raise BridgeError(
             "bad_request", "the region is the whole clip", "leave some of it to be heard"
         )
-    layout, facts = _gap_layout(request, clip, grid, start, end)
+    layout, facts = gap_layout(request, clip, grid, start, end)
     fade = round(request.crossfade_ms * rate / 1000)
     before, after = inpaint_overlaps(clip.length_samples, start, end, fade)
     before, after = min(before, layout.left), min(after, layout.right)
@@ -167,7 +154,8 @@ def inpaint_scene(request: RenderRequest, model: HouseModel) -> Scene:
         seams = tuple(at for at in (start, end) if 0 < at < clip.length_samples)
         return Finished(result, seams, kept, (start, end), headroom_db)
 
-    return _scene(request, model, clip, grid, layout, finish, {"prior": facts}, False)
+    span = (0, clip.length_samples)
+    return _scene(request, model, clip, grid, layout, finish, {"prior": facts}, span)
 
 
 def loop_scene(request: RenderRequest, model: HouseModel) -> Scene:
@@ -186,11 +174,11 @@ def loop_scene(request: RenderRequest, model: HouseModel) -> Scene:
     closing_s = min(_closing_s(total / rate, grid), _LONGEST_CLOSING_S, total / rate / 2)
     keep = min(clip.length_samples, total - round(closing_s * rate))
     missing = total - keep
-    context = _context_samples(request, missing, rate)
+    context = context_samples(request, missing, rate)
     left, right = min(context, keep), min(context, keep)
     kept_part = clip.samples[:, :keep]
     bridge = bridge_prior(kept_part, kept_part, rate, grid, missing)
-    layout = _bridge_layout(kept_part, kept_part, bridge, left, right, rate)
+    layout = bridge_layout(kept_part, kept_part, bridge, left, right, rate)
     fade = min(fade, left, right)
     subtype = lossless_subtype(clip.subtype)
 
@@ -205,11 +193,11 @@ def loop_scene(request: RenderRequest, model: HouseModel) -> Scene:
         return Finished(result, (keep, 0), ((kept, kept[0]),), (keep, total), headroom_db)
 
     facts = {
-        "prior": _prior_facts(bridge.segments, rate, keep - bridge.left_context),
+        "prior": prior_facts(bridge.segments, rate, keep - bridge.left_context),
         "closing_s": round(missing / rate, 4),
         "kept_samples": keep,
     }
-    scene = _scene(request, model, clip, grid, layout, finish, facts, False)
+    scene = _scene(request, model, clip, grid, layout, finish, facts, (0, total))
     return replace(scene, expected_samples=total)
 
 
@@ -244,101 +232,24 @@ def _check_length(samples: int, rate: int, longest_s: float = LONGEST_RESULT_S) 
         )
 
 
-def _context_samples(request: RenderRequest, new: int, rate: int) -> int:
-    """Known audio on each side: the overlap asked for, or what fills a window of the model."""
-    filling_s = (WINDOW_S - new / rate) / 2
-    return round(max(request.overlap, filling_s, request.crossfade_ms / 1000) * rate)
-
-
-def _gap_layout(
-    request: RenderRequest, clip: Clip, grid: Grid, start: int, end: int
-) -> tuple[_Layout, list[dict[str, float]]]:
-    """The clip around samples `[start, end)`; at an end of the clip the gap has one side only."""
-    rate, length = clip.sample_rate_hz, end - start
-    before, after = clip.samples[:, :start], clip.samples[:, end:]
-    if start and end < clip.length_samples:
-        context = _context_samples(request, length, rate)
-        bridge = bridge_prior(before, after, rate, grid, length)
-        left, right = min(context, start), min(context, after.shape[1])
-        facts = _prior_facts(bridge.segments, rate, start - bridge.left_context)
-        return _bridge_layout(before, after, bridge, left, right, rate), facts
-    side: Side = "end" if start else "start"
-    known = before if start else after
-    context_s = min(max(request.overlap, request.crossfade_ms / 1000), known.shape[1] / rate)
-    prior = continuation(known, rate, grid, length, side=side, context_s=context_s)
-    begins_at = start - prior.context_samples if start else 0
-    facts = _prior_facts(prior.segments, rate, begins_at)
-    return _extension_layout(known, 0 if start else end, rate, prior), facts
-
-
-def _extension_layout(known: Samples, origin: int, rate: int, prior: Prior) -> _Layout:
-    """The prior with as much more of the known audio as fills a window.
-
-    Args:
-        origin: sample of the clip with which `known` begins.
-    """
-    length, total = int(prior.new.shape[1]), int(known.shape[1])
-    filling = round(WINDOW_S * rate) - length - prior.context_samples
-    spare = total - prior.context_samples
-    extra = max(0, min(filling, spare))
-    kept = prior.context_samples + extra
-    if prior.side == "start":
-        more = known[:, prior.context_samples : kept]
-        audio = np.concatenate([prior.audio, more], axis=1)
-        return _Layout(audio, 0, kept, origin - length, prior.joined_samples)
-    more = known[:, total - kept : spare]
-    audio = np.concatenate([more, prior.audio], axis=1)
-    return _Layout(audio, kept, 0, origin + total - kept, prior.joined_samples)
-
-
-def _bridge_layout(
-    before: Samples, after: Samples, bridge: BridgePrior, left: int, right: int, rate: int
-) -> _Layout:
-    """The bridge with its contexts lengthened (or cut) to `left` and `right` samples."""
-    touched = round(_TOUCHED_S * rate)
-    own_left, own_right = min(left, bridge.left_context), min(right, bridge.right_context)
-    end = bridge.audio.shape[1] - bridge.right_context
-    middle = bridge.audio[:, bridge.left_context - own_left : end + own_right]
-    more_left = before[:, before.shape[1] - left : before.shape[1] - own_left]
-    more_right = after[:, own_right:right]
-    audio = np.concatenate([more_left, middle, more_right], axis=1)
-    return _Layout(audio, left, right, before.shape[1] - left, touched)
-
-
 def _scene(
     request: RenderRequest,
     model: HouseModel,
     clip: Clip,
     grid: Grid,
-    layout: _Layout,
+    layout: Layout,
     finish: Callable[[Stereo], Finished],
     facts: dict[str, Any],
-    backwards: bool,
+    span: tuple[int, int],
 ) -> Scene:
+    """The scene of a layout.
+
+    Args:
+        span: sample of the clip with which the result begins, negative before the clip, and the
+            result's length.
+    """
     rate = clip.sample_rate_hz
-    guide = model_audio(layout.audio, rate)
-    prior = model.codec.encode(guide)[None]
-    steps = prior.shape[-1]
-    ranges = []
-    if layout.left:
-        ranges.append((0.0, (layout.left - layout.touched) / rate))
-    if layout.right:
-        first = layout.left + layout.new
-        ranges.append(((first + layout.touched) / rate, steps * STEP_SAMPLES / SAMPLE_RATE_HZ))
-    tempo_bpm = grid.bpm if grid.trusted else None
-    key, key_confidence = heard_key(clip.samples, rate)
-    sure = key if key_confidence >= KEY_CONFIDENT else None
-    conditions, reading = told_conditions(request, model, tempo_bpm, sure)
-    beat = beat_phases(steps, grid, layout.starts_at / rate) if grid.trusted else None
-    facts = facts | {
-        "heard_key": None if sure is None else key_name(sure),
-        "key_confidence": round(key_confidence, 3),
-    }
-    if reading.unknown:
-        facts = facts | {"unknown_words": reading.unknown}
-    if unused := unused_wishes(reading):
-        facts = facts | {"unused_wishes": unused}
-    timeline = Timeline(prior, known_steps(steps, ranges), conditions, None, beat, backwards)
+    timeline, guide, heard = _timeline(request, model, clip, grid, layout, span)
     return Scene(
         (Part("mix", timeline, guide),),
         lambda rendered: finish(rendered[0]),
@@ -349,24 +260,49 @@ def _scene(
         clip.length_samples,
         source=clip,
         grid=grid,
-        facts=facts,
+        facts=facts | heard,
+        controls=timeline.controls,
     )
 
 
-def _prior_facts(
-    segments: tuple[Segment, ...], rate: int, begins_at: int
-) -> list[dict[str, float]]:
-    """Where the prior was taken from and where it lies, in seconds of the clip.
-
-    Args:
-        begins_at: sample of the clip at which the prior's own context begins.
-    """
-    return [
-        {
-            "at_s": round((begins_at + segment.at) / rate, 4),
-            "from_s": round(segment.source_start / rate, 4),
-            "seconds": round(segment.length / rate, 4),
-            "cost_db": round(segment.cost_db, 3),
-        }
-        for segment in segments
-    ]
+def _timeline(
+    request: RenderRequest,
+    model: HouseModel,
+    clip: Clip,
+    grid: Grid,
+    layout: Layout,
+    span: tuple[int, int],
+) -> tuple[Timeline, Tensor, dict[str, Any]]:
+    """The timeline of a layout, its prior as audio, and what was heard and read on the way."""
+    rate = clip.sample_rate_hz
+    guide = model_audio(layout.audio, rate)
+    known = known_steps(guide.shape[-1] // STEP_SAMPLES, layout.known_ranges_s(rate))
+    steps, trusted = int(known.shape[-1]), grid.trusted
+    starts_s = (layout.starts_at - span[0]) / rate
+    bar_s = grid.bar_s if trusted else None
+    controls = wishes_of(request, steps, starts_s, span[1] / rate, bar_s)
+    wish = loudness_wish(controls)
+    if wish is not None:
+        guide = with_gain(guide, gain_curve_db(guide, wish, free_frames(known)))
+    prior = model.codec.encode(guide)[None]
+    key, confidence = heard_key(clip.samples, rate)
+    sure = key if confidence >= KEY_CONFIDENT else None
+    conditions, reading = told_conditions(request, model, grid.bpm if trusted else None, sure)
+    timeline = Timeline(
+        prior,
+        known,
+        conditions,
+        beat=beat_phases(steps, grid, layout.starts_at / rate) if trusted else None,
+        backwards=span[0] < 0,
+        level=None if wish is None else level_curve(model.codec, prior),
+        controls=controls,
+    )
+    heard: dict[str, Any] = {
+        "heard_key": None if sure is None else key_name(sure),
+        "key_confidence": round(confidence, 3),
+    }
+    if reading.unknown:
+        heard["unknown_words"] = reading.unknown
+    if unused := unused_wishes(reading):
+        heard["unused_wishes"] = unused
+    return timeline, guide, heard

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from engine.analysis.tempo import Grid
+from engine.controls.control import Control
 from engine.files.audio import Clip
 from engine.files.midi import Melody
 from engine.models.house.codec import SAMPLE_RATE_HZ, STEP_SAMPLES, WINDOW_SAMPLES
@@ -84,6 +85,7 @@ class Scene:
         expected_samples: the length asked for.
         beside: what sounds beside every part, float32 `[2, steps × 1024]` at 44.1 kHz.
         grid_start_samples: where the result begins on the grid's own time axis.
+        controls: what the finished result is compared with, on its own time axis.
     """
 
     parts: tuple[Part, ...]
@@ -99,6 +101,7 @@ class Scene:
     grid: Grid | None = None
     grid_start_samples: int = 0
     facts: dict[str, Any] = field(default_factory=dict)
+    controls: tuple[Control, ...] = ()
 
 
 def at_level_of(guide: Tensor, rendered: Tensor) -> Tensor:

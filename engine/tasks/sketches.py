@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from engine.analysis.tempo import Grid
+from engine.curves import Form
 from engine.files.audio import read_clip
 from engine.files.midi import Melody, read_melody
 from engine.models.house.codec import SAMPLE_RATE_HZ, STEP_SAMPLES
@@ -25,6 +26,7 @@ from engine.tasks.beside import Beside, listen
 from engine.tasks.listening import key_name
 from engine.tasks.scene import Finished, Samples, Scene, Stereo
 from engine.tasks.stems import Tune, parts_of, placed, summed
+from engine.tasks.wishes import wishes_of
 from engine.tasks.words import read_key
 from engine.units import Metre, bars_to_samples, seconds_to_samples
 
@@ -122,6 +124,7 @@ def generate_scene(request: RenderRequest, model: HouseModel) -> Scene:
         metre=(metre.beats, metre.unit),
         key=read_key(request.key),
         roles=request.roles,
+        structure=None if request.structure is None else Form.parse(request.structure),
     )
     grid = Grid(piece.tempo_bpm, 1.0, 0.0, True, Metre(*piece.metre))
     return sketch_scene(request, model, Sketch(piece, length, grid, unknown), _plain(length))
@@ -192,7 +195,10 @@ def sketch_scene(
     piece = sketch.piece
     stems = placed(synthesise(piece, SAMPLE_RATE_HZ), sketch.starts_at, sketch.length)
     by_stems = by_stems or request.stems
-    parts = parts_of(piece, stems, model, sketch.grid, tune, apart=by_stems)
+    length_s = form.length_samples / form.sample_rate_hz
+    steps = -(-sketch.length // STEP_SAMPLES)
+    controls = wishes_of(request, steps, 0.0, length_s, sketch.grid.bar_s)
+    parts = parts_of(piece, stems, model, sketch.grid, tune, controls, apart=by_stems)
     gain = 1.0 if beside is None else beside.gain(tuple(stems))
 
     def finish(rendered: Sequence[Stereo]) -> Finished:
@@ -220,6 +226,7 @@ def sketch_scene(
         beside=None if beside is None else beside.audio(sketch.length, gain),
         grid=sketch.grid,
         facts=facts,
+        controls=controls if tune is None or not piece.part("lead") else (*controls, tune.control),
     )
 
 

@@ -10,14 +10,18 @@ import torch
 from torch import Tensor
 
 from engine.analysis.tempo import Grid
-from engine.files.midi import Melody, melody_chroma
+from engine.controls.control import Control
+from engine.controls.melody import Tune as TuneControl
+from engine.files.midi import Melody, melody_chroma, melody_pitches
 from engine.files.quantise import quantise
 from engine.models.house.codec import SAMPLE_RATE_HZ, STEP_SAMPLES
+from engine.models.house.conditions import level_curve
 from engine.models.house.model import HouseModel
 from engine.render.finish import fit_new_audio
 from engine.sketch.score import Piece
 from engine.sketch.synth import mix
 from engine.tasks.scene import Finished, Part, Samples, Stereo, beat_phases, whole_steps
+from engine.tasks.wishes import for_stem, gain_curve_db, loudness_wish, with_gain
 from engine.tasks.words import globals_of
 from engine.timeline import Timeline
 
@@ -28,10 +32,15 @@ _PLAYS_THE_TUNE = "lead"
 
 @dataclass(frozen=True, slots=True)
 class Tune:
-    """A melody as the model is told it: chroma and onsets, each `[1, 12, steps]` of 0 and 1."""
+    """A melody as the model is told it: chroma and onsets, each `[1, 12, steps]` of 0 and 1.
+
+    Attributes:
+        control: the wish that it be heard.
+    """
 
     chroma: Tensor
     onsets: Tensor
+    control: TuneControl
 
     @classmethod
     def of(cls, melody: Melody, steps: int, bpm: float) -> Tune:
@@ -42,7 +51,9 @@ class Tune:
             step = int(note.start_beats * 60.0 / bpm * FRAME_RATE_HZ)
             if step < steps:
                 onsets[step, note.pitch % 12] = 1.0
-        return cls(*(torch.from_numpy(np.ascontiguousarray(x.T))[None] for x in (chroma, onsets)))
+        told = [torch.from_numpy(np.ascontiguousarray(x.T))[None] for x in (chroma, onsets)]
+        wish = TuneControl(told[0], lambda times: melody_pitches(melody, times, bpm))
+        return cls(told[0], told[1], wish)
 
 
 def parts_of(
@@ -51,6 +62,7 @@ def parts_of(
     model: HouseModel,
     grid: Grid,
     tune: Tune | None,
+    wishes: tuple[Control, ...] = (),
     *,
     apart: bool,
 ) -> tuple[Part, ...]:
@@ -59,24 +71,35 @@ def parts_of(
     Args:
         stems: the sketch by role, float32 `[2, samples]` at 44.1 kHz, from the grid's second 0 on.
         tune: told to whoever plays it, and to nobody where that role is missing.
+        wishes: about the mix; each stem follows the level wished for by the same gain.
     """
+    together = whole_steps(mix(stems))
+    wish = loudness_wish(wishes)
+    everywhere = np.ones(2 * together.shape[1] // STEP_SAMPLES, dtype=np.bool_)
+    gain_db = None if wish is None else gain_curve_db(together, wish, everywhere)
     if not apart:
-        return (_part(MIX, mix(stems), tuple(stems), piece, model, grid, tune),)
-    return tuple(
-        _part(role, stem, (role,), piece, model, grid, tune) for role, stem in stems.items()
-    )
+        guide = together if gain_db is None else with_gain(together, gain_db)
+        return (_part(MIX, guide, tuple(stems), piece, model, grid, tune, wishes),)
+    parts = []
+    for role, stem in stems.items():
+        guide, own = whole_steps(stem), wishes
+        if wish is not None and gain_db is not None:
+            guide = with_gain(guide, gain_db)
+            own = tuple(for_stem(wish, guide) if each is wish else each for each in wishes)
+        parts.append(_part(role, guide, (role,), piece, model, grid, tune, own))
+    return tuple(parts)
 
 
 def _part(
     name: str,
-    audio: Stereo,
+    guide: Tensor,
     roles: tuple[str, ...],
     piece: Piece,
     model: HouseModel,
     grid: Grid,
     tune: Tune | None,
+    wishes: tuple[Control, ...],
 ) -> Part:
-    guide = whole_steps(audio)
     prior = model.codec.encode(guide)[None]
     steps = prior.shape[-1]
     conditions = globals_of(
@@ -96,9 +119,12 @@ def _part(
         None if tune is None else tune.chroma,
         beat_phases(steps, grid, 0.0),
         melody_onsets=None if tune is None else tune.onsets,
+        level=level_curve(model.codec, prior) if loudness_wish(wishes) else None,
+        controls=wishes if tune is None else (tune.control, *wishes),
     )
-    # Optimising a stem pays where there is a tune to meet; a mix is left to its objectives.
-    return Part(name, timeline, guide, holds_level=True, refined=name == MIX or tune is not None)
+    # Optimising a stem pays where there is something to meet; a mix is left to its objectives.
+    refined = name == MIX or bool(timeline.controls)
+    return Part(name, timeline, guide, holds_level=True, refined=refined)
 
 
 def placed(stems: Mapping[str, Stereo], start: int, length: int) -> dict[str, Stereo]:

@@ -71,6 +71,10 @@ def _values_of(field: Field) -> st.SearchStrategy[Any]:
             return st.lists(st.sampled_from(ROLES), min_size=1, unique=True).map(
                 lambda chosen: tuple(role for role in ROLES if role in chosen)
             )
+        case "lane":
+            return st.sampled_from(["0:-30", "0:-30,3:-12.5"])
+        case "form":
+            return st.sampled_from(["A4 B4 A4", "ABBA", "0:A,8.5:B"])
         case _:
             return _OSC_TEXT
 
@@ -102,6 +106,10 @@ def _reply_values(arg: Arg) -> st.SearchStrategy[Any]:
             return st.integers(-(2**31), 2**31 - 1)
         case "f":
             return st.floats(0, 1, width=32).map(shortest_float32)
+        case "lane":
+            return st.sampled_from(["0:-30", "0:-30,3:-12.5"])
+        case "form":
+            return st.sampled_from(["A4 B4 A4", "ABBA", "0:A,8.5:B"])
         case _:
             return _OSC_TEXT
 

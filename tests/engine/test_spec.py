@@ -69,6 +69,10 @@ def values_for(item: Field) -> st.SearchStrategy[Any]:
             return st.sets(st.sampled_from(ROLES), min_size=1).map(
                 lambda chosen: tuple(role for role in ROLES if role in chosen)
             )
+        case "lane":
+            return st.sampled_from(["0:-30", "0:-30,3:-12.5", "1.5:-80,2:0"])
+        case "form":
+            return st.sampled_from(["A4 B4 A4", "ABBA", "0:A,8.5:B", "A0.5 B2"])
         case _:
             return st.text(st.characters(exclude_characters="\0"), min_size=1, max_size=30)
 
@@ -83,6 +87,9 @@ def mappings(draw: st.DrawFn) -> dict[str, Any]:
         if item.applies_to(task) and item.name not in decided
     }
     chosen = draw(st.fixed_dictionaries({}, optional=optional))
+    for drawn in ("intensity", "structure"):  # drawn or heard, not both
+        if drawn in chosen:
+            chosen.pop(f"{drawn}_from", None)
     return {"task": task, **SMALLEST[task], **chosen}
 
 

@@ -49,6 +49,8 @@ class HouseModel:
     def denoiser(self, frames: FrameConditions, conditions: Globals) -> Denoiser:
         """The denoiser under these conditions; x is float32, the network runs in bfloat16.
 
+        Conditions of one window hold for every item of a batch of them.
+
         Depends on hardware only through rounding: autocast keeps float32 where the device has no
         fast bfloat16.
         """
@@ -57,8 +59,12 @@ class HouseModel:
         def denoise(x: Tensor, level: float, next_level: float | None = None) -> Tensor:
             time = x.new_full((x.shape[0],), level)
             span = x.new_full((x.shape[0],), 0.0 if next_level is None else level - next_level)
+            told, frames_told = conditions, stacked
+            if stacked.shape[0] != x.shape[0]:
+                told = conditions.for_batch(x.shape[0])
+                frames_told = stacked.expand(x.shape[0], -1, -1)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self._fast_bfloat16()):
-                velocity: Tensor = self.network(x, time, span, stacked, conditions)
+                velocity: Tensor = self.network(x, time, span, frames_told, told)
             return x - level * velocity.float()
 
         return denoise

@@ -135,6 +135,11 @@ class Globals:
         """Some windows of the batch."""
         return Globals(*(getattr(self, item.name)[chosen] for item in fields(self)))
 
+    def for_batch(self, batch: int) -> Globals:
+        """The conditions of one window, said of each of a batch."""
+        values = (getattr(self, item.name) for item in fields(self))
+        return Globals(*(value.expand(batch, *value.shape[1:]) for value in values))
+
     @classmethod
     def unknown(cls, batch: int, shape: NetworkShape, device: torch.device) -> Globals:
         """Nothing said about any window of the batch."""

@@ -1,0 +1,98 @@
+"""How much memory an optimisation takes, measured on one model call before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from engine.sampling.loop import GradientPolicy
+
+_HEADROOM = 0.7  # of what is free; the rest is for the decoder and for other programs
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPlan:
+    """What a policy would take.
+
+    Attributes:
+        call_bytes: what one differentiated model call keeps.
+        state_bytes: one state of the sampler.
+        free_bytes: what the device has; None where that cannot be told.
+    """
+
+    call_bytes: int
+    state_bytes: int
+    free_bytes: int | None
+
+    def needed_bytes(self, policy: GradientPolicy, steps: int) -> int:
+        """Memory of one iteration through `steps` sampler steps."""
+        match policy:
+            case "full":
+                return steps * (self.call_bytes + self.state_bytes)
+            case "checkpointed":
+                return self.call_bytes + steps * self.state_bytes
+            case _:
+                return self.state_bytes
+
+    def policy(self, steps: int, full_up_to: int) -> GradientPolicy:
+        """The fastest policy that fits: everything kept, or each step computed anew.
+
+        Args:
+            full_up_to: steps up to which keeping everything is worth its memory.
+        """
+        if steps > full_up_to or not self.fits("full", steps):
+            return "checkpointed"
+        return "full"
+
+    def fits(self, policy: GradientPolicy, steps: int) -> bool:
+        """Whether the policy leaves headroom."""
+        if self.free_bytes is None:
+            return True
+        return self.needed_bytes(policy, steps) <= _HEADROOM * self.free_bytes
+
+
+def saved_bytes(call: Callable[[], Tensor]) -> int:
+    """Bytes that `call` keeps for its gradient, each storage counted once."""
+    seen: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        seen[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda kept: kept):
+        result = call()
+    total = sum(seen.values())
+    del result
+    return total
+
+
+def plan_memory(call: Callable[[Tensor], Tensor], state: Tensor) -> MemoryPlan:
+    """Measure one model call at `state` `[batch, channels, steps]`."""
+    variable = state.detach().clone().requires_grad_(True)
+    return MemoryPlan(
+        saved_bytes(lambda: call(variable)),
+        state.numel() * state.element_size(),
+        free_bytes(state.device),
+    )
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """Memory that a device could still give; None where that cannot be told."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(free + held)
+    if device.type != "cpu":
+        return None
+    table = Path("/proc/meminfo")
+    if not table.exists():
+        return None
+    for line in table.read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return None

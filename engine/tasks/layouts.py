@@ -1,0 +1,130 @@
+"""What a clip's timeline looks like: known audio, what is to be made, known audio again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.analysis.bridge import BridgePrior, bridge_prior
+from engine.analysis.continuation import Prior, Segment, continuation
+from engine.analysis.tempo import Grid
+from engine.files.audio import Clip
+from engine.models.house.codec import SAMPLE_RATE_HZ, STEP_SAMPLES
+from engine.models.house.model import WINDOW_STEPS
+from engine.render.splice import Side
+from engine.spec import RenderRequest
+from engine.tasks.scene import Samples
+
+WINDOW_S = WINDOW_STEPS * STEP_SAMPLES / SAMPLE_RATE_HZ
+_TOUCHED_S = 0.025  # the joins of a bridge change at most this much of the known audio
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Audio of a timeline at the host's rate: `left` known samples, new ones, `right` known ones.
+
+    Attributes:
+        audio: float64 `[channels, left + new + right]`.
+        starts_at: sample of the clip with which `audio` begins; negative before the clip.
+        touched: known samples beside each seam that the prior's join has already changed.
+    """
+
+    audio: Samples
+    left: int
+    right: int
+    starts_at: int
+    touched: int
+
+    @property
+    def new(self) -> int:
+        return int(self.audio.shape[1]) - self.left - self.right
+
+    def known_ranges_s(self, rate: int) -> list[tuple[float, float]]:
+        """Known audio that no join has changed, in seconds; to the end of the last whole step."""
+        ranges = []
+        if self.left:
+            ranges.append((0.0, (self.left - self.touched) / rate))
+        if self.right:
+            steps = -(-self.audio.shape[1] / rate * SAMPLE_RATE_HZ // STEP_SAMPLES)
+            first = self.left + self.new + self.touched
+            ranges.append((first / rate, steps * STEP_SAMPLES / SAMPLE_RATE_HZ))
+        return ranges
+
+
+def context_samples(request: RenderRequest, new: int, rate: int) -> int:
+    """Known audio on each side: the overlap asked for, or what fills a window of the model."""
+    filling_s = (WINDOW_S - new / rate) / 2
+    return round(max(request.overlap, filling_s, request.crossfade_ms / 1000) * rate)
+
+
+def gap_layout(
+    request: RenderRequest, clip: Clip, grid: Grid, start: int, end: int
+) -> tuple[Layout, list[dict[str, float]]]:
+    """The clip around samples `[start, end)`; at an end of the clip the gap has one side only."""
+    rate, length = clip.sample_rate_hz, end - start
+    before, after = clip.samples[:, :start], clip.samples[:, end:]
+    if start and end < clip.length_samples:
+        context = context_samples(request, length, rate)
+        bridge = bridge_prior(before, after, rate, grid, length)
+        left, right = min(context, start), min(context, after.shape[1])
+        facts = prior_facts(bridge.segments, rate, start - bridge.left_context)
+        return bridge_layout(before, after, bridge, left, right, rate), facts
+    side: Side = "end" if start else "start"
+    known = before if start else after
+    context_s = min(max(request.overlap, request.crossfade_ms / 1000), known.shape[1] / rate)
+    prior = continuation(known, rate, grid, length, side=side, context_s=context_s)
+    begins_at = start - prior.context_samples if start else 0
+    facts = prior_facts(prior.segments, rate, begins_at)
+    return extension_layout(known, 0 if start else end, rate, prior), facts
+
+
+def extension_layout(known: Samples, origin: int, rate: int, prior: Prior) -> Layout:
+    """The prior with as much more of the known audio as fills a window.
+
+    Args:
+        origin: sample of the clip with which `known` begins.
+    """
+    length, total = int(prior.new.shape[1]), int(known.shape[1])
+    filling = round(WINDOW_S * rate) - length - prior.context_samples
+    spare = total - prior.context_samples
+    extra = max(0, min(filling, spare))
+    kept = prior.context_samples + extra
+    if prior.side == "start":
+        more = known[:, prior.context_samples : kept]
+        audio = np.concatenate([prior.audio, more], axis=1)
+        return Layout(audio, 0, kept, origin - length, prior.joined_samples)
+    more = known[:, total - kept : spare]
+    audio = np.concatenate([more, prior.audio], axis=1)
+    return Layout(audio, kept, 0, origin + total - kept, prior.joined_samples)
+
+
+def bridge_layout(
+    before: Samples, after: Samples, bridge: BridgePrior, left: int, right: int, rate: int
+) -> Layout:
+    """The bridge with its contexts lengthened (or cut) to `left` and `right` samples."""
+    touched = round(_TOUCHED_S * rate)
+    own_left, own_right = min(left, bridge.left_context), min(right, bridge.right_context)
+    end = bridge.audio.shape[1] - bridge.right_context
+    middle = bridge.audio[:, bridge.left_context - own_left : end + own_right]
+    more_left = before[:, before.shape[1] - left : before.shape[1] - own_left]
+    more_right = after[:, own_right:right]
+    audio = np.concatenate([more_left, middle, more_right], axis=1)
+    return Layout(audio, left, right, before.shape[1] - left, touched)
+
+
+def prior_facts(segments: tuple[Segment, ...], rate: int, begins_at: int) -> list[dict[str, float]]:
+    """Where the prior was taken from and where it lies, in seconds of the clip.
+
+    Args:
+        begins_at: sample of the clip at which the prior's own context begins.
+    """
+    return [
+        {
+            "at_s": round((begins_at + segment.at) / rate, 4),
+            "from_s": round(segment.source_start / rate, 4),
+            "seconds": round(segment.length / rate, 4),
+            "cost_db": round(segment.cost_db, 3),
+        }
+        for segment in segments
+    ]

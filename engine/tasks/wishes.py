@@ -1,0 +1,117 @@
+"""What a request wishes beside its task, as controls over a timeline, and priors that obey it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from engine.analysis.intensity import intensity_curve, smoothed
+from engine.analysis.spectra import Samples
+from engine.controls.control import Control, Setting
+from engine.controls.intensity import FRAMES_PER_STEP, Intensity
+from engine.controls.table import wished
+from engine.files.audio import read_clip
+from engine.files.read import read_bytes
+from engine.models.house.codec import SAMPLE_RATE_HZ, STEP_SAMPLES
+from engine.spec import BridgeError, RenderRequest
+
+_STEP_S = STEP_SAMPLES / SAMPLE_RATE_HZ
+_FRAME_HZ = FRAMES_PER_STEP / _STEP_S
+_MAX_TEXT_BYTES = 1 << 20
+_GAIN_LIMIT_DB = 30.0  # a silent prior is not turned up into its own noise
+_QUIET_DB = -70.0
+_ROUNDS = 4  # the smoothing of a product is not the product of smoothings
+
+
+def wishes_of(
+    request: RenderRequest, steps: int, starts_s: float, length_s: float, bar_s: float | None
+) -> tuple[Control, ...]:
+    """The controls that a request asks for over a timeline of `steps` latent steps.
+
+    Args:
+        starts_s: where the timeline begins on the result's time axis.
+        length_s: of the result.
+
+    Raises:
+        BridgeError: a wish cannot be read or does not fit the result.
+    """
+    setting = Setting(steps, _STEP_S, starts_s, length_s, bar_s, _hear, _read_text)
+    return wished(request, setting)
+
+
+def _hear(path: str) -> tuple[Samples, int]:
+    clip = read_clip(path)
+    return clip.samples, clip.sample_rate_hz
+
+
+def _read_text(path: str) -> str:
+    data = read_bytes(
+        Path(path), code="bad_request", wanted="a JSON file", max_bytes=_MAX_TEXT_BYTES
+    )
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise BridgeError(
+            "bad_request", "the lane's file is not text", "save it as UTF-8"
+        ) from None
+
+
+def loudness_wish(controls: tuple[Control, ...]) -> Intensity | None:
+    """The wish about intensity, where there is one."""
+    return next((control for control in controls if isinstance(control, Intensity)), None)
+
+
+def gain_curve_db(
+    guide: Tensor, wish: Intensity, free: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float64]:
+    """Gain for each frame that brings the level of a prior to the curve wished for.
+
+    A shape that may lie anywhere is laid where the prior's own level is.
+
+    Args:
+        guide: the prior as audio `[2, samples]` at 44.1 kHz.
+        free: which frames may be changed `[frames]`.
+
+    Returns:
+        dB for each frame `[frames]`, 0 where nothing may be changed.
+    """
+    target = wish.target_db.double().numpy()
+    samples = guide.double().numpy()
+    gain_db = np.zeros(len(target))
+    for _ in range(_ROUNDS):
+        level = intensity_curve(samples * _per_sample(gain_db, samples.shape[1]), 44_100, _FRAME_HZ)
+        level = np.resize(level, len(target)) if len(level) != len(target) else level
+        missing = target - level
+        if wish.match == "shape" and free.any():
+            missing = missing - missing[free].mean()
+        heard = level > _QUIET_DB
+        gain_db = np.clip(gain_db + np.where(free & heard, missing, 0.0), -60.0, _GAIN_LIMIT_DB)
+        gain_db = np.where(free, smoothed(gain_db, _FRAME_HZ / 8.0), 0.0)
+    return gain_db
+
+
+def with_gain(guide: Tensor, gain_db: npt.NDArray[np.float64]) -> Tensor:
+    """Audio `[2, samples]` under a gain for each frame, straight lines between frames."""
+    return guide * torch.from_numpy(_per_sample(gain_db, guide.shape[1])).float()
+
+
+def _per_sample(gain_db: npt.NDArray[np.float64], samples: int) -> npt.NDArray[np.float64]:
+    at = np.arange(samples) / SAMPLE_RATE_HZ * _FRAME_HZ
+    return np.asarray(10.0 ** (np.interp(at, np.arange(len(gain_db)), gain_db) / 20.0))
+
+
+def free_frames(known: Tensor) -> npt.NDArray[np.bool_]:
+    """Which frames of a timeline nothing is known of; `known` is `[1, 1, steps]`."""
+    return np.repeat(known[0, 0].numpy() == 0.0, FRAMES_PER_STEP)
+
+
+def for_stem(wish: Intensity, stem: Tensor) -> Intensity:
+    """The wish for one stem: its own level under the gain, as its shaped guide has it."""
+    curve = intensity_curve(stem.double().numpy(), SAMPLE_RATE_HZ, _FRAME_HZ)
+    target = torch.from_numpy(np.resize(curve, len(wish.target_db))).float()
+    return replace(wish, target_db=target, match="level")
