@@ -10,7 +10,7 @@ from engine.analysis.spectra import Samples
 
 CONTEXT_S = 1.0  # Music ControlNet (Wu et al. 2023), section 3.2
 FLOOR_DB = -100.0
-_WINDOW_S = 2048 / 44_100
+_WINDOW_S = 0.024  # as long as the energy of a Hann window of 2048 samples at 44.1 kHz
 
 
 def smoothing_window(frames: int, frame_rate_hz: float, context_s: float = CONTEXT_S) -> int:
@@ -24,7 +24,7 @@ def intensity_curve(
 ) -> npt.NDArray[np.float64]:
     """Smoothed level in dBFS of `[channels, samples]`: `[frames]`, one each 1 / `frame_rate_hz`.
 
-    The root mean square of all channels in windows of 46 ms, in dB, through a Savitzky-Golay filter
+    The root mean square of all channels in windows of 24 ms, in dB, through a Savitzky-Golay filter
     of first order over a second (DITTO, section 4; Music ControlNet, section 3.2).
     """
     power = np.mean(np.asarray(samples, dtype=np.float64) ** 2, axis=0)

@@ -1,0 +1,65 @@
+"""Lanes and forms: what is written comes back, and what cannot be is refused by name."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.curves import Form, Lane
+
+
+def test_a_lane_is_straight_between_its_points_and_level_beyond_them() -> None:
+    lane = Lane.parse("1:-30, 3:-10")
+    assert [lane.at(t) for t in (0.0, 1.0, 2.0, 3.0, 9.0)] == [-30.0, -30.0, -20.0, -10.0, -10.0]
+    assert Lane.parse([[1, -30], (3.0, -10)]) == lane
+    assert str(lane) == "1:-30,3:-10"
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3600), st.integers(-80, 0)), min_size=1, max_size=9).map(
+        lambda points: sorted(dict(points).items())
+    )
+)
+def test_lanes_round_trip(points: list[tuple[int, int]]) -> None:
+    lane = Lane.parse(points)
+    assert Lane.parse(str(lane)) == lane
+
+
+@pytest.mark.parametrize(
+    ("drawn", "says"),
+    [
+        ("", "1 to"), ([], "1 to"), ("0:-30,0:-20", "rise"), ("3:-30,1:-20", "rise"),
+        ("0", "point"), ("0:x", "point"), ("0:-90", "-90 dB"), ("0:3", "3 dB"), ("-1:-20", "-1 s"),
+        ("nan:-20", "nan"), ("0:nan", "nan"), ([[1, 2, 3]], "point"), (7, "1 to"),
+    ],
+)  # fmt: skip
+def test_bad_lanes_are_refused(drawn: object, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        Lane.parse(drawn)
+
+
+def test_forms_in_bars_in_equal_parts_and_by_markers() -> None:
+    bars = Form.parse("a4 B2, A2")
+    assert (bars.letters, bars.sizes) == (("A", "B", "A"), (4.0, 2.0, 2.0))
+    assert bars.boundaries_s(99.0, 2.0) == (0.0, 8.0, 12.0)
+    equal = Form.parse("ABBA")
+    assert equal.boundaries_s(8.0, 1.0) == (0.0, 2.0, 4.0, 6.0)
+    marked = Form.parse("0.5:Verse, 8.25: B")
+    assert (marked.letters, marked.starts_s) == (("V", "B"), (0.5, 8.25))
+    assert [marked.part_at(t, 20.0, 1.0) for t in (0.0, 8.2, 8.25, 19.0)] == [0, 0, 1, 1]
+    for form in (bars, equal, marked):
+        assert Form.parse(str(form)) == form
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "letters"), ("A4 B", "every letter or to none"), ("A0 B2", "more than 0"),
+        ("4A", "letters"), ("A4 ? B4", "letters"), ("0:A,0:B", "rise"), ("A:3", "markers"),
+        ("A" * 500, "parts"), (7, "text"),
+    ],
+)  # fmt: skip
+def test_bad_forms_are_refused(text: object, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        Form.parse(text)  # type: ignore[arg-type]
