@@ -12,21 +12,26 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from daw_bridge import __version__
 from daw_bridge.app import App
 from daw_bridge.cli import main
 from daw_bridge.commands.console import Console, progress_line, table
+from daw_bridge.commands.plot import draw
 from daw_bridge.commands.remote import websocket_url
+from daw_bridge.commands.result import Finished
 from daw_bridge.config import Config
 from daw_bridge.registration import find_server
 from daw_bridge.takes.recipes import changed_request
+from engine.files.audio import write_audio
+from engine.render import plot
 from engine.spec import FIELDS, TASKS, BridgeError, Done, Event, Progress, RenderRequest
 from tests.daw_bridge.fake_engine import FakeEngine, create_engine
 
@@ -292,6 +297,24 @@ def test_plot_gets_the_take(
     plot = tmp_path / "plot.png"
     assert run("extend", clip, "--seconds", "0.1", "--plot", plot).status == 0
     assert plot.read_text() == "t-0001"
+
+
+def test_plot_shows_what_was_wished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    take = write_audio(tmp_path / "take.wav", np.full((2, 44_100), 0.1), 44_100, "PCM_16")
+    wish = {"name": "intensity", "unit": "dB²", "kind": "curve", "times_s": [0.0, 0.5]}
+    wish |= {"target": [-30.0, None], "result": [-31.0, -29.0]}
+    drawn: list[list[str]] = []
+    original = plot.plot_render
+
+    def spy(path: Path, panel: plot.Panel, wishes: Sequence[plot.Wish]) -> Path:
+        drawn.append([each.name for each in wishes])
+        return original(path, panel, wishes)
+
+    monkeypatch.setattr(plot, "plot_render", spy)
+    for report in ({"controls": [wish]}, {}):
+        draw(Finished("t-0001", take, [], report, {}), tmp_path / "plot.png")
+    assert drawn == [["intensity"], []]
+    assert (tmp_path / "plot.png").stat().st_size < 150_000
 
 
 @pytest.mark.parametrize("flag", ["--out", "--report"])

@@ -13,6 +13,8 @@ from engine.units import Metre
 def draw(finished: Finished, path: Path) -> None:
     """Draw waveform and spectrogram of a take, with its seams and what was kept of the source.
 
+    Below them every wish of the report beside what came of it.
+
     Raises:
         BridgeError: `bad_audio` when the take cannot be read.
         OSError: the file cannot be written.
@@ -20,6 +22,7 @@ def draw(finished: Finished, path: Path) -> None:
     # Brings numpy and matplotlib, which nothing else here needs.
     from engine.files.audio import read_clip
     from engine.render.plot import Panel, plot_render
+    from engine.render.wishes import Wish
 
     clip = read_clip(finished.path)
     panel = Panel(
@@ -30,7 +33,7 @@ def draw(finished: Finished, path: Path) -> None:
         kept=kept_ranges(finished.report, clip.length_samples),
         **_bars(finished.report),
     )
-    plot_render(path, panel)
+    plot_render(path, panel, [Wish.of(entry) for entry in finished.report.get("controls", ())])
 
 
 def title_of(finished: Finished) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,17 +9,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from engine.analysis.spectra import log_mel, mono_at
+from engine.render.canvas import BAR, INK, KEPT, LARGEST_BYTES, NEW, SEAM, new_figure, save, tidy
+from engine.render.wishes import Wish, draw_wish
 
 Samples = npt.NDArray[np.float64]
 
 _RATE_HZ, _WINDOW, _BANDS = 32_000, 2048, 128
 _LOW_HZ = 30.0
 _RANGE_DB = 80.0
-_INK, _KEPT, _NEW, _SEAM, _BAR = "#22252b", "#3b6ea8", "#d9762b", "#d62f4b", "#8a8f98"
 _SEAM_ON_DARK = "#5ff2e0"
 _TICKS_HZ = (100, 250, 500, 1000, 2000, 4000, 8000, 16000)
 
@@ -46,24 +45,41 @@ class Panel:
     first_beat_s: float = 0.0
 
 
-def plot_render(path: str | Path, panel: Panel) -> Path:
-    """Draw one render: waveform above, log-mel spectrogram below; a PNG of well under 150 KB."""
-    figure = _figure(9.0, 4.6, 100)
-    wave, heat = figure.subplots(2, 1, sharex=True, height_ratios=(1, 2))
+def plot_render(path: str | Path, panel: Panel, wishes: Sequence[Wish] = ()) -> Path:
+    """Draw one render: waveform above, log-mel spectrogram below, then what was wished for.
+
+    Returns:
+        the path of a PNG of at most 150 KB.
+    """
+    return save(figure_of_render(panel, wishes), path, LARGEST_BYTES)
+
+
+def figure_of_render(panel: Panel, wishes: Sequence[Wish] = ()) -> Figure:
+    """What `plot_render` draws; each wish makes it higher by a panel."""
+    heights = [4.6 / 3, 4.6 * 2 / 3, *(wish.height_in for wish in wishes)]
+    figure = new_figure(9.0, sum(heights), 100)
+    grid = figure.add_gridspec(len(heights), 1, height_ratios=heights)
+    wave = figure.add_subplot(grid[0])
+    heat = figure.add_subplot(grid[1], sharex=wave)
     _draw_waveform(wave, panel)
     image = _draw_spectrogram(heat, panel)
-    wave.set_title(panel.title, loc="left", fontsize=10, color=_INK)
-    heat.set_xlabel("time (s)", fontsize=8)
+    wave.set_title(panel.title, loc="left", fontsize=10, color=INK)
+    curves = [draw_wish(figure, grid[2 + row], wish, wave) for row, wish in enumerate(wishes)]
+    in_time = [wave, heat, *(axis for axis in curves if axis is not None)]
+    for axis in in_time[:-1]:
+        axis.tick_params(labelbottom=False)
+    in_time[-1].set_xlabel("time (s)", fontsize=8)
+    wave.set_xlim(0.0, panel.samples.shape[1] / panel.sample_rate_hz)
     bar = figure.colorbar(image, ax=[wave, heat], pad=0.01, fraction=0.03)
     bar.set_label("level (dB below the loudest)", fontsize=8)
     bar.ax.tick_params(labelsize=7)
-    return _save(figure, path)
+    return figure
 
 
 def plot_grid(path: str | Path, rows: Sequence[Sequence[Panel]], title: str = "") -> Path:
     """Draw spectrograms in rows, such as a source beside its result, on one time scale a row."""
     columns = max(len(row) for row in rows)
-    figure = _figure(4.6 * columns, 1.75 * len(rows) + 0.5, 72)
+    figure = new_figure(4.6 * columns, 1.75 * len(rows) + 0.5, 72)
     axes = figure.subplots(len(rows), columns, squeeze=False)
     for row, line in zip(rows, axes, strict=True):
         longest = max(panel.samples.shape[1] / panel.sample_rate_hz for panel in row)
@@ -72,19 +88,12 @@ def plot_grid(path: str | Path, rows: Sequence[Sequence[Panel]], title: str = ""
         for panel, axis in zip(row, line, strict=False):
             _draw_spectrogram(axis, panel)
             axis.set_xlim(0.0, longest)
-            axis.set_title(panel.title, loc="left", fontsize=8, color=_INK)
+            axis.set_title(panel.title, loc="left", fontsize=8, color=INK)
     for axis in axes[-1]:
         axis.set_xlabel("time (s)", fontsize=8)
     if title:
-        figure.suptitle(title, fontsize=11, color=_INK)
-    return _save(figure, path)
-
-
-def _figure(width: float, height: float, dpi: int) -> Figure:
-    """A figure of its own: pyplot would keep it, and is not for threads."""
-    figure = Figure(figsize=(width, height), dpi=dpi, layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure
+        figure.suptitle(title, fontsize=11, color=INK)
+    return save(figure, path)
 
 
 def _draw_waveform(axis: Any, panel: Panel) -> None:
@@ -96,7 +105,7 @@ def _draw_waveform(axis: Any, panel: Panel) -> None:
     inside = np.zeros(len(edges), dtype=bool)
     for start, end in panel.kept:
         inside |= (edges >= start) & (edges < end)
-    for chosen, colour, name in ((inside, _KEPT, "kept"), (~inside, _NEW, "new")):
+    for chosen, colour, name in ((inside, KEPT, "kept"), (~inside, NEW, "new")):
         if chosen.any():
             axis.fill_between(
                 time,
@@ -122,7 +131,7 @@ def _draw_waveform(axis: Any, panel: Panel) -> None:
             frameon=False,
             borderpad=0.0,
         )
-    _tidy(axis)
+    tidy(axis)
 
 
 def _draw_spectrogram(axis: Any, panel: Panel) -> Any:
@@ -147,7 +156,7 @@ def _draw_spectrogram(axis: Any, panel: Panel) -> Any:
     axis.set_yticklabels([f"{hz // 1000}k" if hz >= 1000 else str(hz) for hz in ticks])
     axis.set_ylabel("frequency (Hz)", fontsize=8)
     _marks(axis, panel, _SEAM_ON_DARK)
-    _tidy(axis)
+    tidy(axis)
     return image
 
 
@@ -161,31 +170,12 @@ def _band_of(frequencies_hz: Sequence[int], rate_hz: int) -> npt.NDArray[np.floa
     return np.asarray((mel(np.array(frequencies_hz)) - low) / (high - low) * (_BANDS + 1) - 0.5)
 
 
-def _marks(axis: Any, panel: Panel, seam_colour: str = _SEAM) -> None:
+def _marks(axis: Any, panel: Panel, seam_colour: str = SEAM) -> None:
     seconds = panel.samples.shape[1] / panel.sample_rate_hz
     if panel.bpm is not None:
         bar_s = panel.bar_beats * 60.0 / panel.bpm
         for line in np.arange(panel.first_beat_s, seconds, bar_s)[:400]:
-            axis.axvline(line, color=_BAR, linewidth=0.6, alpha=0.7, linestyle=(0, (2, 3)))
+            axis.axvline(line, color=BAR, linewidth=0.6, alpha=0.7, linestyle=(0, (2, 3)))
     for seam in panel.seams:
         axis.axvline(seam / panel.sample_rate_hz, color=seam_colour, linewidth=1.3)
     axis.set_xlim(0.0, seconds)
-
-
-def _tidy(axis: Any) -> None:
-    axis.tick_params(labelsize=7, colors=_INK, length=2)
-    for side in ("top", "right"):
-        axis.spines[side].set_visible(False)
-
-
-def _save(figure: Figure, path: str | Path) -> Path:
-    """Write a PNG of 128 colours: a third of the size, and hardly a difference to the eye."""
-    from PIL import Image  # matplotlib brings it; imported late for a fast start
-
-    target = Path(path)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    buffer.seek(0)
-    with Image.open(buffer) as image:
-        image.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(target, optimize=True)
-    return target
