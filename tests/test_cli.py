@@ -300,7 +300,8 @@ def test_plot_gets_the_take(
 
 
 def test_plot_shows_what_was_wished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    take = write_audio(tmp_path / "take.wav", np.full((2, 44_100), 0.1), 44_100, "PCM_16")
+    tone = 0.1 * np.sin(np.arange(44_100) / 10.0)[None]
+    take = write_audio(tmp_path / "take.wav", tone, 44_100, "PCM_16")
     wish = {"name": "intensity", "unit": "dB²", "kind": "curve", "times_s": [0.0, 0.5]}
     wish |= {"target": [-30.0, None], "result": [-31.0, -29.0]}
     drawn: list[list[str]] = []
