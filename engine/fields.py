@@ -60,7 +60,8 @@ WITH_LENGTH = ("extend", "melody", "generate")
 FIELDS: tuple[Field, ...] = (
     Field("source", "path", "audio clip to work on", tasks=(*_ON_CLIP, "accompany"),
           required=(*_ON_CLIP, "accompany")),
-    Field("melody", "path", "MIDI file with the melody", tasks=("melody",), required=("melody",)),
+    Field("melody", "path", "MIDI file with the melody, or a recording of it: one voice that hums, "
+          "sings or plays", tasks=("melody",), required=("melody",)),
     Field("context", "path", "audio clip that already plays from the same place on; it is listened "
           "to and never in the result", tasks=("melody",)),
     Field("seconds", "number", "length of new audio", None, "s", 0.05, 600.0, tasks=WITH_LENGTH),

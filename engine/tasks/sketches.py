@@ -12,7 +12,7 @@ import numpy as np
 from engine.analysis.tempo import Grid
 from engine.curves import Form
 from engine.files.audio import read_clip
-from engine.files.midi import Melody, read_melody
+from engine.files.midi import Melody
 from engine.models.house.codec import SAMPLE_RATE_HZ, STEP_SAMPLES
 from engine.models.house.model import HouseModel
 from engine.sketch.accompany import accompany
@@ -26,6 +26,7 @@ from engine.tasks.beside import Beside, listen
 from engine.tasks.listening import key_name
 from engine.tasks.scene import Finished, Samples, Scene, Stereo
 from engine.tasks.stems import Tune, parts_of, placed, summed
+from engine.tasks.tune import read_tune
 from engine.tasks.wishes import wishes_of
 from engine.tasks.words import read_key
 from engine.units import Metre, bars_to_samples, seconds_to_samples
@@ -71,8 +72,9 @@ class Format:
 def melody_scene(request: RenderRequest, model: HouseModel) -> Scene:
     """An accompaniment to a MIDI melody: harmonised, arranged, plainly played, then rendered."""
     assert request.melody is not None
-    melody = read_melody(request.melody)
-    metre = Metre.parse(request.metre) if request.metre else melody.metre
+    asked = Metre.parse(request.metre) if request.metre else None
+    melody = read_tune(request.melody, request.bpm, asked)
+    metre = asked or melody.metre
     beside = None
     if request.context is not None:
         beside = listen(
