@@ -14,7 +14,9 @@ from engine.curves import Form, Lane
 from engine.errors import BridgeError
 from engine.units import Metre
 
-TASKS: tuple[str, ...] = ("extend", "loop", "inpaint", "melody", "accompany", "generate")
+TASKS: tuple[str, ...] = (
+    "extend", "loop", "inpaint", "melody", "accompany", "vary", "generate",
+)  # fmt: skip
 ROLES: tuple[str, ...] = ("drums", "bass", "chords", "lead")
 
 METHODS: tuple[str, ...] = (
@@ -58,8 +60,8 @@ _SKETCHED = ("melody", "accompany", "generate")
 WITH_LENGTH = ("extend", "melody", "generate")
 
 FIELDS: tuple[Field, ...] = (
-    Field("source", "path", "audio clip to work on", tasks=(*_ON_CLIP, "accompany"),
-          required=(*_ON_CLIP, "accompany")),
+    Field("source", "path", "audio clip to work on", tasks=(*_ON_CLIP, "accompany", "vary"),
+          required=(*_ON_CLIP, "accompany", "vary")),
     Field("melody", "path", "MIDI file with the melody, or a recording of it: one voice that hums, "
           "sings or plays", tasks=("melody",), required=("melody",)),
     Field("context", "path", "audio clip that already plays from the same place on; it is listened "
@@ -84,6 +86,8 @@ FIELDS: tuple[Field, ...] = (
     Field("stems", "flag", "render one part after the other, each hearing those before, and give "
           "them apart as well as together", False, tasks=_SKETCHED),
     Field("variation", "number", "0 keeps the prior, 1 is newly generated", None, "", 0.0, 1.0),
+    Field("fresh", "number", "new noise on the way: 0 gives the clip back but for what words and "
+          "wishes change, 1 keeps its outline only", 0.5, "", 0.0, 1.0, tasks=("vary",)),
     Field("intensity", "lane", "level the result is to have over time, as points seconds:dB RMS "
           "such as 0:-30,3:-12 from the result's start on; straight lines between them"),
     Field("intensity_from", "path", "the same as a JSON file of [seconds, dB] points, or a clip "

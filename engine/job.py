@@ -25,6 +25,7 @@ from engine.tasks.accompaniments import accompany_scene
 from engine.tasks.clips import extend_scene, inpaint_scene, loop_scene
 from engine.tasks.scene import Finished, Scene
 from engine.tasks.sketches import generate_scene, melody_scene
+from engine.tasks.varied import vary_scene
 from engine.timeline import RenderSettings
 
 SAMPLER_VERSION = "5"  # part of every cache key: raise it when a request renders differently
@@ -35,10 +36,11 @@ SCENES: dict[str, Callable[[RenderRequest, HouseModel], Scene]] = {
     "loop": loop_scene,
     "melody": melody_scene,
     "accompany": accompany_scene,
+    "vary": vary_scene,
     "generate": generate_scene,
 }
 DEFAULT_VARIATION = {"extend": 0.4, "inpaint": 0.4, "loop": 0.4} | dict.fromkeys(
-    ("melody", "accompany", "generate"), 0.6
+    ("melody", "accompany", "vary", "generate"), 0.6
 )
 DEFAULT_STEPS = 4
 DEFAULT_REFINE = 32
@@ -86,6 +88,7 @@ def settings_for(request: RenderRequest) -> RenderSettings:
         request.method,
         request.balance,
         request.candidates,
+        request.fresh,
     )
 
 

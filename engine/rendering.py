@@ -18,6 +18,7 @@ from engine.optimise.surrogate import DECODES
 from engine.spec import ROLES, Event, Preview
 from engine.tasks.scene import Finished, Part, Scene
 from engine.timeline import (
+    INVERSION,
     RenderSettings,
     Timeline,
     Window,
@@ -76,7 +77,9 @@ class Rendering:
         self.meter = meter
         self.emit = emit
         self.done: list[RenderedPart] = []
-        self._noise = _noises(scene, seed, settings.candidates)
+        inverted = any(part.timeline.inverted for part in scene.parts)
+        count = settings.steps if inverted else settings.candidates
+        self._noise = _noises(scene, seed, count)
         for name, noise in (start or {}).items():
             if name in self._noise and self._noise[name].shape[1:] == noise.shape[1:]:
                 self._noise[name][:1] = noise
@@ -130,6 +133,8 @@ class Rendering:
         told = bool(timeline.controls) or any(flags) or windows > 1
         again = bool(self.settings.refine) and part.refined and told
         calls = self.settings.steps + (refine_cost(self.settings) if again else 0.0)
+        if timeline.inverted:
+            calls += self.settings.steps * (1 + INVERSION.refinements)
         return calls * windows + _decode_cost(timeline) * (2 if again else 1)
 
     def _render(
@@ -230,7 +235,7 @@ def refine_cost(settings: RenderSettings) -> float:
     evaluations = settings.refine + 1
     match settings.method:
         case "fast":
-            return 3.0 * (evaluations * settings.candidates + sum(DECODES))
+            return 3.0 * (evaluations * settings.candidates + sum(DECODES) + settings.steps)
         case "ditto":
             return 3.0 * settings.steps * evaluations * settings.candidates
         case "doodl":

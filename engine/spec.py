@@ -68,6 +68,7 @@ class RenderRequest:
     roles: tuple[str, ...] | None = None
     stems: bool = False
     variation: float | None = None
+    fresh: float = 0.5
     intensity: str | None = None
     intensity_from: str | None = None
     intensity_match: str = "level"

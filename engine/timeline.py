@@ -21,17 +21,20 @@ from engine.controls.together import Together
 from engine.models.house.conditions import FrameConditions
 from engine.models.house.model import WINDOW_STEPS, HouseModel
 from engine.models.house.network import Globals
+from engine.optimise.inversion import InversionSettings, invert, noise_of
 from engine.optimise.memory import plan_memory
 from engine.optimise.methods import run_method
 from engine.optimise.problem import OptimisedNoise, Problem
 from engine.sampling.levels import levels
-from engine.sampling.loop import GradientPolicy
+from engine.sampling.loop import GradientPolicy, sample
+from engine.sampling.steps import ddim
 from engine.spec import BridgeError
 
 CONTEXT_STEPS = 64  # known steps that each window of a chain begins with
 _LAST_PART_STEPS = 32  # left for the next window where one would end just before a known tail
 _FADE_IN_STEPS = 56  # 1.3 s at a variation near 0, half of that at 0.5
 _AUDIO_FADE_IN_STEPS = 8.0
+INVERSION = InversionSettings(refinements=12)  # of each step; exact to the ear
 _FULL_GRADIENT_STEPS = 6  # up to here keeping all activations costs little memory and saves a pass
 
 
@@ -49,6 +52,7 @@ class Timeline:
         context: latent of what sounds beside the result `[1, 128, steps]`; None where nothing does.
         backwards: make the last window first (audio that leads up to a clip).
         level: loudness over time as the model is told it `[1, 1, steps]`, or None.
+        inverted: begin with the noise from which the model gives the prior back.
         controls: what the result is to meet beside what is known.
     """
 
@@ -61,6 +65,7 @@ class Timeline:
     melody_onsets: Tensor | None = None
     context: Tensor | None = None
     level: Tensor | None = None
+    inverted: bool = False
     controls: tuple[Control, ...] = ()
 
     def to(self, device: torch.device | str) -> Timeline:
@@ -127,6 +132,7 @@ class RenderSettings:
         method: how the refinement works, of `engine.optimise.methods`.
         balanced: several controls pull equally, whatever their units.
         candidates: initial noises that are refined side by side.
+        fresh: share of new noise at each step of an inverted timeline; 0 gives its prior back.
     """
 
     variation: float
@@ -135,6 +141,7 @@ class RenderSettings:
     method: str = "fast"
     balanced: bool = False
     candidates: int = 1
+    fresh: float = 0.0
 
 
 Score = Callable[["Window", Tensor], Tensor]  # latents of a window -> how far off each is
@@ -165,7 +172,7 @@ def render_timeline(
 
     Args:
         noise: `[candidates, 128, steps]`, initial noises of the whole timeline; a draft is made of
-            the first one.
+            the first one. What is added on the way of an inverted timeline, one for each step.
         score: judges the candidates of a window; their losses do where it is None.
         on_step: after each sampler step (number of the window, None) and each optimisation step
             (number of the window, run so far); may raise to stop.
@@ -188,11 +195,13 @@ def render_timeline(
             if on_step is not None:
                 on_step(number, run)
 
-        outcome = (
-            task.refine(window.of(noise), step, score)
-            if settings.refine
-            else task.draft(window.of(used), step)
-        )
+        fresh = window.of(noise)
+        if timeline.inverted:
+            outcome = task.vary(fresh, step)
+        elif settings.refine:
+            outcome = task.refine(fresh, step, score)
+        else:
+            outcome = task.draft(window.of(used), step)
         mask = window.of(known)
         kept = window.of(latent)
         varied = kept + window.of(blend) * (outcome.latent - kept)
@@ -290,6 +299,30 @@ class _WindowTask:
     def draft(self, noise: Tensor, step: Callable[[OptimisedNoise | None], None]) -> WindowOutcome:
         """One sampling run."""
         latent = self._problem(step).generate(noise, "none")
+        return self._outcome(latent, noise, ())
+
+    def vary(self, fresh: Tensor, step: Callable[[OptimisedNoise | None], None]) -> WindowOutcome:
+        """The prior inverted, and sampled again with fresh noise on the way; then what is wished.
+
+        Jitter around the inverted noise leaves the model's range, noise on the way does not (DITTO,
+        appendix I).
+
+        Args:
+            fresh: `[intervals, 128, steps]`.
+        """
+        problem = self._problem(step)
+        state = invert(self.denoiser, self.prior, problem.levels, INVERSION, problem.on_call)
+        noise = noise_of(problem, state)
+        if self.settings.refine and self.goals:
+            return self.refine(noise, step, None)
+        latent = sample(
+            self.denoiser,
+            state,
+            problem.levels,
+            rule=ddim(self.settings.fresh),
+            noises=fresh[: len(problem.levels) - 1, None],
+            on_step=lambda _: step(None),
+        )
         return self._outcome(latent, noise, ())
 
     def refine(

@@ -99,6 +99,7 @@ def _render_command(task: str) -> Command:
         "inpaint": "replace a region of a clip",
         "melody": "accompany a MIDI melody",
         "accompany": "make the parts that are missing to a clip, without the clip itself",
+        "vary": "make a variation of a clip, as long as the clip",
         "generate": "make new audio from words",
     }
     known = tuple(f for f in FIELDS if f.applies_to(task))

@@ -51,7 +51,8 @@ def optimise_fast(
     """Optimise through the surrogate, then decode in more steps.
 
     Returns:
-        the noise, and its result in the most steps that lose nothing against the best of them.
+        the noise, and its result in the most steps that lose nothing against the best of them;
+        the start and its own sampling where that is better still.
     """
     polish = round(settings.polish * settings.steps)
     adam = NoiseSettings(
@@ -64,7 +65,24 @@ def optimise_fast(
     if polish:
         finer = replace(adam, steps=polish)
         run = _continued(run, _through(problem.in_steps(2), run.noise, finer, watch, reached))
-    return decoded(problem, run)
+    return _no_worse_than_the_draft(problem, noise, decoded(problem, run))
+
+
+def _no_worse_than_the_draft(
+    problem: Problem, noise: Tensor, run: OptimisedNoise
+) -> OptimisedNoise:
+    """What is right in few steps may not be in more: where all came to nothing, the draft stays."""
+    with torch.no_grad():
+        latent = problem.generate(noise, "none")
+        loss = problem.objective(latent)
+    better = run.best < loss
+    chosen = better.view(-1, *[1] * (noise.ndim - 1))
+    return replace(
+        run,
+        noise=torch.where(chosen, run.noise, noise),
+        latent=torch.where(chosen, run.latent, latent),
+        best=torch.where(better, run.best, loss),
+    )
 
 
 def _through(

@@ -34,6 +34,7 @@ from engine.spec import (
 SMALLEST: dict[str, dict[str, Any]] = {
     "extend": {"source": "a.wav", "seconds": 6},
     "accompany": {"source": "a.wav"},
+    "vary": {"source": "a.wav"},
     "loop": {"source": "a.wav", "bars": 4},
     "inpaint": {"source": "a.wav", "start": 0, "end": 1.5},
     "melody": {"melody": "a.mid", "bars": 8},

@@ -55,10 +55,10 @@ def test_the_noise_found_through_one_step_serves_the_whole_sampler() -> None:
 def test_one_iteration_costs_one_call_and_polishing_two() -> None:
     model = ExactMap()
     optimise_fast(_problem(model), _noise(), FastSettings(12, polish=0.0))
-    assert model.calls == 13 + 1 + 2 + 4 + 8
+    assert model.calls == 13 + 1 + 2 + 4 + 8 + 20
     model.calls = 0
     optimise_fast(_problem(model), _noise(), FastSettings(12, polish=0.25))
-    assert model.calls == 10 + 2 * 4 + 1 + 2 + 4 + 8
+    assert model.calls == 10 + 2 * 4 + 1 + 2 + 4 + 8 + 20
 
 
 @pytest.mark.parametrize(("error", "steps"), [(0.0, 8), (-0.3, 1)])
@@ -93,3 +93,13 @@ def test_a_wish_that_is_met_ends_the_run() -> None:
     run = run_method("fast", _problem(model), _noise(), 40, seen.append, reached=lambda: True)
     assert len(seen) == 2  # the first evaluation of either stage
     assert len(run.losses) == 3
+
+
+def test_where_nothing_is_won_the_draft_stays() -> None:
+    problem = _problem(ExactMap())
+    misled = Problem(ExactMap(0.4), problem.levels, problem.objective, problem.prior)
+    run = optimise_fast(misled, _noise(2), FastSettings(2, rate=1e-9))
+    draft = misled.generate(_noise(2), "none")
+    assert bool((run.best <= misled.objective(draft)).all())
+    lost = run.best == misled.objective(draft)
+    assert torch.equal(run.noise[lost], _noise(2)[lost])
