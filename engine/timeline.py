@@ -302,7 +302,8 @@ class _WindowTask:
         return self._outcome(latent, noise, ())
 
     def vary(self, fresh: Tensor, step: Callable[[OptimisedNoise | None], None]) -> WindowOutcome:
-        """The prior inverted, and sampled again with fresh noise on the way; then what is wished.
+        """The prior inverted and sampled again with fresh noise on the way; what is wished is
+        sought from the variation's own noise.
 
         Jitter around the inverted noise leaves the model's range, noise on the way does not (DITTO,
         appendix I).
@@ -312,9 +313,6 @@ class _WindowTask:
         """
         problem = self._problem(step)
         state = invert(self.denoiser, self.prior, problem.levels, INVERSION, problem.on_call)
-        noise = noise_of(problem, state)
-        if self.settings.refine and self.goals:
-            return self.refine(noise, step, None)
         latent = sample(
             self.denoiser,
             state,
@@ -323,7 +321,10 @@ class _WindowTask:
             noises=fresh[: len(problem.levels) - 1, None],
             on_step=lambda _: step(None),
         )
-        return self._outcome(latent, noise, ())
+        if not self.settings.refine or not self.goals:
+            return self._outcome(latent, noise_of(problem, state), ())
+        varied = invert(self.denoiser, latent, problem.levels, INVERSION, problem.on_call)
+        return self.refine(noise_of(problem, varied), step, None)
 
     def refine(
         self,
