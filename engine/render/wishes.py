@@ -117,7 +117,7 @@ def draw_wish(figure: Figure, place: Any, wish: Wish, time_axis: Any = None) -> 
 
 
 def _title(wish: Wish) -> str:
-    return f"{wish.name}, loss in {wish.unit}"
+    return f"{wish.name} (loss: {wish.unit})"
 
 
 def _draw_curve(axis: Any, wish: Wish) -> None:
