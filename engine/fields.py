@@ -85,6 +85,8 @@ FIELDS: tuple[Field, ...] = (
           tasks=_SKETCHED),
     Field("stems", "flag", "render one part after the other, each hearing those before, and give "
           "them apart as well as together", False, tasks=_SKETCHED),
+    Field("seamless", "flag", "the result repeats without a seam: its end leads into its own "
+          "beginning", False, tasks=("melody", "generate")),
     Field("variation", "number", "0 keeps the prior, 1 is newly generated", None, "", 0.0, 1.0),
     Field("fresh", "number", "new noise on the way: 0 gives the clip back but for what words and "
           "wishes change, 1 keeps its outline only", 0.5, "", 0.0, 1.0, tasks=("vary",)),

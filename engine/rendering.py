@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -177,17 +178,18 @@ class Rendering:
     def _score(self, part: Part, window: Window, latents: Tensor) -> Tensor:
         """How far decoded candidates of a window are from what was wished, by other means.
 
-        `[candidates]`; equal where no wish can be judged by them.
+        `[candidates]`; NaN where no wish can be judged by them.
         """
         codec, totals = self.model.codec, []
         starts_s = window.start * codec.step_samples / codec.sample_rate_hz
         for latent in latents:
             samples = codec.decode(latent).double().cpu().numpy()
-            found = (
-                (control.weight, control.compare(samples, codec.sample_rate_hz, starts_s))
+            found = [
+                control.weight * each.score
                 for control in part.timeline.controls
-            )
-            totals.append(sum(weight * each.score for weight, each in found if each is not None))
+                if (each := control.compare(samples, codec.sample_rate_hz, starts_s)) is not None
+            ]
+            totals.append(sum(found) if found else math.nan)
         return torch.tensor(totals)
 
     def _decode(self, part: Part, latent: Tensor) -> Tensor:

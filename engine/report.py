@@ -131,10 +131,10 @@ def _identical(scene: Scene, finished: Finished, samples: Samples) -> bool | Non
 
 
 def _seam(scene: Scene, samples: Samples, at: int) -> dict[str, float | int]:
-    assert scene.source is not None
+    own = samples if scene.source is None else scene.source.samples
     if at == 0:
-        return wrap_figures(samples, scene.sample_rate_hz, source=scene.source.samples)
-    return seam_figures(samples, scene.sample_rate_hz, at, source=scene.source.samples)
+        return wrap_figures(samples, scene.sample_rate_hz, source=own)
+    return seam_figures(samples, scene.sample_rate_hz, at, source=own)
 
 
 def _grid(scene: Scene, finished: Finished, samples: Samples) -> dict[str, Any]:

@@ -67,6 +67,7 @@ class RenderRequest:
     prompt: str = ""
     roles: tuple[str, ...] | None = None
     stems: bool = False
+    seamless: bool = False
     variation: float | None = None
     fresh: float = 0.5
     intensity: str | None = None

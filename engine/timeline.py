@@ -173,7 +173,7 @@ def render_timeline(
     Args:
         noise: `[candidates, 128, steps]`, initial noises of the whole timeline; a draft is made of
             the first one. What is added on the way of an inverted timeline, one for each step.
-        score: judges the candidates of a window; their losses do where it is None.
+        score: judges the candidates of a window; their losses do where it cannot.
         on_step: after each sampler step (number of the window, None) and each optimisation step
             (number of the window, run so far); may raise to stop.
         on_window: after each window, with the timeline's latent so far.
@@ -349,7 +349,10 @@ class _WindowTask:
             )
         except ValueError as error:
             raise BridgeError("bad_request", str(error), "choose fast or ditto") from None
-        judged = run.best if score is None or len(noises) == 1 else score(self.window, run.latent)
+        judged = run.best
+        if score is not None and len(noises) > 1:
+            heard = score(self.window, run.latent).to(judged)
+            judged = torch.where(heard.isfinite(), heard, judged)
         best = int(judged.argmin())
         chosen = slice(best, best + 1)
         return self._outcome(run.latent[chosen], run.noise[chosen], tuple(run.losses))

@@ -6,6 +6,7 @@ what its beginning is. Both sides move, so neither is bent to the other.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -21,11 +22,12 @@ class Loop:
     """The steps from `period` on must be the timeline's first ones.
 
     Attributes:
-        period: length of the loop in latent steps; it may be shorter than the timeline.
+        period: length of the loop in latent steps, whole or not; it may be shorter than the
+            timeline.
         overlap: steps that are compared.
     """
 
-    period: int
+    period: float
     overlap: int
     weight: float = 1.0
     tolerance: float = 0.0
@@ -33,8 +35,8 @@ class Loop:
     unit: str = "squared latent"
 
     def objective(self, scope: Scope) -> Objective | None:
-        first = max(self.period, scope.start)
-        last = min(self.period + self.overlap, scope.stop)
+        end = math.ceil(self.period)
+        first, last = max(end, scope.start), min(end + self.overlap, scope.stop)
         if first >= last or not bool(scope.free[first - scope.start : last - scope.start].any()):
             return None
         return loop_objective(scope, first, last, self.period)
@@ -46,20 +48,27 @@ class Loop:
         return None
 
 
-def loop_objective(scope: Scope, first: int, last: int, period: int) -> Objective:
+def loop_objective(scope: Scope, first: int, last: int, period: float) -> Objective:
     """Mean squared difference of steps `[first, last)` and those one period before.
+
+    Between two steps the latent is taken to lie on the straight line.
 
     Returns:
         latent of the window -> loss `[batch]`; the earlier steps are the window's own where it
         reaches back to them, and what is finished otherwise.
     """
+    whole_steps = math.ceil(period)
+    between = whole_steps - period
 
     def loss(latent: Tensor) -> Tensor:
         finished = scope.latent.to(latent).expand(latent.shape[0], -1, -1)
         whole = torch.cat(
             [finished[..., : scope.start], latent, finished[..., scope.stop :]], dim=-1
         )
-        ahead, behind = whole[..., first:last], whole[..., first - period : last - period]
-        return (ahead - behind).square().mean(dim=(1, 2))
+        behind = whole[..., first - whole_steps : last - whole_steps]
+        if between > 0.0:
+            after = whole[..., first - whole_steps + 1 : last - whole_steps + 1]
+            behind = torch.lerp(behind, after, between)
+        return (whole[..., first:last] - behind).square().mean(dim=(1, 2))
 
     return loss

@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 
 from engine.analysis.tempo import Grid
+from engine.controls.control import Control
+from engine.controls.loop import OVERLAP_S, Loop
 from engine.curves import Form
 from engine.files.audio import read_clip
 from engine.files.midi import Melody
 from engine.models.house.codec import SAMPLE_RATE_HZ, STEP_SAMPLES
 from engine.models.house.model import HouseModel
+from engine.render.splice import close_loop
 from engine.sketch.accompany import accompany
 from engine.sketch.harmonise import harmonise
 from engine.sketch.keyfinding import estimate_key
@@ -25,7 +28,7 @@ from engine.spec import BridgeError, RenderRequest
 from engine.tasks.beside import Beside, listen
 from engine.tasks.listening import key_name
 from engine.tasks.scene import Finished, Samples, Scene, Stereo
-from engine.tasks.stems import Tune, parts_of, placed, summed
+from engine.tasks.stems import Tune, parts_of, placed, summed, wrapped
 from engine.tasks.tune import read_tune
 from engine.tasks.wishes import wishes_of
 from engine.tasks.words import read_key
@@ -33,6 +36,7 @@ from engine.units import Metre, bars_to_samples, seconds_to_samples
 
 SUBTYPE = "PCM_24"
 LONGEST_RESULT_S = 300.0
+_WRAP_FADE = round(0.06 * SAMPLE_RATE_HZ)
 _SAME_TEMPO = 0.02  # an estimate this close to the file's tempo means the file's
 
 
@@ -195,18 +199,19 @@ def sketch_scene(
         by_stems: render one part after the other, even where they are not given apart.
     """
     piece = sketch.piece
-    stems = placed(synthesise(piece, SAMPLE_RATE_HZ), sketch.starts_at, sketch.length)
-    by_stems = by_stems or request.stems
-    length_s = form.length_samples / form.sample_rate_hz
-    steps = -(-sketch.length // STEP_SAMPLES)
-    controls = wishes_of(request, steps, 0.0, length_s, sketch.grid.bar_s)
-    parts = parts_of(piece, stems, model, sketch.grid, tune, controls, apart=by_stems)
+    wrap = round(OVERLAP_S * SAMPLE_RATE_HZ) if request.seamless else 0
+    stems = _played(sketch, wrap, request.seamless)
+    controls, tune = _wishes(request, sketch, form, tune, wrap)
+    apart = by_stems or request.stems
+    parts = parts_of(piece, stems, model, sketch.grid, tune, controls, apart=apart)
     gain = 1.0 if beside is None else beside.gain(tuple(stems))
 
     def finish(rendered: Sequence[Stereo]) -> Finished:
         names = [part.name for part in parts[: len(rendered)]]
-        heard = [gain * form.convert(audio) for audio in rendered]
-        return summed(names, heard, form.sample_rate_hz, form.subtype, apart=request.stems)
+        convert = _closed(sketch.length) if request.seamless else form.convert
+        heard = [gain * convert(audio) for audio in rendered]
+        done = summed(names, heard, form.sample_rate_hz, form.subtype, apart=request.stems)
+        return replace(done, seams=(0,)) if request.seamless else done
 
     facts: dict[str, Any] = {
         "style": piece.style,
@@ -225,11 +230,44 @@ def sketch_scene(
         "",
         request.task,
         form.length_samples,
-        beside=None if beside is None else beside.audio(sketch.length, gain),
+        beside=None if beside is None else beside.audio(sketch.length + wrap, gain),
         grid=sketch.grid,
         facts=facts,
         controls=controls if tune is None or not piece.part("lead") else (*controls, tune.control),
     )
+
+
+def _played(sketch: Sketch, wrap: int, seamless: bool) -> dict[str, Stereo]:
+    """The sketch as sound by role; with `wrap` samples of the next round where it is a loop."""
+    stems = synthesise(sketch.piece, SAMPLE_RATE_HZ)
+    if seamless:
+        return wrapped(stems, sketch.length, wrap)
+    return placed(stems, sketch.starts_at, sketch.length)
+
+
+def _wishes(
+    request: RenderRequest, sketch: Sketch, form: Format, tune: Tune | None, wrap: int
+) -> tuple[tuple[Control, ...], Tune | None]:
+    """What is wished beside the sketch, and its tune, which a loop begins again at its end."""
+    length_s = form.length_samples / form.sample_rate_hz
+    steps = -(-(sketch.length + wrap) // STEP_SAMPLES)
+    controls = wishes_of(request, steps, 0.0, length_s, sketch.grid.bar_s)
+    if not request.seamless:
+        return controls, tune
+    period = sketch.length / STEP_SAMPLES
+    repeated = None if tune is None else tune.repeated(period, steps)
+    return (*controls, Loop(period, wrap // STEP_SAMPLES)), repeated
+
+
+def _closed(length: int) -> Callable[[Stereo], Samples]:
+    """A loop of so many samples: what was rendered beyond its end fades into its beginning."""
+
+    def close(audio: Stereo) -> Samples:
+        exact = audio.astype(np.float64)
+        fade = min(_WRAP_FADE, length // 4, exact.shape[1] - length)
+        return close_loop(exact[:, :length], exact[:, length : length + fade], length, fade)
+
+    return close
 
 
 def beats_of(length_samples: int, bpm: float) -> float:

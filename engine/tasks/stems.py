@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -54,6 +54,14 @@ class Tune:
         told = [torch.from_numpy(np.ascontiguousarray(x.T))[None] for x in (chroma, onsets)]
         wish = TuneControl(told[0], lambda times: melody_pitches(melody, times, bpm))
         return cls(told[0], told[1], wish)
+
+    def repeated(self, period: float, steps: int) -> Tune:
+        """The tune of a loop of `period` steps, told for so many steps from its start on."""
+        places = torch.arange(steps).double()
+        own = (places - period * torch.floor(places / period + 1e-9)).long()
+        own = own.clamp_max(self.chroma.shape[-1] - 1)
+        chroma = self.chroma[..., own]
+        return Tune(chroma, self.onsets[..., own], replace(self.control, chroma=chroma))
 
 
 def parts_of(
@@ -134,6 +142,20 @@ def placed(stems: Mapping[str, Stereo], start: int, length: int) -> dict[str, St
         name: np.pad(stem, ((0, 0), (0, length - stem.shape[1]))).astype(np.float32)
         for name, stem in cut.items()
     }
+
+
+def wrapped(stems: Mapping[str, Stereo], length: int, beyond: int) -> dict[str, Stereo]:
+    """Every stem as it sounds in a loop of `length` samples, and `beyond` of its next round.
+
+    What rings on after the end rings into the beginning.
+    """
+    looped = {}
+    for name, stem in stems.items():
+        rounds = -(-stem.shape[1] // length)
+        padded = np.pad(stem, ((0, 0), (0, rounds * length - stem.shape[1])))
+        folded = padded.reshape(stem.shape[0], rounds, length).sum(axis=1)
+        looped[name] = np.take(folded, np.arange(length + beyond) % length, axis=1)
+    return {name: stem.astype(np.float32) for name, stem in looped.items()}
 
 
 def summed(

@@ -129,3 +129,13 @@ def test_a_drawn_and_a_heard_curve_exclude_each_other() -> None:
     fields = {"task": "generate", "seconds": 1, "prompt": "pop", "intensity": "0:-20"}
     with pytest.raises(BridgeError, match="both intensity and intensity_from"):
         RenderRequest.from_mapping(fields | {"intensity_from": "a.json"})
+
+
+def test_without_a_wish_the_candidate_of_the_lowest_loss_is_kept(render: Render) -> None:
+    asked: dict[str, Any] = {
+        "task": "extend", "source": HARMONIC, "seconds": 1, "refine": 2, "variation": 1.0,
+    }  # fmt: skip
+    losses = [
+        render(**asked, candidates=count)[1]["losses"]["refined"]["overlap"] for count in (1, 3)
+    ]
+    assert losses[1] < losses[0]

@@ -39,6 +39,7 @@ def _structure() -> Structure:
 CASES: dict[str, tuple[Control, Scope]] = {
     "overlap": (Overlap(), scope(made=slice(0, 7))),
     "loop": (Loop(18, 5), scope()),
+    "loop-between-steps": (Loop(17.6, 5), scope()),
     "loop-chained": (Loop(18, 5), scope(12, STEPS, made=slice(0, 14))),
     "melody": (_tune(), scope()),
     "intensity": (_intensity(), scope(made=slice(0, 5))),
