@@ -14,6 +14,7 @@ from torch import Tensor
 
 from engine.models.contracts import Denoiser
 from engine.sampling.loop import GradientPolicy, noised, sample
+from engine.sampling.steps import StepRule, euler
 
 Objective = Callable[[Tensor], Tensor]  # latent `[batch, channels, steps]` -> loss `[batch]`
 
@@ -35,6 +36,8 @@ class Problem:
         mask: `[batch, 1, steps]`, 1 on the overlap; None where there is none.
         gradient: how gradients pass through the sampler.
         on_call: called after every sampler step; may raise to stop the run.
+        rule: how a step of `generate` is made. The fast path needs `euler`, with which a flow map's
+            own step is exact; methods that guide a run make their own steps.
     """
 
     denoiser: Denoiser
@@ -44,6 +47,7 @@ class Problem:
     mask: Tensor | None = field(default=None, repr=False)
     gradient: GradientPolicy = "checkpointed"
     on_call: Callable[[], None] = _go_on
+    rule: StepRule = euler
 
     def start(self, noise: Tensor) -> Tensor:
         """The state at the first level."""
@@ -55,6 +59,7 @@ class Problem:
             self.denoiser,
             self.start(noise),
             self.levels,
+            rule=self.rule,
             gradient=self.gradient if gradient is None else gradient,
             on_step=lambda _: self.on_call(),
         )
