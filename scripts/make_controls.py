@@ -45,7 +45,10 @@ _DIP = {"task": "extend", "source": _HARMONIC, "seconds": 6, "intensity": "8.3:-
 DEMOS: dict[str, tuple[Request, ...]] = {
     # At variation 1 the prior says nothing, and the seam is as good as the overlap.
     "overlap": ({"task": "extend", "source": _HARMONIC, "seconds": 4, "variation": 1},),
-    "loop": ({"task": "loop", "source": _DRUMS, "bars": 4, "bpm": 126},),
+    "loop": (
+        {"task": "generate", "prompt": "funk", "bars": 2, "bpm": 110, "seamless": True},
+        {"task": "loop", "source": _DRUMS, "bars": 4, "bpm": 126},
+    ),
     "melody": ({"task": "melody", "melody": "scripts/clips/tune.mid", "bars": 4},),
     "intensity": (_DIP, _DIP | {"intensity_match": "shape"}),
     "structure": (
@@ -181,7 +184,7 @@ def section(row: Row, demos: list[Demo]) -> list[str]:
     for number, demo in enumerate(demos):
         lines += ["```sh", command(demo.request), "```", ""]
         if row.name not in demo.refined.report["losses"]["refined"]:
-            lines += [f"No task has the loss of {row.name} yet; this is what it is about.", ""]
+            lines += [f"Beside a clip the same is asked of the overlap, not of {row.name}:", ""]
         lines += [
             f"![{row.name}: target and result]({PICTURES}/{picture_name(row.name, number)})",
             "",

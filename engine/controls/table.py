@@ -65,7 +65,7 @@ TABLE: tuple[Row, ...] = (
     Row("overlap", overlap.Overlap().unit, 1.0, "what is there already: outpainting, inpainting, "
         "a loop beside its clip", "DITTO, section 4"),
     Row("loop", loop.Loop(1, 1).unit, 1.0, "the result's end leads into its own beginning",
-        "DITTO, appendix E"),
+        "DITTO, appendix E", ("seamless",)),
     Row("melody", "nats", 1.0, "the strongest pitch class above middle C is the tune's",
         "DITTO, section 4", ("melody",)),
     Row("intensity", "dB²", intensity.WEIGHT, "the level over time follows a curve",
