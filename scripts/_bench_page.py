@@ -97,11 +97,12 @@ def _number(value: float) -> str:
     return f"{value:.3g}" if value < 100 else f"{value:.0f}"
 
 
-_DOCUMENT = """# Benchmarks
+_DOCUMENT = """# Speed
 
 Written by `./scripts/bench`; nobody types these numbers. The requests go through a real daemon over
 the WebSocket, with the electric piano clip that ships with the project, the engine warm and nothing
-in the cache but where the cache itself is measured.
+in the cache but where the cache itself is measured. How well the methods of control do
+what is asked of them is on [another page](benchmarks.md).
 
 {rows}
 

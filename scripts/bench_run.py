@@ -1,4 +1,4 @@
-"""Measures speed and size through a real daemon and writes docs/benchmarks.md."""
+"""Measures speed and size through a real daemon and writes docs/speed.md."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--runs", type=int, default=5, help="runs of each figure")
     parser.add_argument("--refined-runs", type=int, default=3, help="runs of the refined take")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks.md")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "speed.md")
     options = parser.parse_args(arguments)
     values: Values = defaultdict(list)
     values["weights_mb"] = [weights_bytes() / 1e6]

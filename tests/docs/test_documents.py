@@ -51,8 +51,13 @@ def test_changelog_ends_with_this_version() -> None:
     assert newest == __version__
 
 
-def test_benchmark_page_was_written_by_the_script() -> None:
-    page = ROOT / "docs" / "benchmarks.md"
+def test_speed_page_was_written_by_the_script() -> None:
+    page = ROOT / "docs" / "speed.md"
     text = page.read_text(encoding="utf-8")
     assert "Written by `./scripts/bench`" in text
     assert "not measured" not in text
+
+
+def test_benchmark_page_was_written_by_the_script() -> None:
+    text = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    assert "Written by `./scripts/bench_ditto`" in text
