@@ -24,11 +24,11 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from engine.models.contracts import Denoiser
 from engine.optimise.guidance import summed_pull
 from engine.optimise.problem import OptimisedNoise, Problem, Watch
+from engine.sampling.recompute import recomputed
 
 Pair = tuple[Tensor, Tensor]
 _PUBLISHED_MIXING = ((20, 0.83), (50, 0.93))  # steps, p: DITTO, appendix B; "higher diverges"
@@ -115,11 +115,21 @@ def edict(
     for number, (t, t_next) in enumerate(pairwise(levels)):
         swapped = number % 2 == 1
         if checkpointed:
-            pair = checkpoint(edict_step, model, pair, t, t_next, p, swapped, use_reentrant=False)
+            pair = _recomputed(model, pair, t, t_next, p, swapped)
         else:
             pair = edict_step(model, pair, t, t_next, p, swapped)
         on_call()
     return pair
+
+
+def _recomputed(
+    model: Denoiser, pair: Pair, t: float, t_next: float, p: float, swapped: bool
+) -> Pair:
+    def step(*both: Tensor) -> Pair:
+        return edict_step(model, (both[0], both[1]), t, t_next, p, swapped)
+
+    one, other = recomputed(step, *pair)
+    return one, other
 
 
 def edict_inverse(model: Denoiser, pair: Pair, levels: Sequence[float], p: float) -> Pair:

@@ -8,9 +8,9 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from engine.models.contracts import Denoiser
+from engine.sampling.recompute import recomputed
 from engine.sampling.steps import State, StepRule, euler
 
 GradientPolicy = Literal["none", "full", "checkpointed"]
@@ -68,12 +68,33 @@ def _follow(
     for index, (t, t_next) in enumerate(pairwise(levels)):
         noise = None if noises is None else noises[index]
         if checkpointed:
-            state = checkpoint(rule, model, state, t, t_next, noise, use_reentrant=False)
+            state = _recomputed(model, state, t, t_next, rule, noise)
         else:
             state = rule(model, state, t, t_next, noise)
         if on_step is not None:
             on_step(index + 1)
     return state.x
+
+
+def _recomputed(
+    model: Denoiser, state: State, t: float, t_next: float, rule: StepRule, noise: Tensor | None
+) -> State:
+    """One step of the rule that keeps nothing but the state it begins with."""
+    looked_back = state.estimate is not None
+    level: list[float | None] = [None]
+
+    def step(*tensors: Tensor) -> tuple[Tensor, ...]:
+        given = list(tensors)
+        x = given.pop(0)
+        estimate = given.pop(0) if looked_back else None
+        added = given.pop(0) if noise is not None else None
+        after = rule(model, State(x, estimate, state.level), t, t_next, added)
+        level[0] = after.level
+        return (after.x,) if after.estimate is None else (after.x, after.estimate)
+
+    given = [tensor for tensor in (state.x, state.estimate, noise) if tensor is not None]
+    x, *estimate = recomputed(step, *given)
+    return State(x, estimate[0] if estimate else None, level[0])
 
 
 def noised(prior: Tensor, noise: Tensor, level: float) -> Tensor:
