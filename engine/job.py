@@ -28,7 +28,7 @@ from engine.tasks.sketches import generate_scene, melody_scene
 from engine.tasks.varied import vary_scene
 from engine.timeline import RenderSettings
 
-SAMPLER_VERSION = "5"  # part of every cache key: raise it when a request renders differently
+SAMPLER_VERSION = "6"  # part of every cache key: raise it when a request renders differently
 MIX = "mix"
 SCENES: dict[str, Callable[[RenderRequest, HouseModel], Scene]] = {
     "extend": extend_scene,
@@ -124,7 +124,6 @@ class Job:
             return
         scene = SCENES[self.request.task](self.request, self.host.model)
         self.meter.stage("analysis", since)
-        start = self._start()
         rendering = Rendering(
             self.host.model,
             self.host.device,
@@ -133,12 +132,12 @@ class Job:
             self.request.seed,
             self.meter,
             self.emit,
-            start,
+            self._start(),
         )
         finished = rendering.draft()
         if self.settings.refine:
             finished = rendering.refine() or finished
-        self._deliver(rendering, finished, key, "near" if start else "miss")
+        self._deliver(rendering, finished, key)
 
     def _start(self) -> dict[str, Tensor]:
         """The noises that the request wants to begin with; none where they are gone."""
@@ -178,7 +177,7 @@ class Job:
         self._hand_over(paths, report | {"cache": "hit", "timings_s": {"total": elapsed}}, recipe)
         return True
 
-    def _deliver(self, rendering: Rendering, finished: Finished, key: CacheKey, cache: str) -> None:
+    def _deliver(self, rendering: Rendering, finished: Finished, key: CacheKey) -> None:
         scene = rendering.scene
         paths = self._write(scene, finished)
         since = time.perf_counter()
@@ -201,7 +200,7 @@ class Job:
         report |= {
             "timings_s": self.meter.timings_s,
             "device": self.host.device,
-            "cache": cache,
+            "cache": "near" if rendering.near else "miss",
             "model": recipe["model"],
             "seed": self.request.seed,
             "variation": self.settings.variation,

@@ -69,7 +69,8 @@ class Rendering:
 
         Args:
             settings: with `candidates` noises for each part.
-            start: noises to begin with by the part's name, such as those of an earlier render.
+            start: noises to begin with by the part's name, such as those of an earlier render;
+                `near` names the parts that they fitted.
         """
         self.model = model
         self.device = device
@@ -81,11 +82,19 @@ class Rendering:
         inverted = any(part.timeline.inverted for part in scene.parts)
         count = settings.steps if inverted else settings.candidates
         self._noise = _noises(scene, seed, count)
-        for name, noise in (start or {}).items():
-            if name in self._noise and self._noise[name].shape[1:] == noise.shape[1:]:
-                self._noise[name][:1] = noise
+        # An inverted part begins with its own noise, and adds these on the way.
+        fitting = {} if inverted else start or {}
+        self.near = [name for name, noise in fitting.items() if self._begin_with(name, noise)]
         self._revision = 0
         meter.total = sum(self._cost(part) for part in scene.parts)
+
+    def _begin_with(self, name: str, noise: Tensor) -> bool:
+        """Begin a part with earlier noise, where it is as long."""
+        fresh = self._noise.get(name)
+        if fresh is None or fresh.shape[1:] != noise.shape[1:]:
+            return False
+        fresh[:1] = noise
+        return True
 
     def draft(self) -> Finished:
         """Render every part once; the result."""

@@ -26,8 +26,9 @@ class FastSettings:
 
     Attributes:
         steps: iterations of Adam at most.
-        rate: Adam's step. The paper's 5e-3 is for 70 iterations; ours are half as many. At 5e-2
-            the loss falls no further, and the latents leave the range of music.
+        rate: Adam's step from pure noise; from a prior noised to level t it is `rate / t`, since
+            the state moves by t times the noise's step. The paper's 5e-3 is for 70 iterations, ours
+            are half as many; with far longer steps the latents leave the range of music.
         polish: share of the iterations, the last ones, that go through two steps of the map: what
             is right in one step is not always right in several.
         norm_drift, likelihood: as in `NoiseSettings`.
@@ -57,7 +58,7 @@ def optimise_fast(
     polish = round(settings.polish * settings.steps)
     adam = NoiseSettings(
         settings.steps - polish,
-        settings.rate,
+        settings.rate / problem.levels[0],
         norm_drift=settings.norm_drift,
         likelihood=settings.likelihood,
     )

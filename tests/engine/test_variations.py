@@ -65,6 +65,29 @@ def test_a_wish_is_met_from_the_inverted_noise_on(tmp_path: Path, clip: Path) ->
     assert report["losses"]["refined"]["intensity"] < 2.0  # dB²: good enough, in its own unit
 
 
+def test_a_changed_variation_keeps_its_own_fresh_noise(tmp_path: Path, clip: Path) -> None:
+    """What is cached is the noise it began with, which is nothing to add on the way."""
+    engine = create_engine(tmp_path / "cache")
+    found: list[np.ndarray] = []
+    reports: list[dict[str, Any]] = []
+    asked: dict[str, Any] = {"task": "vary", "source": str(clip), "steps": 2}
+    key = None
+    for noise in (False, True):
+        spool = tmp_path / f"again{noise}"
+        spool.mkdir()
+        said = asked | ({"noise": key} if noise else {})
+        stem, done = list(engine.render(RenderRequest.from_mapping(said), spool, lambda: False))[
+            -2:
+        ]
+        assert isinstance(stem, Stem)
+        assert isinstance(done, Done)
+        key = done.recipe["latent_key"]
+        found.append(read_clip(stem.path).samples)
+        reports.append(done.report)
+    assert [report["cache"] for report in reports] == ["miss", "miss"]
+    assert np.array_equal(*found)
+
+
 def test_bad_clips_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BridgeError, match="missing"):
         _vary(tmp_path, tmp_path / "missing.wav")
