@@ -6,17 +6,18 @@ Plain Python without torch or numpy, so that the daemon can refuse a bad one bef
 from __future__ import annotations
 
 import itertools
-import math
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from string import ascii_uppercase
 from typing import Any
 
 QUIETEST_DB, LOUDEST_DB = -80.0, 0.0
 LONGEST_S = 3600.0
 _MOST_POINTS, _MOST_PARTS = 5000, 200
 _PART = re.compile(r"([A-Za-z])(\d+(?:\.\d+)?)?")
-_MARKER = re.compile(r"(\d+(?:\.\d+)?):\s*([A-Za-z])[A-Za-z0-9 ]*")
+_MARKER = re.compile(r"(\d+(?:\.\d+)?):\s*([A-Za-z][A-Za-z -]*?)[ -]*\d*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,8 @@ class Form:
     def parse(cls, text: str) -> Form:
         """Read `"A4 B4 A4"` (bars), `"ABBA"` (equal parts) or `"0:A, 8.5:B"` (markers).
 
+        Markers may be words, as in an arrangement: `"0:Verse 1, 8:Chorus, 16:Verse 2"` is ABA.
+
         Raises:
             ValueError: says what a form looks like.
         """
@@ -122,7 +125,7 @@ class Form:
         starts = tuple(float(marker[1]) for marker in found if marker)
         if any(after <= before for before, after in itertools.pairwise(starts)):
             raise ValueError("must have markers whose times rise")
-        return cls(tuple(marker[2].upper() for marker in found if marker), None, starts)
+        return cls(_letters([marker[2].lower() for marker in found if marker]), None, starts)
 
     def __str__(self) -> str:
         if self.starts_s is not None:
@@ -145,5 +148,14 @@ class Form:
     def part_at(self, time_s: float, length_s: float, bar_s: float) -> int:
         """Index of the part that sounds at a time."""
         starts = self.boundaries_s(length_s, bar_s)
-        later = (index for index, start in enumerate(starts) if start > time_s + 1e-9)
-        return next(later, len(starts)) - 1 if not math.isinf(time_s) else len(starts) - 1
+        return max(0, bisect_right(starts, time_s + 1e-9) - 1)
+
+
+def _letters(names: list[str]) -> tuple[str, ...]:
+    """Single letters as they are; words as A, B, ... in the order in which they first come."""
+    if all(len(name) == 1 for name in names):
+        return tuple(name.upper() for name in names)
+    order = list(dict.fromkeys(names))
+    if len(order) > len(ascii_uppercase):
+        raise ValueError(f"must have at most {len(ascii_uppercase)} different parts")
+    return tuple(ascii_uppercase[order.index(name)] for name in names)

@@ -45,11 +45,21 @@ def test_forms_in_bars_in_equal_parts_and_by_markers() -> None:
     assert bars.boundaries_s(99.0, 2.0) == (0.0, 8.0, 12.0)
     equal = Form.parse("ABBA")
     assert equal.boundaries_s(8.0, 1.0) == (0.0, 2.0, 4.0, 6.0)
-    marked = Form.parse("0.5:Verse, 8.25: B")
-    assert (marked.letters, marked.starts_s) == (("V", "B"), (0.5, 8.25))
+    marked = Form.parse("0.5:c, 8.25: B")
+    assert (marked.letters, marked.starts_s) == (("C", "B"), (0.5, 8.25))
     assert [marked.part_at(t, 20.0, 1.0) for t in (0.0, 8.2, 8.25, 19.0)] == [0, 0, 1, 1]
     for form in (bars, equal, marked):
         assert Form.parse(str(form)) == form
+
+
+def test_markers_are_told_apart_by_their_whole_names() -> None:
+    song = Form.parse("0:Verse 1, 8:Bridge, 16:verse 2, 24:Break, 32:Verse-3")
+    assert song.letters == ("A", "B", "A", "C", "A")
+    assert Form.parse(str(song)) == song
+    names = "".join(chr(ord("a") + k // 26) + chr(ord("a") + k % 26) for k in range(27))
+    words = [names[2 * k : 2 * k + 2] for k in range(27)]
+    with pytest.raises(ValueError, match="at most 26 different"):
+        Form.parse(",".join(f"{k}:{word}" for k, word in enumerate(words)))
 
 
 @pytest.mark.parametrize(
