@@ -79,7 +79,7 @@ def _wishes(scene: Scene, finished: Finished, samples: Samples) -> dict[str, Any
     shown: list[dict[str, Any]] = []
     figures: dict[str, float] = {}
     for control in scene.controls:
-        found = control.compare(samples[:, start:stop], rate, start / rate)
+        found = control.compare(samples, rate, new_s=(start / rate, stop / rate))
         if found is None:
             continue
         figures |= {name: round(value, 6) for name, value in found.figures.items()}

@@ -102,6 +102,10 @@ class Comparison:
     figures: Mapping[str, float] = field(default_factory=dict)
 
 
+Span = tuple[float, float]  # seconds of the result
+ALL: Span = (-np.inf, np.inf)
+
+
 class Control(Protocol):
     """One wish of the musician.
 
@@ -129,12 +133,14 @@ class Control(Protocol):
         ...
 
     def compare(
-        self, samples: Samples, sample_rate_hz: int, starts_s: float = 0.0
+        self, samples: Samples, sample_rate_hz: int, starts_s: float = 0.0, new_s: Span = ALL
     ) -> Comparison | None:
         """Judge finished audio by other means than the loss; None where there are none.
 
         Args:
             samples: the result, or the part of it from `starts_s` on.
+            new_s: from when to when in the result the audio is new; what was there before is heard
+                and not judged.
         """
         ...
 

@@ -19,7 +19,16 @@ import torch
 from torch import Tensor
 
 from engine.analysis.intensity import intensity_curve, smoothed, smoothing_window
-from engine.controls.control import Comparison, LogMel, Objective, Samples, Scope, Setting
+from engine.controls.control import (
+    ALL,
+    Comparison,
+    LogMel,
+    Objective,
+    Samples,
+    Scope,
+    Setting,
+    Span,
+)
 from engine.curves import Lane
 
 Match = Literal["level", "shape"]
@@ -70,20 +79,21 @@ class Intensity:
         )
 
     def compare(
-        self, samples: Samples, sample_rate_hz: int, starts_s: float = 0.0
+        self, samples: Samples, sample_rate_hz: int, starts_s: float = 0.0, new_s: Span = ALL
     ) -> Comparison | None:
         curve = intensity_curve(samples, sample_rate_hz, _CHECK_HZ)
         times_s = starts_s + np.arange(len(curve)) / _CHECK_HZ
         axis_s = self.starts_s + np.arange(len(self.target_db)) * self.frame_s
         wished = np.interp(times_s, axis_s, self.target_db.double().cpu().numpy())
-        known = (times_s >= axis_s[0]) & (times_s <= axis_s[-1] + self.frame_s)
-        if not known.any():
+        first_s, last_s = max(axis_s[0], new_s[0]), min(axis_s[-1] + self.frame_s, new_s[1])
+        judged = (times_s >= first_s) & (times_s <= last_s)
+        if not judged.any():
             return None
-        figures = _agreement(curve[known], wished[known])
+        times_s, curve, wished = times_s[judged], curve[judged], wished[judged]
+        figures = _agreement(curve, wished)
         level = self.match == "level"
         score = figures["intensity_rmse_db"] ** 2 if level else 1 - figures["intensity_correlation"]
-        target = np.where(known, wished, np.nan)
-        return Comparison("curve", times_s, target, curve, score, figures)
+        return Comparison("curve", times_s, wished, curve, score, figures)
 
 
 def _agreement(curve: npt.NDArray[np.float64], target: npt.NDArray[np.float64]) -> dict[str, float]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from engine.controls.control import Comparison, Objective, Samples, Scope
+from engine.controls.control import ALL, Comparison, Objective, Samples, Scope, Span
 
 OVERLAP_S = 0.5  # as published
 
@@ -42,7 +42,7 @@ class Loop:
         return loop_objective(scope, first, last, self.period)
 
     def compare(
-        self, samples: Samples, sample_rate_hz: int, starts_s: float = 0.0
+        self, samples: Samples, sample_rate_hz: int, starts_s: float = 0.0, new_s: Span = ALL
     ) -> Comparison | None:
         """The seam figures of the report judge the wrap."""
         return None

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from engine.analysis.melody import Pitches, pitch_classes
-from engine.controls.control import Comparison, Objective, Samples, Scope
+from engine.controls.control import ALL, Comparison, Objective, Samples, Scope, Span
 
 HIGH_PASS_HZ = 261.2
 TOP_HZ = 4200.0
@@ -49,12 +49,14 @@ class Tune:
         return melody_objective(scope.log_mel, heard, scope.sample_rate_hz)
 
     def compare(
-        self, samples: Samples, sample_rate_hz: int, starts_s: float = 0.0
+        self, samples: Samples, sample_rate_hz: int, starts_s: float = 0.0, new_s: Span = ALL
     ) -> Comparison | None:
         if self.pitches_at is None:
             return None
         times_s, found = pitch_classes(samples, sample_rate_hz)
         times_s = times_s + starts_s
+        new = (times_s >= new_s[0]) & (times_s <= new_s[1])
+        times_s, found = times_s[new], found[new]
         wished = np.asarray(self.pitches_at(times_s))
         sounding = wished >= 0
         if not sounding.any():

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from engine.controls.control import Comparison, Objective, Samples, Scope
+from engine.controls.control import ALL, Comparison, Objective, Samples, Scope, Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Overlap:
         return overlap_objective(scope.cut(scope.latent), made) if bool(made.any()) else None
 
     def compare(
-        self, samples: Samples, sample_rate_hz: int, starts_s: float = 0.0
+        self, samples: Samples, sample_rate_hz: int, starts_s: float = 0.0, new_s: Span = ALL
     ) -> Comparison | None:
         """The seam figures of the report judge the seams."""
         return None

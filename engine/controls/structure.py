@@ -17,7 +17,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from engine.analysis.structure import FRAME_RATE_HZ, self_similarity
-from engine.controls.control import Comparison, LogMel, Objective, Samples, Scope, Setting
+from engine.controls.control import (
+    ALL,
+    Comparison,
+    LogMel,
+    Objective,
+    Samples,
+    Scope,
+    Setting,
+    Span,
+)
 from engine.controls.intensity import FRAMES_PER_STEP, smoothing
 from engine.curves import Form
 
@@ -61,7 +70,7 @@ class Structure:
         return _TimelineStructure(scope, target, heard, rows, self.context_s, self.step_s)
 
     def compare(
-        self, samples: Samples, sample_rate_hz: int, starts_s: float = 0.0
+        self, samples: Samples, sample_rate_hz: int, starts_s: float = 0.0, new_s: Span = ALL
     ) -> Comparison | None:
         found = self_similarity(samples, sample_rate_hz, self.context_s)
         times_s = starts_s + np.arange(len(found)) / FRAME_RATE_HZ

@@ -11,7 +11,16 @@ import torch
 from torch import Tensor
 
 from engine.analysis.spectra import mono_at, stft_magnitude
-from engine.controls.control import Comparison, LogMel, Objective, Samples, Scope, Setting
+from engine.controls.control import (
+    ALL,
+    Comparison,
+    LogMel,
+    Objective,
+    Samples,
+    Scope,
+    Setting,
+    Span,
+)
 from engine.controls.intensity import band_powers
 from engine.controls.table import Row
 from engine.curves import Lane
@@ -47,11 +56,13 @@ class Brightness:
         return brightness_objective(scope.log_mel, target, free, scope.sample_rate_hz)
 
     def compare(
-        self, samples: Samples, sample_rate_hz: int, starts_s: float = 0.0
+        self, samples: Samples, sample_rate_hz: int, starts_s: float = 0.0, new_s: Span = ALL
     ) -> Comparison | None:
         """The centroid of the finished audio's own Fourier spectrum: no mel band, no codec."""
         result = centroid(samples, sample_rate_hz)
         times_s = starts_s + np.arange(len(result)) * _HOP / sample_rate_hz
+        new = (times_s >= new_s[0]) & (times_s <= new_s[1])
+        times_s, result = times_s[new], result[new]
         axis_s = self.starts_s + np.arange(len(self.target)) * self.step_s
         target = np.interp(times_s, axis_s, self.target.double().cpu().numpy())
         error = float(np.mean((result - target) ** 2))

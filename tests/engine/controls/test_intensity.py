@@ -134,6 +134,23 @@ def test_the_independent_check_hears_a_fade_as_it_is() -> None:
     assert wish.compare(_noise(1.0), SAMPLE_RATE_HZ, starts_s=30.0) is None
 
 
+def test_what_was_there_before_is_heard_and_not_judged() -> None:
+    """At a seam the second before counts for the level, as it does for the loss."""
+    frames = round(4.0 / FRAME_S)
+    target = torch.full((frames,), -20.0)
+    wish = Intensity(target, 0.0, FRAME_S, 4.0)
+    loud = _noise() * 10 ** (np.where(np.arange(4 * 44_100) < 2 * 44_100, -5.0, -20.0) / 20)
+    whole = wish.compare(loud, SAMPLE_RATE_HZ)
+    new = wish.compare(loud, SAMPLE_RATE_HZ, new_s=(2.0, 4.0))
+    apart = wish.compare(loud[:, 2 * 44_100 :], SAMPLE_RATE_HZ, starts_s=2.0)
+    assert whole is not None
+    assert new is not None
+    assert apart is not None
+    assert (new.times_s[0], new.times_s[-1]) == pytest.approx((2.0, 4.0), abs=0.03)
+    assert apart.score < new.score < whole.score
+    assert new.result[0] == pytest.approx(-12.5, abs=1.0)
+
+
 @pytest.mark.parametrize(
     ("text", "says"), [("{", "no JSON"), ("{}", "points"), ("[[0, 10]]", "10 dB"), ("3", "points")]
 )
