@@ -23,7 +23,7 @@ from engine.models.house.model import WINDOW_STEPS, HouseModel
 from engine.models.house.network import Globals
 from engine.optimise.inversion import InversionSettings, invert, noise_of
 from engine.optimise.memory import plan_memory
-from engine.optimise.methods import run_method
+from engine.optimise.methods import METHODS, run_method
 from engine.optimise.problem import OptimisedNoise, Problem
 from engine.sampling.levels import levels
 from engine.sampling.loop import GradientPolicy, sample
@@ -337,7 +337,8 @@ class _WindowTask:
             return self.draft(noises[:1], step)
         together = Together(self.goals, balanced=self.settings.balanced)
         problem = replace(self._problem(step), objective=together)
-        problem = replace(problem, gradient=self._policy(problem, noises))
+        if METHODS[self.settings.method].whole_run:
+            problem = replace(problem, gradient=self._policy(problem, noises))
         try:
             run = run_method(
                 self.settings.method,
@@ -368,6 +369,9 @@ class _WindowTask:
         )
 
     def _policy(self, problem: Problem, noises: Tensor) -> GradientPolicy:
+        """How gradients pass through the run; a model call is measured where it matters."""
+        if self.settings.steps > _FULL_GRADIENT_STEPS:
+            return "checkpointed"
         first = problem.levels[0]
         plan = plan_memory(lambda x: self.denoiser(x, first, 0.0), problem.start(noises))
         return plan.policy(self.settings.steps, _FULL_GRADIENT_STEPS)

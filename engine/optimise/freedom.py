@@ -17,10 +17,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from engine.optimise.guidance import follow, loss_gradient, pull_of_estimate, rms, towards
+from engine.optimise.guidance import follow, loss_gradient, pull_of_estimate, share_of_step, towards
 from engine.optimise.problem import OptimisedNoise, Problem, Watch
-
-_SMALLEST_RMS = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +74,7 @@ def corrected_step(problem: Problem, x: Tensor, t: float, t_next: float, strengt
     """The step from `x` and its correction, `strength` times as long as the step itself."""
     gradient = pull_of_estimate(problem, x, t, loss_gradient)
     ahead = towards(x, problem.denoiser(x, t, t_next), t, t_next)
-    length = strength * rms(ahead - x)
-    return ahead - length / rms(gradient).clamp_min(_SMALLEST_RMS) * gradient
+    return ahead - strength * share_of_step(ahead - x, gradient) * gradient
 
 
 def noised_again(x: Tensor, t: float, t_back: float, generator: torch.Generator) -> Tensor:

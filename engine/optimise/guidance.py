@@ -17,6 +17,7 @@ from torch import Tensor
 
 from engine.optimise.problem import Objective, OptimisedNoise, Problem
 
+_SMALLEST_RMS = 1e-12
 GuidedStep = Callable[[Tensor, float, float], Tensor]  # (x, t, t_next) -> x at t_next
 
 
@@ -42,6 +43,11 @@ def towards(x: Tensor, estimate: Tensor, t: float, t_next: float) -> Tensor:
 def rms(value: Tensor) -> Tensor:
     """Root mean square of each item `[batch, 1, 1]`."""
     return value.square().mean(dim=(1, 2), keepdim=True).sqrt()
+
+
+def share_of_step(step: Tensor, correction: Tensor) -> Tensor:
+    """What brings a correction to the length of its step, item by item `[batch, 1, 1]`."""
+    return rms(step) / rms(correction).clamp_min(_SMALLEST_RMS)
 
 
 def loss_gradient(objective: Objective, latent: Tensor, variable: Tensor) -> Tensor:
@@ -80,12 +86,12 @@ def pull_of_estimate(
         return gradient(problem.objective, problem.denoiser(variable, t), variable)
 
 
-def required_mask(problem: Problem, method: str) -> Tensor:
+def required_mask(problem: Problem) -> Tensor:
     """The problem's mask.
 
     Raises:
         ValueError: it has none.
     """
     if problem.mask is None:
-        raise ValueError(f"{method} needs a mask: it knows nothing but the overlap")
+        raise ValueError("masking needs a mask: it knows nothing but the overlap")
     return problem.mask

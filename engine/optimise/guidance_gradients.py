@@ -13,10 +13,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from engine.optimise.guidance import follow, pull_of_estimate, rms, summed_gradient, towards
+from engine.optimise.guidance import (
+    follow,
+    pull_of_estimate,
+    share_of_step,
+    summed_gradient,
+    towards,
+)
 from engine.optimise.problem import OptimisedNoise, Problem, Watch
-
-_SMALLEST_RMS = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ def guidance_gradients(
     def step(x: Tensor, t: float, t_next: float) -> Tensor:
         pull = settings.eta * pull_of_estimate(problem, x, t, summed_gradient)
         ahead = towards(x, problem.denoiser(x, t, t_next), t, t_next)
-        longest = settings.limit * rms(ahead - x) / rms(pull).clamp_min(_SMALLEST_RMS)
+        longest = settings.limit * share_of_step(ahead - x, pull)
         ahead = ahead - longest.clamp_max(1.0) * pull
         if problem.mask is None or not settings.project:
             return ahead

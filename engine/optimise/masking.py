@@ -58,7 +58,7 @@ def masking(
     Raises:
         ValueError: the problem has no mask.
     """
-    weight = settings.weight * required_mask(problem, "masking")
+    weight = settings.weight * required_mask(problem)
     lasts = settings.until * (len(problem.levels) - 1)
     generator = torch.Generator().manual_seed(settings.seed)
     done = 0

@@ -45,13 +45,14 @@ class Method:
         description: one line for people.
         run: the method; what has no iterations leaves the effort alone.
         needs_mask: knows the overlap only and cannot run without `problem.mask`.
-        iterates: has iterations that the effort can limit.
+        whole_run: sends its gradient through the whole sampling run, so that the problem's policy
+            of gradients matters.
     """
 
     description: str
     run: Runner
     needs_mask: bool = False
-    iterates: bool = False
+    whole_run: bool = False
 
 
 def draft(problem: Problem, noise: Tensor) -> OptimisedNoise:
@@ -104,10 +105,9 @@ METHODS: dict[str, Method] = {
     "fast": Method(
         "the noise optimised through one step of the model, then sampled in a few",
         _fast,
-        iterates=True,
     ),
-    "ditto": Method("the initial noise optimised through the sampler", _ditto, iterates=True),
-    "doodl": Method("the noise optimised through EDICT's coupled chains", _doodl, iterates=True),
+    "ditto": Method("the initial noise optimised through the sampler", _ditto, whole_run=True),
+    "doodl": Method("the noise optimised through EDICT's coupled chains", _doodl, whole_run=True),
     "freedom": Method("each step down the gradient of the expected result", _once(freedom)),
     "guidance-gradients": Method(
         "a constant step down that gradient, and the overlap projected", _once(guidance_gradients)
@@ -155,6 +155,4 @@ def run_method(
     method = METHODS.get(name)
     if method is None:
         raise ValueError(f"there is no method {name!r}; choose one of {', '.join(METHODS)}")
-    if method.needs_mask and problem.mask is None:
-        raise ValueError(f"{name} needs a mask: it knows nothing but the overlap")
     return method.run(problem, noise, Effort(iterations, watch, reached))
