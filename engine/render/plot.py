@@ -12,7 +12,18 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from engine.analysis.spectra import log_mel, mono_at
-from engine.render.canvas import BAR, INK, KEPT, LARGEST_BYTES, NEW, SEAM, new_figure, save, tidy
+from engine.render.canvas import (
+    BAR,
+    INK,
+    KEPT,
+    LARGEST_BYTES,
+    NEW,
+    SEAM,
+    legend,
+    new_figure,
+    save,
+    tidy,
+)
 from engine.render.wishes import Wish, draw_wish
 
 Samples = npt.NDArray[np.float64]
@@ -123,14 +134,7 @@ def _draw_waveform(axis: Any, panel: Panel) -> None:
     axis.set_ylabel("amplitude", fontsize=8)
     _marks(axis, panel)
     if panel.kept:
-        axis.legend(
-            loc="lower right",
-            bbox_to_anchor=(1.0, 0.98),
-            fontsize=7,
-            ncols=2,
-            frameon=False,
-            borderpad=0.0,
-        )
+        legend(axis)
     tidy(axis)
 
 

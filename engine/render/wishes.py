@@ -13,7 +13,7 @@ import numpy.typing as npt
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
-from engine.render.canvas import INK, LARGEST_BYTES, NEW, new_figure, save, tidy
+from engine.render.canvas import INK, LARGEST_BYTES, NEW, legend, new_figure, save, tidy
 
 Values = npt.NDArray[np.float64]
 
@@ -104,14 +104,7 @@ def draw_wish(figure: Figure, place: Any, wish: Wish, time_axis: Any = None) -> 
     else:
         _draw_curve(axis, wish)
     axis.set_title(_title(wish), loc="left", fontsize=8, color=INK)
-    axis.legend(
-        loc="lower right",
-        bbox_to_anchor=(1.0, 0.98),
-        fontsize=7,
-        ncols=2,
-        frameon=False,
-        borderpad=0.0,
-    )
+    legend(axis)
     tidy(axis)
     return axis
 

@@ -11,14 +11,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from torch import Tensor
-
 from engine.analysis.bridge import bridge_prior
 from engine.analysis.continuation import continuation
 from engine.analysis.tempo import COMMON_TIME, Grid, estimate_grid
 from engine.files.audio import Clip, lossless_subtype, read_clip
 from engine.models.house.codec import STEP_SAMPLES
-from engine.models.house.conditions import level_curve
 from engine.models.house.model import HouseModel
 from engine.render.finish import fit_crossfade, fit_new_audio, from_model
 from engine.render.splice import (
@@ -32,6 +29,7 @@ from engine.render.splice import (
     splice_inpaint,
 )
 from engine.spec import BridgeError, RenderRequest
+from engine.tasks.clip_timeline import Place, clip_timeline
 from engine.tasks.layouts import (
     Layout,
     bridge_layout,
@@ -40,19 +38,14 @@ from engine.tasks.layouts import (
     gap_layout,
     prior_facts,
 )
-from engine.tasks.listening import KEY_CONFIDENT, heard_key, key_name
 from engine.tasks.scene import (
     Finished,
     Part,
     Scene,
     Stereo,
-    beat_phases,
     known_steps,
     model_audio,
 )
-from engine.tasks.wishes import free_frames, gain_curve_db, loudness_wish, wishes_of, with_gain
-from engine.tasks.words import told_conditions, unused_wishes
-from engine.timeline import Timeline
 from engine.units import Metre, bars_to_samples, seconds_to_samples
 
 LONGEST_RESULT_S = 900.0
@@ -249,7 +242,13 @@ def _scene(
             result's length.
     """
     rate = clip.sample_rate_hz
-    timeline, guide, heard = _timeline(request, model, clip, grid, layout, span)
+    guide = model_audio(layout.audio, rate)
+    known = known_steps(guide.shape[-1] // STEP_SAMPLES, layout.known_ranges_s(rate))
+    starts = layout.starts_at
+    place = Place(starts / rate, (starts - span[0]) / rate, span[1] / rate)
+    timeline, guide, heard = clip_timeline(
+        request, model, clip, grid, guide, known, place, backwards=span[0] < 0
+    )
     return Scene(
         (Part("mix", timeline, guide),),
         lambda rendered: finish(rendered[0]),
@@ -263,46 +262,3 @@ def _scene(
         facts=facts | heard,
         controls=timeline.controls,
     )
-
-
-def _timeline(
-    request: RenderRequest,
-    model: HouseModel,
-    clip: Clip,
-    grid: Grid,
-    layout: Layout,
-    span: tuple[int, int],
-) -> tuple[Timeline, Tensor, dict[str, Any]]:
-    """The timeline of a layout, its prior as audio, and what was heard and read on the way."""
-    rate = clip.sample_rate_hz
-    guide = model_audio(layout.audio, rate)
-    known = known_steps(guide.shape[-1] // STEP_SAMPLES, layout.known_ranges_s(rate))
-    steps, trusted = int(known.shape[-1]), grid.trusted
-    starts_s = (layout.starts_at - span[0]) / rate
-    bar_s = grid.bar_s if trusted else None
-    controls = wishes_of(request, steps, starts_s, span[1] / rate, bar_s)
-    wish = loudness_wish(controls)
-    if wish is not None:
-        guide = with_gain(guide, gain_curve_db(guide, wish, free_frames(known)))
-    prior = model.codec.encode(guide)[None]
-    key, confidence = heard_key(clip.samples, rate)
-    sure = key if confidence >= KEY_CONFIDENT else None
-    conditions, reading = told_conditions(request, model, grid.bpm if trusted else None, sure)
-    timeline = Timeline(
-        prior,
-        known,
-        conditions,
-        beat=beat_phases(steps, grid, layout.starts_at / rate) if trusted else None,
-        backwards=span[0] < 0,
-        level=None if wish is None else level_curve(model.codec, prior),
-        controls=controls,
-    )
-    heard: dict[str, Any] = {
-        "heard_key": None if sure is None else key_name(sure),
-        "key_confidence": round(confidence, 3),
-    }
-    if reading.unknown:
-        heard["unknown_words"] = reading.unknown
-    if unused := unused_wishes(reading):
-        heard["unused_wishes"] = unused
-    return timeline, guide, heard

@@ -84,8 +84,7 @@ def gain_curve_db(
     samples = guide.double().numpy()
     gain_db = np.zeros(len(target))
     for _ in range(_ROUNDS):
-        level = intensity_curve(samples * _per_sample(gain_db, samples.shape[1]), 44_100, _FRAME_HZ)
-        level = np.resize(level, len(target)) if len(level) != len(target) else level
+        level = _level(samples * _per_sample(gain_db, samples.shape[1]), len(target))
         missing = target - level
         if wish.match == "shape" and free.any():
             missing = missing - missing[free].mean()
@@ -112,6 +111,11 @@ def free_frames(known: Tensor) -> npt.NDArray[np.bool_]:
 
 def for_stem(wish: Intensity, stem: Tensor) -> Intensity:
     """The wish for one stem: its own level under the gain, as its shaped guide has it."""
-    curve = intensity_curve(stem.double().numpy(), SAMPLE_RATE_HZ, _FRAME_HZ)
-    target = torch.from_numpy(np.resize(curve, len(wish.target_db))).float()
+    target = torch.from_numpy(_level(stem.double().numpy(), len(wish.target_db))).float()
     return replace(wish, target_db=target, match="level")
+
+
+def _level(samples: Samples, frames: int) -> npt.NDArray[np.float64]:
+    """Level for each frame of a timeline `[frames]`; its end goes on where the audio is shorter."""
+    curve = intensity_curve(samples, SAMPLE_RATE_HZ, _FRAME_HZ)[:frames]
+    return np.pad(curve, (0, frames - len(curve)), mode="edge")

@@ -1,0 +1,82 @@
+"""The timeline of everything that starts from a clip: what is heard in it, told and wished for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from engine.analysis.tempo import Grid
+from engine.files.audio import Clip
+from engine.models.house.conditions import level_curve
+from engine.models.house.model import HouseModel
+from engine.spec import RenderRequest
+from engine.tasks.listening import KEY_CONFIDENT, heard_key, key_name
+from engine.tasks.scene import beat_phases
+from engine.tasks.wishes import free_frames, gain_curve_db, loudness_wish, wishes_of, with_gain
+from engine.tasks.words import told_conditions, unused_wishes
+from engine.timeline import Timeline
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a timeline lies, in seconds.
+
+    Attributes:
+        in_clip_s, in_result_s: where it begins on either time axis; negative before it.
+        length_s: of the result.
+    """
+
+    in_clip_s: float
+    in_result_s: float
+    length_s: float
+
+
+def clip_timeline(
+    request: RenderRequest,
+    model: HouseModel,
+    clip: Clip,
+    grid: Grid,
+    guide: Tensor,
+    known: Tensor,
+    place: Place,
+    *,
+    backwards: bool = False,
+    inverted: bool = False,
+) -> tuple[Timeline, Tensor, dict[str, Any]]:
+    """The timeline, its prior as audio under the level wished for, and facts for the report.
+
+    Args:
+        guide: the prior as audio `[2, samples]` at 44.1 kHz.
+        known: 1 at the musician's own audio `[1, 1, steps]`.
+    """
+    steps, trusted = int(known.shape[-1]), grid.trusted
+    bar_s = grid.bar_s if trusted else None
+    controls = wishes_of(request, steps, place.in_result_s, place.length_s, bar_s)
+    wish = loudness_wish(controls)
+    if wish is not None:
+        guide = with_gain(guide, gain_curve_db(guide, wish, free_frames(known)))
+    prior = model.codec.encode(guide)[None]
+    key, confidence = heard_key(clip.samples, clip.sample_rate_hz)
+    sure = key if confidence >= KEY_CONFIDENT else None
+    conditions, reading = told_conditions(request, model, grid.bpm if trusted else None, sure)
+    timeline = Timeline(
+        prior,
+        known,
+        conditions,
+        beat=beat_phases(steps, grid, place.in_clip_s) if trusted else None,
+        backwards=backwards,
+        level=None if wish is None else level_curve(model.codec, prior),
+        inverted=inverted,
+        controls=controls,
+    )
+    heard: dict[str, Any] = {
+        "heard_key": None if sure is None else key_name(sure),
+        "key_confidence": round(confidence, 3),
+    }
+    if reading.unknown:
+        heard["unknown_words"] = reading.unknown
+    if unused := unused_wishes(reading):
+        heard["unused_wishes"] = unused
+    return timeline, guide, heard
