@@ -46,8 +46,8 @@ _ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
     "MALLOC_TOP_PAD_": str(64 << 20),
-    # Threads that have nothing to do soon sleep: by default each spins for milliseconds, and beside
-    # a busy DAW the one it waits for does not get the core. As fast alone, half the time beside.
+    # Threads that have nothing to do sleep soon: by default each spins for milliseconds, and beside
+    # a busy DAW the one it waits for does not get the core.
     "GOMP_SPINCOUNT": "3000",
 }
 

@@ -96,6 +96,13 @@ def test_noise_that_is_gone_is_done_without(render: Render, noise: str) -> None:
     assert path.exists()
 
 
+def test_noise_of_another_length_is_not_said_to_be_the_start(render: Render) -> None:
+    asked: dict[str, Any] = {"task": "generate", "prompt": "pop", "bpm": 120, "refine": 0}
+    _, _, recipe = render(**asked, seconds=1)
+    _, longer, _ = render(**asked, seconds=2, noise=recipe["latent_key"])
+    assert longer["cache"] == "miss"
+
+
 def test_a_hummed_melody_is_accompanied(render: Render, tmp_path: Path) -> None:
     t = np.arange(3 * 44_100) / 44_100
     pitch = np.select([t < 1.0, t < 2.0], [60.0, 64.0], 67.0)
@@ -116,7 +123,8 @@ def test_every_method_renders(render: Render, method: str) -> None:
     _, report, _ = render(
         task="extend", source=HARMONIC, seconds=2, method=method, refine=2, steps=3
     )
-    assert report["losses"]["refined"]["overlap"] >= 0.0
+    draft, refined = (report["losses"][name]["overlap"] for name in ("draft", "refined"))
+    assert refined < draft
     assert report["source_samples_identical"] is True
 
 
