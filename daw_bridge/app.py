@@ -122,7 +122,10 @@ class App:
         self._make_stores(data_dir)
         self._watchers = Watchers()
         self._supervisor = Supervisor(
-            worker_command(self.config.engine_factory, data_dir / "cache"), _timing(self.config)
+            worker_command(
+                self.config.engine_factory, data_dir / "cache", self.config.allowed_roots
+            ),
+            _timing(self.config),
         )
         self._scheduler = Scheduler(self._restored_queue(journal), self._ports(journal))
         self._service = self._make_service()

@@ -213,8 +213,9 @@ class Config:
 
     @property
     def allowed_roots(self) -> tuple[Path, ...]:
-        """The roots with links resolved, and the data folder with them."""
-        return tuple(dict.fromkeys(root.resolve() for root in (*self.roots, self.data_dir)))
+        """The roots with links resolved, and with them what the daemon itself hands out."""
+        own = (self.data_dir / "takes", self.data_dir / "uploads")
+        return tuple(dict.fromkeys(root.resolve() for root in (*self.roots, *own)))
 
 
 @dataclass(frozen=True, slots=True)

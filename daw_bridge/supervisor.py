@@ -12,7 +12,7 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -85,12 +85,13 @@ class _Render:
     patience: asyncio.TimerHandle | None = None
 
 
-def worker_command(factory: str, cache_dir: Path) -> list[str]:
-    """Command line of an engine process."""
+def worker_command(factory: str, cache_dir: Path, roots: Sequence[Path]) -> list[str]:
+    """Command line of an engine process that may read under `roots` only."""
     # -P keeps the current folder, which may hold anything, out of the search for modules.
     return [
         *(sys.executable, "-P", "-X", "faulthandler", "-m", "engine.worker"),
         *("--factory", factory, "--cache-dir", str(cache_dir)),
+        *(part for root in roots for part in ("--root", str(root))),
     ]
 
 

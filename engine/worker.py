@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
+from engine.opening import confine
 from engine.spec import (
     BridgeError,
     Cancelled,
@@ -217,7 +218,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="engine.worker", description=__doc__)
     parser.add_argument("--factory", required=True, help="MODULE:FUNCTION that makes the engine")
     parser.add_argument("--cache-dir", type=Path, help="folder of the latent cache")
+    parser.add_argument(
+        "--root",
+        type=Path,
+        action="append",
+        help="folder whose files may be read; may be given again; without it every one may",
+    )
     options = parser.parse_args(arguments)
+    confine(options.root)
     # Ctrl-C in a terminal reaches the whole process group; the daemon decides what it means.
     with contextlib.suppress(ValueError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)

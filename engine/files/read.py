@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
+from engine.opening import open_named
 from engine.spec import BridgeError
 
 
@@ -22,20 +24,23 @@ def read_bytes(path: Path, *, code: str, wanted: str, max_bytes: int) -> bytes:
         wanted: what the path should name, such as "an audio file".
 
     Raises:
-        BridgeError: `code`, or `too_large` above `max_bytes`.
+        BridgeError: `code`, `too_large` above `max_bytes`, `forbidden` as `open_named`.
     """
     name = shown_name(path)
     hint = f"give the path of {wanted}"
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
-            raise BridgeError(code, f"{name} is {kind}", hint)
-        if status.st_size > max_bytes:
+        with open_named(path) as file:
+            # Of the open file: the name may stand for another one a moment later.
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise BridgeError(code, f"{name} is no regular file", hint)
+            data = file.read(max_bytes + 1)
+        if len(data) > max_bytes:
             raise BridgeError(
                 "too_large", f"{name} has {status.st_size} bytes", f"at most {max_bytes} are read"
             )
-        data = path.read_bytes()
+    except IsADirectoryError:
+        raise BridgeError(code, f"{name} is a folder", hint) from None
     except FileNotFoundError:
         raise BridgeError(code, f"{name} does not exist", "check the path") from None
     except (OSError, ValueError) as error:
