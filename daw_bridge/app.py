@@ -38,6 +38,7 @@ from daw_bridge.supervisor import Supervisor, Timing, worker_command
 from daw_bridge.takes.store import TakeStore
 from daw_bridge.transport.http import Gate
 from daw_bridge.transport.osc import OscServer
+from daw_bridge.transport.osc_tcp import OscTcpServer, TcpHandlers, TcpLimits
 from daw_bridge.transport.websocket import Handlers, Limits, WebSocketServer
 from daw_bridge.watchers import Watchers
 from engine.spec import Done, Event, RenderRequest, Stem
@@ -74,6 +75,11 @@ class App:
     def osc_port(self) -> int:
         """UDP port of OSC."""
         return self._osc.port
+
+    @property
+    def osc_tcp_port(self) -> int:
+        """TCP port of OSC."""
+        return self._osc_tcp.port
 
     @property
     def supervisor(self) -> Supervisor:
@@ -131,10 +137,11 @@ class App:
         self._service = self._make_service()
         self._websocket = await exits.enter_async_context(self._make_websocket())
         self._osc = await exits.enter_async_context(self._make_osc())
+        self._osc_tcp = await exits.enter_async_context(self._make_osc_tcp())
         exits.push_async_callback(self._supervisor.stop)
         self._supervisor.start()
         exits.push_async_callback(self._end_scheduler, self._start_scheduler())
-        info = ServerInfo(self.url, self.osc_port, os.getpid(), self.token)
+        info = ServerInfo(self.url, self.osc_port, os.getpid(), self.token, self.osc_tcp_port)
         announce(data_dir, info)
         exits.callback(withdraw, data_dir, info.pid)
         _log.info("listening on %s and OSC port %d", self.url, self.osc_port)
@@ -146,7 +153,6 @@ class App:
             data_dir / "uploads", self.config.max_upload_bytes, self.config.max_uploads_total_bytes
         )
         self._uploads.sweep()
-        shutil.rmtree(self._spool_dir, ignore_errors=True)
 
     def _restored_queue(self, journal: Journal) -> JobQueue:
         queue = JobQueue(
@@ -154,7 +160,15 @@ class App:
         )
         for job in queue.restore(journal.load(), time.time(), self._takes.take_of_job):
             journal.record(job)
+        self._sweep_spool(queue)
         return queue
+
+    def _sweep_spool(self, queue: JobQueue) -> None:
+        """Remove what dead jobs left; those that go on find their checkpoints there."""
+        alive = {job.id for job in queue.newest() if not job.over}
+        for folder in self._spool_dir.glob("*"):
+            if folder.name not in alive:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _ports(self, journal: Journal) -> Ports:
         return Ports(
@@ -175,7 +189,7 @@ class App:
             self._uploads,
             self._supervisor,
             self._watchers,
-            client_count=lambda: self._websocket.client_count,
+            client_count=lambda: self._websocket.client_count + self._osc_tcp.client_count,
             request_stop=self.request_stop,
         )
 
@@ -193,13 +207,20 @@ class App:
         return WebSocketServer(config.host, config.port, limits, handlers, self._make_gate)
 
     def _make_osc(self) -> OscServer:
-        required = self.config.osc_token_required
-        return OscServer(
-            self.config.host,
-            self.config.osc_port,
-            lambda given: not required or self._accepts(given),
-            self._service.handle,
-        )
+        config = self.config
+        return OscServer(config.host, config.osc_port, self._accepts_osc, self._service.handle)
+
+    def _make_osc_tcp(self) -> OscTcpServer:
+        config = self.config
+        limits = TcpLimits(config.max_outbox_bytes, config.max_clients, config.hello_timeout_s)
+        handlers = TcpHandlers(self._accepts_osc, self._service.handle, self._service.forget)
+        ports = [self._osc.port if config.osc_tcp_port is None else config.osc_tcp_port]
+        if config.osc_port == 0:
+            ports.append(0)  # whoever took the first free port of UDP knows of no TCP port
+        return OscTcpServer(config.host, ports, limits, handlers)
+
+    def _accepts_osc(self, given: str | None) -> bool:
+        return not self.config.osc_token_required or self._accepts(given)
 
     def _make_gate(self, port: int) -> Gate:
         return Gate(port, self._accepts, self._service.health)

@@ -68,6 +68,10 @@ def _port(value: Any) -> int:
     return port
 
 
+def _optional_port(value: Any) -> int | None:
+    return None if value == "" else _port(value)
+
+
 def _host(value: Any) -> str:
     if value not in LOOPBACK_HOSTS:
         raise ValueError(f"it must be one of {', '.join(LOOPBACK_HOSTS)}")
@@ -112,6 +116,10 @@ class Config:
     )
     osc_port: int = field(
         default=9787, metadata=_about(_port, "UDP port of OSC; 0 takes a free one")
+    )
+    osc_tcp_port: int | None = field(
+        default=None,
+        metadata=_about(_optional_port, "TCP port of OSC; that of UDP when absent"),
     )
     data_dir: Path = field(
         default_factory=default_data_dir,
@@ -158,7 +166,8 @@ class Config:
         default=2000, metadata=_about(_count, "finished jobs kept in the journal", "jobs")
     )
     max_clients: int = field(
-        default=256, metadata=_about(_count, "WebSocket clients at a time", "clients")
+        default=256,
+        metadata=_about(_count, "WebSockets at a time, and OSC connections", "clients"),
     )
     hello_timeout_s: float = field(
         default=10.0, metadata=_about(_number, "time a client has for its hello", "s")

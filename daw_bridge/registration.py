@@ -33,12 +33,14 @@ class ServerInfo:
     Attributes:
         url: WebSocket address.
         osc_port: UDP port of OSC on the same host.
+        osc_tcp_port: its TCP port, 0 where a daemon of before had none.
     """
 
     url: str
     osc_port: int
     pid: int
     token: str
+    osc_tcp_port: int = 0
 
 
 def make_private_folder(folder: Path) -> None:

@@ -26,7 +26,7 @@ class Watchers:
     def forget(self, peer: Peer) -> None:
         """A client is gone."""
         for job_id, watching in list(self._of_job.items()):
-            left = [entry for entry in watching if entry[0] is not peer]
+            left = [entry for entry in watching if entry[0] != peer]
             if left:
                 self._of_job[job_id] = left
             else:

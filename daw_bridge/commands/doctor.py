@@ -156,12 +156,17 @@ def _daemon(config: Config) -> Iterator[Check]:
     for name, port, kind in (
         ("port", config.port, socket.SOCK_STREAM),
         ("osc port", config.osc_port, socket.SOCK_DGRAM),
+        ("osc tcp port", _tcp_port(config), socket.SOCK_STREAM),
     ):
         if _is_free(config.host, port, kind):
             yield Check(name, OK, f"{port} is free")
         else:
             flag = "--" + name.replace(" ", "-")
             yield Check(name, PROBLEM, f"{port} is taken", f"choose another: serve {flag} N")
+
+
+def _tcp_port(config: Config) -> int:
+    return config.osc_port if config.osc_tcp_port is None else config.osc_tcp_port
 
 
 def _is_free(host: str, port: int, kind: socket.SocketKind) -> bool:

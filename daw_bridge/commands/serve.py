@@ -27,12 +27,13 @@ def run(options: argparse.Namespace, console: Console) -> None:
             "url": app.url,
             "http_url": app.http_url,
             "osc_port": app.osc_port,
+            "osc_tcp_port": app.osc_tcp_port,
             "data_dir": str(config.data_dir),
         }
         lines = [
             f"daw-bridge {__version__} listens on {app.http_url}, stop it with Ctrl-C",
             f"  WebSocket  {app.url}",
-            f"  OSC        UDP port {app.osc_port}",
+            f"  OSC        UDP port {app.osc_port}, TCP port {app.osc_tcp_port}",
             f"  takes      {config.data_dir / 'takes'}",
         ]
         console.result(told, lines)

@@ -36,6 +36,7 @@ _OSC_TYPES = {
     "text": "s",
     "path": "s",
     "choice": "s",
+    "tempo": "s, points beat:bpm with commas",
     "metre": "s",
     "roles": "s, with commas",
     "lane": "s, points seconds:dB with commas",
@@ -72,6 +73,12 @@ and then the values in the order given below, flat, in less than {MAX_OSC_PACKET
 marked *clipped* are shortened to fit. A 32-bit float is read as the shortest decimal that it can
 stand for, so that a tempo of 123.4 stays 123.4. Replies go to the port the message came from, or to
 `reply_port`. Audio never rides in OSC: give paths, or the id of an upload over the WebSocket.
+
+The same messages go over TCP, on `osc_tcp_port` of `server.json`, which is the number of the UDP
+port unless it is taken: framed by SLIP with an END byte on both sides (OSC 1.1), or with the size
+of each packet before it as a big-endian 32-bit integer (OSC 1.0), whichever the client begins with.
+The first message shows the token, later ones need not; a wrong token ends the connection. Replies
+and events come on the connection, and a packet may have 64 KiB.
 
 These pairs belong to OSC itself and can go with every command:
 

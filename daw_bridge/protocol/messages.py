@@ -56,8 +56,8 @@ class Peer(Protocol):
         """Queue a binary frame that must not be lost, after waiting for room."""
 
     @property
-    def wants_previews(self) -> bool:
-        """Whether preview audio is welcome."""
+    def is_connected(self) -> bool:
+        """Whether a connection tells when the client goes; an address of UDP does not."""
 
 
 class CallError(Exception):

@@ -89,6 +89,21 @@ def split_packet(packet: bytes, depth: int = 0) -> Iterator[bytes]:
         at += size_bytes
 
 
+def read_packet(packet: bytes) -> Iterator[OscCall | OscCallError]:
+    """Yield the commands of a packet, and in place of a bad one what is wrong with it."""
+    try:
+        for message in split_packet(packet):
+            try:
+                call = decode_call(message)
+            except OscCallError as error:
+                yield error
+            else:
+                if call is not None:
+                    yield call
+    except BridgeError as error:
+        yield OscCallError(CallError("", error), None)
+
+
 def decode_call(packet: bytes) -> OscCall | None:
     """Read one OSC message as a command; None for a reply, which is nothing to answer.
 
@@ -130,8 +145,11 @@ def encode_call(call: Call, token: str | None = None, reply_port: int | None = N
     return bytes(builder.build().dgram)
 
 
-def encode_reply(message: Message) -> list[bytes]:
+def encode_reply(message: Message, limit_bytes: int = MAX_OSC_PACKET_BYTES) -> list[bytes]:
     """The packets of a reply: one, but where it has a list, which sends one for each entry before.
+
+    Args:
+        limit_bytes: packets stay below this size; that of a datagram by default.
 
     Raises:
         BridgeError: `too_large` when a value that must not be shortened does not fit.
@@ -140,12 +158,13 @@ def encode_reply(message: Message) -> list[bytes]:
     reply = REPLY_BY_NAME[name]
     call_id = str(message.get("id", ""))
     if not reply.items:
-        return [_encode_flat(reply, call_id, message)]
+        return [_encode_flat(reply, call_id, message, limit_bytes)]
     entries = message.get(reply.items_in or name, [])
     each = REPLY_BY_NAME[reply.items]
     told = entries if len(entries) >= reply.items_from else []
-    packets = [_encode_flat(each, call_id, {**message, **entry}) for entry in told]
-    return [*packets, _encode_flat(reply, call_id, {"count": len(entries), **message})]
+    packets = [_encode_flat(each, call_id, {**message, **entry}, limit_bytes) for entry in told]
+    ending = {"count": len(entries), **message}
+    return [*packets, _encode_flat(reply, call_id, ending, limit_bytes)]
 
 
 def decode_reply(packet: bytes) -> Message:
@@ -254,28 +273,27 @@ def _add_value(builder: OscMessageBuilder, key: str, value: Any) -> None:
         raise BridgeError("bad_request", f"{key} cannot be said in OSC")
 
 
-def _encode_flat(reply: Reply, call_id: str, values: Mapping[str, Any]) -> bytes:
+def _encode_flat(reply: Reply, call_id: str, values: Mapping[str, Any], limit_bytes: int) -> bytes:
     said = [(arg, _osc_value(arg, values.get(arg.name))) for arg in reply.args if arg.osc]
     packet = _build(reply, call_id, said)
-    if len(packet) < MAX_OSC_PACKET_BYTES:
+    if len(packet) < limit_bytes:
         return packet
-    room_bytes = _room_for_texts(len(packet), said)
+    room_bytes = _room_for_texts(len(packet), said, limit_bytes)
     clipped = [(arg, _clip(value, room_bytes) if arg.clip else value) for arg, value in said]
     packet = _build(reply, call_id, clipped)
-    if len(packet) >= MAX_OSC_PACKET_BYTES:
-        raise BridgeError(
-            "too_large", f"{reply.name} does not fit an OSC packet", "ask over the WebSocket"
-        )
+    if len(packet) >= limit_bytes:
+        hint = "ask over TCP or the WebSocket"
+        raise BridgeError("too_large", f"{reply.name} does not fit an OSC packet", hint)
     return packet
 
 
-def _room_for_texts(packet_bytes: int, said: list[tuple[Arg, Any]]) -> int:
+def _room_for_texts(packet_bytes: int, said: list[tuple[Arg, Any]], limit_bytes: int) -> int:
     texts = [str(value).encode() for arg, value in said if arg.clip]
     if not texts:
         return 0
     fixed_bytes = packet_bytes - sum(len(text) for text in texts)
     # Each text may need up to four bytes of padding more than it did at its full length.
-    return max(0, (MAX_OSC_PACKET_BYTES - fixed_bytes) // len(texts) - 8)
+    return max(0, (limit_bytes - fixed_bytes) // len(texts) - 8)
 
 
 def _clip(text: str, room_bytes: int) -> str:

@@ -165,6 +165,6 @@ REPLY_BY_NAME: Mapping[str, Reply] = {reply.name: reply for reply in REPLIES}
 # Pairs that belong to OSC itself, because UDP has no connection to remember them.
 OSC_PAIRS: tuple[Field, ...] = (
     Field("token", "text", "the token of the data folder"),
-    Field("reply_port", "integer", "UDP port on the sender's host that gets the replies instead "
-          "of the sender's own", None, "", 1, 65535),
+    Field("reply_port", "integer", "UDP only: port on the sender's host that gets the replies "
+          "instead of the sender's own", None, "", 1, 65535),
 )  # fmt: skip

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
@@ -13,10 +14,10 @@ from daw_bridge.protocol.messages import Call, Message, Peer, failed
 from daw_bridge.protocol.osc_codec import (
     OscCall,
     OscCallError,
-    decode_call,
     encode_reply,
-    split_packet,
+    read_packet,
 )
+from daw_bridge.protocol.table import MAX_OSC_PACKET_BYTES
 from engine.spec import BridgeError
 
 _log = logging.getLogger(__name__)
@@ -26,27 +27,39 @@ _MAX_WAITING_MESSAGES = 1024
 Address = tuple[Any, ...]
 
 
+@dataclass(frozen=True, slots=True)
 class OscPeer:
     """A client known by the address its replies go to."""
 
-    wants_previews = True
-
-    def __init__(self, send_packet: Callable[[bytes, Address], None], address: Address) -> None:
-        self._send_packet = send_packet
-        self._address = address
+    address: Address
+    send_packet: Callable[[bytes, Address], None] = field(compare=False, repr=False)
+    is_connected = False
 
     def send(self, message: Message, payload: bytes = b"", *, droppable: bool = False) -> None:
         """Send a reply at once; UDP has no queue of ours."""
-        try:
-            packets = encode_reply(message)
-        except BridgeError as error:
-            packets = encode_reply(failed(str(message.get("id", "")), error))
-        for packet in packets:
-            self._send_packet(packet, self._address)
+        for packet in encode_or_refuse(message):
+            self.send_packet(packet, self.address)
 
     async def send_audio(self, frame: bytes) -> None:
         """OSC carries no audio; the protocol table offers it no command that would send any."""
         raise AssertionError("audio over OSC")
+
+
+def encode_or_refuse(message: Message, limit_bytes: int = MAX_OSC_PACKET_BYTES) -> list[bytes]:
+    """The packets of a reply, or of the refusal that stands for one which does not fit."""
+    try:
+        return encode_reply(message, limit_bytes)
+    except BridgeError as error:
+        return encode_reply(failed(str(message.get("id", "")), error), limit_bytes)
+
+
+def without_token() -> BridgeError:
+    """What a message is told that should have shown the token."""
+    return BridgeError(
+        "forbidden",
+        "the OSC message does not carry the token",
+        "send the pair `token` and the text in server.json",
+    )
 
 
 class _Receiver(asyncio.DatagramProtocol):
@@ -131,38 +144,28 @@ class OscServer:
             if sender[1] == self._port:
                 continue  # sent by ourselves to our own port, as `reply_port` can ask for
             try:
-                for message in split_packet(packet):
-                    await self._answer(message, sender)
-            except BridgeError as error:
-                self._peer(sender, None).send(failed("", error))
+                for item in read_packet(packet):
+                    await self._answer(item, sender)
             except Exception:
                 _log.exception("OSC packet of %d bytes", len(packet))
 
-    async def _answer(self, message: bytes, sender: Address) -> None:
-        try:
-            call = decode_call(message)
-        except OscCallError as error:
-            self._peer(sender, error.reply_port).send(failed(error.call_id, error.error))
-            return
-        if call is not None:
-            await self._admit(call, sender)
+    async def _answer(self, item: OscCall | OscCallError, sender: Address) -> None:
+        if isinstance(item, OscCallError):
+            self._peer(sender, item.reply_port).send(failed(item.call_id, item.error))
+        else:
+            await self._admit(item, sender)
 
     async def _admit(self, call: OscCall, sender: Address) -> None:
         peer = self._peer(sender, call.reply_port)
         if not self._accepts(call.token):
-            error = BridgeError(
-                "forbidden",
-                "the OSC message does not carry the token",
-                "send the pair `token` and the text in server.json",
-            )
-            peer.send(failed(call.call.id, error))
+            peer.send(failed(call.call.id, without_token()))
             return
         await self._on_call(call.call, peer)
 
     def _peer(self, sender: Address, reply_port: int | None) -> OscPeer:
         # Only ports of the sender's own host, so that nobody is made to flood another machine.
         address = (sender[0], reply_port, *sender[2:]) if reply_port else sender
-        return OscPeer(self._send_packet, address)
+        return OscPeer(address, self._send_packet)
 
     def _send_packet(self, packet: bytes, address: Address) -> None:
         if self._transport is not None and not self._transport.is_closing():

@@ -64,6 +64,8 @@ class Handlers:
 class WebSocketPeer:
     """A client on a WebSocket."""
 
+    is_connected = True
+
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
         self.wants_previews = True
