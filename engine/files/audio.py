@@ -38,6 +38,7 @@ MIN_SECONDS = 0.1
 MAX_SECONDS = 1800.0
 MAX_VALUES = 1 << 27  # channels times samples: one GiB as float64
 MAX_FILE_BYTES = 1 << 30
+_UNKNOWN_LENGTH = 1 << 60  # what decoders say of a file that was written as a stream
 SILENCE_PEAK = 1e-4  # -80 dBFS
 ABSURD_PEAK = 1e4  # +80 dBFS: a float file of garbage rather than a hot mix
 
@@ -155,6 +156,10 @@ def _check_level(samples: Samples, name: str) -> None:
 
 def _check_header(name: str, rate: int, channels: int, length: int) -> None:
     """Refuse by the header alone, before anything is decoded."""
+    if length > _UNKNOWN_LENGTH:
+        raise BridgeError(
+            "bad_audio", f"{name} does not say how long it is", "export it again, not as a stream"
+        )
     if rate < MIN_RATE_HZ:
         raise BridgeError(
             "bad_audio", f"{name} has a rate of {rate} Hz", f"at least {MIN_RATE_HZ} Hz are needed"

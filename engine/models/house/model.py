@@ -141,12 +141,16 @@ def load_house(path: Path | None = None, device: str = "cpu") -> HouseModel:
         ) from None
     if metadata.get("format") != FORMAT:
         raise BridgeError("not_found", f"{path.name} does not hold weights of the house model")
-    shape = NetworkShape(**json.loads(metadata["shape"]))
-    network = HouseNetwork(shape)
-    network.load_state_dict(grown(network_state(tensors), network))
+    try:
+        network = HouseNetwork(NetworkShape(**json.loads(metadata["shape"])))
+        network.load_state_dict(grown(network_state(tensors), network))
+        words = json.loads(metadata.get("vocabulary", "{}"))
+        vocabulary = {kind: tuple(names) for kind, names in words.items()}
+        codec = SpectralCodec.from_mapping(tensors, device)
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise BridgeError(
+            "not_found", f"{path.name} holds other weights than it says: {error}"[:300]
+        ) from None
     network.requires_grad_(False).eval().to(device)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    words = json.loads(metadata.get("vocabulary", "{}"))
-    vocabulary = {kind: tuple(names) for kind, names in words.items()}
-    codec = SpectralCodec.from_mapping(tensors, device)
     return HouseModel(network, codec, digest, torch.device(device), vocabulary)
