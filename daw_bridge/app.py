@@ -121,10 +121,11 @@ class App:
         data_dir = self.config.data_dir
         make_private_folder(data_dir)
         exits.enter_context(logging_to(data_dir / "logs"))
-        self.token = token_of(data_dir, self.config.token)
+        # Its lock comes first, so that of two daemons that start together one makes the token.
         journal = exits.enter_context(
             Journal(data_dir / "journal.sqlite3", self.config.max_job_history)
         )
+        self.token = token_of(data_dir, self.config.token)
         self._make_stores(data_dir)
         self._watchers = Watchers()
         self._supervisor = Supervisor(

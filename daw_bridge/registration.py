@@ -14,6 +14,7 @@ import json
 import os
 import re
 import secrets
+import stat
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -23,6 +24,8 @@ from engine.spec import BridgeError
 TOKEN_FILE = "token"
 SERVER_FILE = "server.json"
 HEALTH_TIMEOUT_S = 1.0
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+_MAX_TOKEN_CHARACTERS = 1024
 _TOKEN_FORM = re.compile(r"[!-~]{8,256}")  # printable ASCII without spaces, for an HTTP header
 
 
@@ -44,13 +47,20 @@ class ServerInfo:
 
 
 def make_private_folder(folder: Path) -> None:
-    """Create a folder that only its owner may enter; an existing one is left as it is.
+    """Create a folder that only its owner may enter; in an existing one nobody else may write.
 
     Raises:
-        BridgeError: `unavailable` when it cannot be made or written.
+        BridgeError: `unavailable` when it cannot be made or written, or belongs to somebody else.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if _is_of_another(folder.stat()):
+            raise PermissionError(errno.EPERM, "it belongs to another user")
+        mode = stat.S_IMODE(folder.stat().st_mode)
+        if os.name == "posix" and mode & _OTHERS_WRITE:
+            # Who can write here could put a token of their own in place of ours.
+            with contextlib.suppress(PermissionError):  # a file system without owners
+                folder.chmod(mode & ~_OTHERS_WRITE)
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
@@ -76,13 +86,12 @@ def token_of(data_dir: Path, override: str | None = None) -> str:
     """The token of this data folder, made on first use; `override` wins and is not kept.
 
     Raises:
-        BridgeError: `bad_request` for a token that cannot be sent in a header or is short.
+        BridgeError: `bad_request` for a token that cannot be sent in a header or is short,
+            `unavailable` for a file that another user may have written.
     """
     path = data_dir / TOKEN_FILE
-    if override is None and path.exists():
-        # A copied or restored folder may have lost its permissions.
-        path.chmod(0o600)
-        override = path.read_text(encoding="utf-8").strip()
+    if override is None:
+        override = _kept_token(path)
     if override is None:
         token = secrets.token_urlsafe(24)
         write_private(path, token + "\n")
@@ -90,6 +99,37 @@ def token_of(data_dir: Path, override: str | None = None) -> str:
     if not _TOKEN_FORM.fullmatch(override):
         raise BridgeError("bad_request", "the token is not 8 to 256 characters without spaces")
     return override
+
+
+def _kept_token(path: Path) -> str | None:
+    """What the file of the token says, None without one; afterwards it is its owner's alone."""
+    try:
+        # A link could lead to a file that somebody else chose.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _unusable_token(path, error.strerror or str(error)) from None
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or _is_of_another(status):
+        os.close(descriptor)
+        raise _unusable_token(path, "it is no file of yours")
+    with os.fdopen(descriptor, encoding="utf-8", errors="replace") as file:
+        if os.name == "posix":
+            # A copied or restored folder may have lost its permissions.
+            with contextlib.suppress(PermissionError):
+                os.fchmod(descriptor, 0o600)
+        return file.read(_MAX_TOKEN_CHARACTERS).strip()
+
+
+def _unusable_token(path: Path, reason: str) -> BridgeError:
+    return BridgeError(
+        "unavailable", f"{path} cannot be used: {reason}", "remove it: it is made anew"
+    )
+
+
+def _is_of_another(status: os.stat_result) -> bool:
+    return hasattr(os, "geteuid") and status.st_uid not in (os.geteuid(), 0)
 
 
 def is_token(given: str | None, token: str) -> bool:
@@ -112,7 +152,7 @@ def withdraw(data_dir: Path, pid: int) -> None:
 def find_server(data_dir: Path) -> ServerInfo | None:
     """The daemon that runs on this data folder, or None; asks it, so a stale file is no answer."""
     info = _read_server_file(data_dir)
-    if info is None:
+    if info is None or not _is_own_process(info.pid):
         return None
     address = urlsplit(info.url)
     connection = http.client.HTTPConnection(
@@ -126,6 +166,21 @@ def find_server(data_dir: Path) -> ServerInfo | None:
     finally:
         connection.close()
     return info if isinstance(health, dict) and health.get("pid") == info.pid else None
+
+
+def _is_own_process(pid: int) -> bool:
+    """Whether this user has such a process.
+
+    A daemon that was killed leaves its file behind, and whoever takes its port next would be shown
+    the token.
+    """
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(pid, 0)
+    except (OSError, OverflowError, TypeError):
+        return False
+    return True
 
 
 def _read_server_file(data_dir: Path) -> ServerInfo | None:

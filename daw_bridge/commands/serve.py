@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 from dataclasses import fields
 
 from daw_bridge import __version__
@@ -19,6 +20,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
     Raises:
         BridgeError: `bad_request` for a setting, `unavailable` for a port or folder in use.
     """
+    # What is written from here on, logs and takes and the engine's cache, is the user's alone.
+    os.umask(0o077)
     given = vars(options)
     config = Config.load({item.name: given[item.name] for item in fields(Config)})
 

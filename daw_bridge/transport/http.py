@@ -1,8 +1,10 @@
 """The HTTP side of the WebSocket port: who may connect, `/health` and a page that says hello.
 
-A web page anywhere can make a browser connect to a local port. Two checks keep it out: the
-`Origin` a browser sends must be our own page, and the `Host` must be a loopback name with our
-port, which defeats a hostile name server that points its own name at this machine.
+A web page anywhere can make a browser connect to a local port. Three checks keep it out: the
+`Origin` a browser sends must be our own page; `Sec-Fetch-Site`, which it sends even where it sends
+no origin (pictures, scripts), must be our own, too, but for a link that somebody follows; and the
+`Host` must be a loopback name with our port, which defeats a hostile name server that points its
+own name at this machine. No header ever allows a page of another origin to read an answer.
 """
 
 from __future__ import annotations
@@ -47,6 +49,7 @@ class Gate:
         try:
             self._check_host(request.headers)
             self._check_origin(request.headers)
+            self._check_fetch(request.headers)
             path = request.path.partition("?")[0]
             upgrade = "websocket" in ",".join(request.headers.get_all("Upgrade")).lower()
             if path == WEBSOCKET_PATH and upgrade:
@@ -54,6 +57,10 @@ class Gate:
                 return None
         except BridgeError as error:
             return _json_response(HTTPStatus.FORBIDDEN, error.to_mapping())
+        # Old versions of the library let nothing else through and do not tell.
+        if getattr(request, "method", "GET") != "GET":
+            refusal = BridgeError("bad_request", "nothing but GET is answered")
+            return _json_response(HTTPStatus.METHOD_NOT_ALLOWED, refusal.to_mapping())
         match path:
             case "/health":
                 return _json_response(HTTPStatus.OK, self.health())
@@ -88,6 +95,14 @@ class Gate:
         if any(origin.lower() not in own for origin in headers.get_all("Origin")):
             raise BridgeError("forbidden", "the page is not from this daemon", f"open {own[0]}/")
 
+    @staticmethod
+    def _check_fetch(headers: Headers) -> None:
+        # A server on another port of this machine counts as the same site, but is no friend.
+        sites = headers.get_all("Sec-Fetch-Site")
+        strange = any(site.lower() not in ("same-origin", "none") for site in sites)
+        if strange and headers.get_all("Sec-Fetch-Dest") != ["document"]:
+            raise BridgeError("forbidden", "a page of another origin asks", "open the daemon's own")
+
 
 def _json_response(status: HTTPStatus, values: dict[str, Any]) -> Response:
     return _response(status, "application/json", json.dumps(values).encode())
@@ -101,6 +116,8 @@ def _response(status: HTTPStatus, content_type: str, body: bytes) -> Response:
             "Cache-Control": "no-store",
             "X-Content-Type-Options": "nosniff",
             "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'",
+            "Cross-Origin-Resource-Policy": "same-origin",
+            "Referrer-Policy": "no-referrer",
             "Connection": "close",
         }
     )

@@ -6,16 +6,20 @@ import asyncio
 import contextlib
 import http.client
 import json
+import struct
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from pythonosc import slip
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
 
 from daw_bridge.app import App
 from daw_bridge.client import Client
+from daw_bridge.protocol.messages import Call
+from daw_bridge.protocol.osc_codec import encode_call
 from engine.spec import BridgeError
 from tests.daw_bridge.conftest import MakeConfig
 
@@ -36,16 +40,31 @@ async def ask(connection: ClientConnection, text: str) -> dict[str, Any]:
 
 
 async def get(app: App, path: str, host: str | None = None, **headers: str) -> tuple[int, bytes]:
-    def fetch() -> tuple[int, bytes]:
+    sent = {"Host": host} if host else {}
+    sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+    status, _, body = await fetch(app, "GET", path, sent)
+    return status, body
+
+
+async def request(
+    app: App, method: str, path: str, headers: dict[str, str]
+) -> tuple[int, dict[str, str]]:
+    status, answered, _ = await fetch(app, method, path, headers)
+    return status, answered
+
+
+async def fetch(
+    app: App, method: str, path: str, headers: dict[str, str]
+) -> tuple[int, dict[str, str], bytes]:
+    def ask() -> tuple[int, dict[str, str], bytes]:
         port = urlsplit(app.http_url).port
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         with contextlib.closing(connection):
-            sent = {"Host": host} if host else {}
-            connection.request("GET", path, headers={**sent, **headers})
+            connection.request(method, path, headers=headers)
             response = connection.getresponse()
-            return response.status, response.read()
+            return response.status, dict(response.getheaders()), response.read()
 
-    return await asyncio.to_thread(fetch)
+    return await asyncio.to_thread(ask)
 
 
 async def test_token_in_the_header(app: App) -> None:
@@ -106,6 +125,62 @@ async def test_pages_of_other_origins_are_refused(app: App, origin: str) -> None
         await knock(app, Origin=origin, **bearer(app.token))
     assert caught.value.response.status_code == 403
     assert (await get(app, "/health", Origin=origin))[0] == 403
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "none, cross-site"])
+async def test_pictures_and_scripts_of_other_pages_are_refused(app: App, site: str) -> None:
+    for path in ("/", "/health"):
+        status, _ = await get(app, path, Sec_Fetch_Site=site, Sec_Fetch_Dest="image")
+        assert status == 403
+        status, _ = await get(app, path, Sec_Fetch_Site=site, Sec_Fetch_Dest="iframe")
+        assert status == 403
+        # Somebody who follows a link to the daemon sees its page; the other page does not.
+        status, _ = await get(app, path, Sec_Fetch_Site=site, Sec_Fetch_Dest="document")
+        assert status == 200
+    with pytest.raises(InvalidStatus):
+        await knock(app, Sec_Fetch_Site=site, Sec_Fetch_Dest="websocket", **bearer(app.token))
+
+
+async def test_own_page_may_fetch(app: App) -> None:
+    for site in ("same-origin", "none"):
+        assert (await get(app, "/health", Sec_Fetch_Site=site, Sec_Fetch_Dest="empty"))[0] == 200
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "POST", "PUT", "DELETE", "HEAD", "CONNECT"])
+async def test_no_answer_lets_another_origin_read_it(app: App, method: str) -> None:
+    """Neither a simple request nor the question that a browser asks before a bold one."""
+    for name, value in (
+        ("Origin", "http://evil.example"),
+        ("Origin", app.http_url),
+        ("Access-Control-Request-Private-Network", "true"),
+    ):
+        status, headers = await request(app, method, "/health", {name: value})
+        assert status >= 400
+        assert not [name for name in headers if name.lower().startswith("access-control")]
+    status, headers = await request(app, "GET", "/health", {"Origin": app.http_url})
+    assert status == 200
+    assert not [name for name in headers if name.lower().startswith("access-control")]
+    assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("required", [True, False])
+async def test_a_page_that_posts_to_the_osc_port_says_nothing(
+    make_config: MakeConfig, required: bool
+) -> None:
+    """A browser sends any body to any port; the line before it is what gives it away."""
+    packet = bytes(slip.encode(encode_call(Call("1", "shutdown", {}))))
+    sized = struct.pack(">I", len(packet)) + packet
+    async with App(make_config(osc_token_required=required)) as app:
+        for body in (packet, sized):
+            reader, writer = await asyncio.open_connection("127.0.0.1", app.osc_tcp_port)
+            head = f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+            writer.write(head.encode() + body)
+            answer = await asyncio.wait_for(reader.read(), 10)
+            writer.close()
+            assert answer == b""
+        assert not app._stop.is_set()
+        await get(app, "/health")
 
 
 async def test_own_page_may_connect(app: App) -> None:
