@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from engine.curves import Form, Lane
 from engine.errors import BridgeError
-from engine.units import Metre
+from engine.musical_time import LAST_BEAT, MetreMap, TempoMap
 
 TASKS: tuple[str, ...] = (
     "extend", "loop", "inpaint", "melody", "accompany", "vary", "generate",
@@ -25,7 +25,7 @@ METHODS: tuple[str, ...] = (
 )  # fmt: skip
 
 Kind = Literal[
-    "text", "path", "number", "integer", "flag", "choice", "metre", "roles", "lane", "form"
+    "text", "path", "number", "integer", "flag", "choice", "tempo", "metre", "roles", "lane", "form"
 ]
 
 
@@ -77,7 +77,13 @@ FIELDS: tuple[Field, ...] = (
           tasks=("inpaint",), required=("inpaint",)),
     Field("bpm", "number", "tempo in quarter notes a minute; estimated from the clip when absent",
           None, "bpm", 20.0, 400.0),
-    Field("metre", "metre", "time signature; the melody's own, the style's or 4/4 when absent"),
+    Field("tempo_map", "tempo", "the song's tempo where it changes, as points beat:bpm such as "
+          "0:120,16:90, counted in quarter notes from the song's start"),
+    Field("tempo_from", "path", "MIDI file with the song's tempo and metre changes"),
+    Field("metre", "metre", "time signature; the melody's own, the style's or 4/4 when absent; "
+          "changes are points such as 0:4/4,16:7/8 in quarter notes from the song's start"),
+    Field("position_beats", "number", "where the clip or the melody begins in the song, in quarter "
+          "notes; needs the song's tempo", None, "beats", -LAST_BEAT, LAST_BEAT),
     Field("key", "text", "key such as 'A minor'; estimated when absent", None),
     Field("prompt", "text", "words for style, mood and instruments", ""),
     Field("roles", "roles", "parts that play; a melody without lead among them is left out, which "
@@ -164,9 +170,10 @@ def _as_form(value: Any) -> str:
     return str(Form.parse(_as_text(value)))
 
 
-def _as_metre(text: str) -> str:
+def _as_metre(value: Any) -> str:
+    given = value if isinstance(value, list | tuple) else _as_text(value)
     try:
-        return str(Metre.parse(text))
+        return str(MetreMap.parse(given))
     except ValueError as error:
         raise ValueError(f"must be a time signature: {error}") from None
 
@@ -196,7 +203,9 @@ def _cast(item: Field, value: Any) -> Any:
                 raise ValueError(f"must be one of {', '.join(item.choices)}")
             return value
         case "metre":
-            return _as_metre(_as_text(value))
+            return _as_metre(value)
+        case "tempo":
+            return str(TempoMap.parse(value))
         case "roles":
             return _as_roles(value)
         case "lane":

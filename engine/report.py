@@ -6,6 +6,7 @@ import math
 import resource
 import sys
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,13 @@ from engine.analysis.loudness import loudness_lufs, true_peak_dbfs
 from engine.analysis.melody import melody_accuracy
 from engine.analysis.seams import seam_figures, wrap_figures
 from engine.files.midi import melody_pitches
+from engine.musical_time import MusicalTime
 from engine.render.splice import source_samples_identical
 from engine.tasks.scene import Finished, Samples, Scene
 from engine.timeline import WindowOutcome
+from engine.units import Metre
 
+_MOST_BARS = 400
 _SHOWN = {"curve": 400, "matrix": 48}  # points, or points either way, at most
 
 
@@ -64,9 +68,9 @@ def build_report(
     report |= _wishes(scene, finished, samples)
     melody = scene.melody
     if melody is not None and scene.grid is not None:
-        bpm = scene.grid.bpm
+        tempo = scene.grid.bpm if scene.grid.time is None else scene.grid.time.tempo
         accuracy = melody_accuracy(
-            samples, scene.sample_rate_hz, lambda times: melody_pitches(melody, times, bpm)
+            samples, scene.sample_rate_hz, lambda times: melody_pitches(melody, times, tempo)
         )
         report["melody_accuracy"] = None if accuracy is None else round(accuracy, 4)
     return report
@@ -149,7 +153,13 @@ def _grid(scene: Scene, finished: Finished, samples: Samples) -> dict[str, Any]:
         "confidence": round(grid.confidence, 3),
         "first_beat_s": round((grid.first_beat_s - starts_s) % grid.bar_s, 6),
     }
-    if grid.trusted:
+    if grid.time is not None:
+        start, stop = finished.new
+        figures |= _counted(grid.time, starts_s, samples.shape[1] / scene.sample_rate_hz)
+        begins_s = starts_s + start / scene.sample_rate_hz
+        time = grid.time.later(grid.time.tempo.beats_at(begins_s))
+        figures |= grid_figures(samples[:, start:stop], scene.sample_rate_hz, grid.bpm, time=time)
+    elif grid.trusted:
         start, stop = finished.new
         begins_s = starts_s + start / scene.sample_rate_hz
         figures |= grid_figures(
@@ -159,6 +169,33 @@ def _grid(scene: Scene, finished: Finished, samples: Samples) -> dict[str, Any]:
             first_beat_s=grid.first_beat_s - begins_s,
         )
     return figures
+
+
+def _counted(time: MusicalTime, starts_s: float, length_s: float) -> dict[str, Any]:
+    """Tempo and metre changes and the bar lines of a result, on its own axis.
+
+    Args:
+        starts_s: where the result begins on the axis of `time`.
+    """
+    start, stop = (time.tempo.beats_at(at) for at in (starts_s, starts_s + length_s))
+    own = time.later(start)
+    lines = list(own.metres.bar_lines(0, stop - start))
+    figures: dict[str, Any] = {
+        "first_beat_s": round(float(own.tempo.seconds_at(lines[0])), 6) if lines else 0.0,
+        "bar_lines_s": [round(float(own.tempo.seconds_at(at)), 6) for at in lines[:_MOST_BARS]],
+    }
+    for name, whole in (("tempo_map", own.tempo), ("metres", own.metres)):
+        part = whole.within(0, stop - start)
+        if not part.is_constant:
+            figures[name] = [
+                {"at_beat": float(max(at, Fraction(0))), "value": _plain(value)}
+                for at, value in part.changes
+            ]
+    return figures
+
+
+def _plain(value: Fraction | Metre) -> float | str:
+    return str(value) if isinstance(value, Metre) else round(float(value), 6)
 
 
 def _losses(outcomes: tuple[WindowOutcome, ...]) -> dict[str, float]:

@@ -62,7 +62,10 @@ class RenderRequest:
     start: float | None = None
     end: float | None = None
     bpm: float | None = None
+    tempo_map: str | None = None
+    tempo_from: str | None = None
     metre: str | None = None
+    position_beats: float | None = None
     key: str | None = None
     prompt: str = ""
     roles: tuple[str, ...] | None = None
@@ -131,10 +134,24 @@ class RenderRequest:
                 raise BridgeError(
                     "bad_request", f"both {drawn} and {heard} are given", "give one of them"
                 )
+        self._check_time()
         if self.start is not None and self.end is not None and self.end <= self.start:
             raise BridgeError(
                 "bad_request",
                 f"the region ends at {self.end:g} s, before its start {self.start:g} s",
+            )
+
+    def _check_time(self) -> None:
+        told = [
+            name for name in ("bpm", "tempo_map", "tempo_from") if getattr(self, name) is not None
+        ]
+        if len(told) > 1:
+            raise BridgeError("bad_request", f"both {' and '.join(told)} are given", "give one")
+        if self.position_beats is not None and not told:
+            raise BridgeError(
+                "bad_request",
+                "position_beats is given without the song's tempo",
+                "give bpm, tempo_map or tempo_from",
             )
 
     def to_mapping(self) -> dict[str, Any]:

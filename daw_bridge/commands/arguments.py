@@ -21,6 +21,7 @@ _FILE = {
     "source": "IN.wav",
     "melody": "IN.mid",
     "context": "IN.wav",
+    "tempo_from": "SONG.mid",
     "intensity_from": "LANE.json|IN.wav",
     "structure_from": "IN.wav",
 }
@@ -160,6 +161,8 @@ def _field_metavar(item: Field) -> str:
             return _FILE[item.name]
         case "choice":
             return "{" + ",".join(item.choices) + "}"
+        case "tempo":
+            return "BEAT:B,…"
         case "metre":
             return "4/4"
         case "roles":

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from engine.analysis.spectra import ANALYSIS_RATE_HZ, Samples, mono_at, onset_strength
+from engine.musical_time import MusicalTime
 from engine.units import Metre
 
 COMMON_TIME = Metre(4, 4)
@@ -47,6 +48,8 @@ class Grid:
         confidence: 0 (no beat found) to 1; 1 when the tempo was given.
         first_beat_s: time of the first beat from the clip's start, in [0, 60 / bpm).
         given: the tempo came from the DAW and not from the analysis.
+        time: the DAW's own beats and bars from the clip's start on, where it said where they lie;
+            `bpm` and `metre` are only those of one place then.
     """
 
     bpm: float
@@ -54,6 +57,20 @@ class Grid:
     first_beat_s: float
     given: bool
     metre: Metre = COMMON_TIME
+    time: MusicalTime | None = None
+
+    @classmethod
+    def of(cls, time: MusicalTime, at_s: float = 0.0) -> Grid:
+        """The grid of a DAW's time, with tempo and metre of one moment of it."""
+        at = time.tempo.beats_at(at_s)
+        since, _ = time.phase(0)
+        first_s = time.tempo.seconds_at(-since % 1)
+        bpm = float(time.tempo.bpm_at(at))
+        return cls(bpm, 1.0, float(first_s), True, time.metres.metre_at(at), time)
+
+    def near(self, at_s: float) -> Grid:
+        """The same grid with tempo and metre of another moment."""
+        return self if self.time is None else Grid.of(self.time, at_s)
 
     @property
     def beat_s(self) -> float:

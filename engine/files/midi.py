@@ -1,4 +1,4 @@
-"""MIDI files as one melody: notes in beats, the tempo map that puts them in time.
+"""MIDI files as one melody: notes in beats, the tempo and metre changes that put them in time.
 
 A melody is one voice. Where several notes sound, the highest is the melody (the skyline); channel
 10, the drums of General MIDI, has no pitch and is left out.
@@ -11,26 +11,30 @@ import io
 from collections import defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from fractions import Fraction
+from heapq import heappop, heappush
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import mido
 import numpy as np
 import numpy.typing as npt
 
+from engine.files.midi_guard import MAX_FILE_BYTES, check_midi_bytes, check_midi_ticks
 from engine.files.read import read_bytes, shown_name
-from engine.files.tempo_map import TempoMap
+from engine.musical_time import MetreMap, TempoMap
 from engine.spec import BridgeError
 from engine.units import Metre
 
-MAX_FILE_BYTES = 4 << 20
 MAX_NOTES = 50_000
 MAX_SECONDS = 3600.0
 LOW_BPM, HIGH_BPM = 5.0, 1000.0
 _DRUM_CHANNEL = 9
-_DEFAULT_BPM = 120.0
+_DEFAULT_BPM = Fraction(120)
 _HINT = "export the melody again as a standard MIDI file"
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +58,26 @@ class Melody:
 
     Attributes:
         notes: in order, never overlapping.
+        tempo_map, metres: from the file's start on, which is beat 0.
         length_beats: end of the last note.
-        bpm: tempo at the start.
         digest: SHA-256 of the file's bytes, in hexadecimal.
     """
 
     notes: tuple[MelodyNote, ...] = field(repr=False)
     tempo_map: TempoMap
-    metre: Metre
+    metres: MetreMap
     length_beats: float
-    bpm: float
     digest: str
+
+    @property
+    def bpm(self) -> float:
+        """The tempo at the start, in quarter notes a minute."""
+        return float(self.tempo_map.bpm_at(0))
+
+    @property
+    def metre(self) -> Metre:
+        """The metre at the start."""
+        return self.metres.first
 
     @property
     def seconds(self) -> float:
@@ -86,11 +99,7 @@ def read_melody(path: str | Path) -> Melody:
 
 def melody_from_bytes(data: bytes, name: str = "the melody") -> Melody:
     """Like `read_melody`, from the file's bytes."""
-    try:
-        file = mido.MidiFile(file=io.BytesIO(data), clip=True)
-    except Exception as error:  # the parser meets hostile bytes: anything may be raised
-        kind = "is damaged or truncated" if data.startswith(b"MThd") else "is not a MIDI file"
-        raise BridgeError("bad_midi", f"{name} {kind}", str(error) or _HINT) from None
+    file = _parsed(data, name)
     tracks = _tracks(file)
     division, fixed_bpm = _division(file.ticks_per_beat, name)
     tempo_map = _tempo_map(tracks, division, fixed_bpm, name)
@@ -106,19 +115,34 @@ def melody_from_bytes(data: bytes, name: str = "the melody") -> Melody:
             "too_large", f"{name} lasts {seconds:.0f} s", f"at most {MAX_SECONDS:.0f} s are taken"
         )
     digest = hashlib.sha256(data).hexdigest()
-    return Melody(notes, tempo_map, _metre(tracks, name), length, tempo_map.changes[0][1], digest)
+    return Melody(notes, tempo_map, _metres(tracks, division, name), length, digest)
+
+
+def read_time(path: str | Path) -> tuple[TempoMap, MetreMap]:
+    """Tempo and metre changes of a MIDI file, whether it holds notes or not.
+
+    Raises:
+        BridgeError: `bad_midi` or `too_large` as `read_melody`.
+    """
+    source = Path(path)
+    name = shown_name(source)
+    data = read_bytes(source, code="bad_midi", wanted="a MIDI file", max_bytes=MAX_FILE_BYTES)
+    file = _parsed(data, name)
+    tracks = _tracks(file)
+    division, fixed_bpm = _division(file.ticks_per_beat, name)
+    return _tempo_map(tracks, division, fixed_bpm, name), _metres(tracks, division, name)
 
 
 def melody_chroma(
-    melody: Melody, frames: int, frame_rate_hz: float, bpm: float | None = None
+    melody: Melody, frames: int, frame_rate_hz: float, tempo: float | TempoMap | None = None
 ) -> npt.NDArray[np.float32]:
     """One-hot pitch class of the melody per frame, `[frames, 12]`, C first; rests are all zero.
 
     Args:
         frame_rate_hz: frame i is judged at its middle, (i + 1/2) / frame_rate_hz seconds.
-        bpm: a fixed tempo in quarter notes a minute in place of the file's own tempo map.
+        tempo: quarter notes a minute, fixed or as a map, in place of the file's own.
     """
-    pitches = melody_pitches(melody, np.asarray((np.arange(frames) + 0.5) / frame_rate_hz), bpm)
+    pitches = melody_pitches(melody, np.asarray((np.arange(frames) + 0.5) / frame_rate_hz), tempo)
     chroma = np.zeros((frames, 12), dtype=np.float32)
     sounding = np.flatnonzero(pitches >= 0)
     chroma[sounding, pitches[sounding] % 12] = 1.0
@@ -126,16 +150,31 @@ def melody_chroma(
 
 
 def melody_pitches(
-    melody: Melody, seconds: npt.NDArray[np.floating], bpm: float | None = None
+    melody: Melody, seconds: npt.NDArray[np.floating], tempo: float | TempoMap | None = None
 ) -> npt.NDArray[np.int64]:
-    """MIDI pitch sounding at each time in seconds, -1 in rests; `bpm` as in `melody_chroma`."""
-    beats = melody.tempo_map.beats_at(seconds) if bpm is None else np.asarray(seconds * bpm / 60.0)
+    """MIDI pitch sounding at each time in seconds, -1 in rests; `tempo` as in `melody_chroma`."""
+    own = melody.tempo_map if tempo is None else tempo
+    if isinstance(own, TempoMap):
+        beats = np.array([float(own.beats_at(float(at))) for at in seconds])
+    else:
+        beats = np.asarray(seconds * own / 60.0)
     starts = np.array([note.start_beats for note in melody.notes])
     ends = np.array([note.end_beats for note in melody.notes])
     pitches = np.array([note.pitch for note in melody.notes])
     index = np.searchsorted(starts, beats, side="right") - 1
     inside = (index >= 0) & (beats < ends[np.maximum(index, 0)])
     return np.where(inside, pitches[np.maximum(index, 0)], -1)
+
+
+def _parsed(data: bytes, name: str) -> Any:
+    check_midi_bytes(data, name)
+    try:
+        file = mido.MidiFile(file=io.BytesIO(data), clip=True)
+    except Exception as error:  # the parser meets hostile bytes: anything may be raised
+        kind = "is damaged or truncated" if data.startswith(b"MThd") else "is not a MIDI file"
+        raise BridgeError("bad_midi", f"{name} {kind}", str(error) or _HINT) from None
+    check_midi_ticks(file.tracks, name)
+    return file
 
 
 def _tracks(file: Any) -> list[list[tuple[int, Any]]]:
@@ -153,53 +192,65 @@ def _tracks(file: Any) -> list[list[tuple[int, Any]]]:
     return tracks
 
 
-def _division(division: int, name: str) -> tuple[float, float | None]:
+def _division(division: int, name: str) -> tuple[Fraction, Fraction | None]:
     """Ticks to the beat; for SMPTE time also the fixed tempo that makes beats of its seconds.
 
     A negative division is frames a second (the upper byte) and ticks a frame (the lower one).
     """
     if division > 0:
-        return float(division), None
+        return Fraction(division), None
     frames, ticks = -(division >> 8), division & 0xFF
-    rate = {24: 24.0, 25: 25.0, 29: 30000 / 1001, 30: 30.0}.get(frames)
-    if rate is None or ticks == 0:
+    rates = {24: Fraction(24), 25: Fraction(25), 29: Fraction(30000, 1001), 30: Fraction(30)}
+    if frames not in rates or ticks == 0:
         raise BridgeError("bad_midi", f"{name} has a time division of {division}", _HINT)
-    return rate * ticks * 60.0 / _DEFAULT_BPM, _DEFAULT_BPM
+    return rates[frames] * ticks * 60 / _DEFAULT_BPM, _DEFAULT_BPM
+
+
+def _meta(tracks: list[list[tuple[int, Any]]], kind: str) -> list[tuple[int, Any]]:
+    """Meta messages of a kind over all tracks, in the order of time."""
+    found = [(ticks, m) for track in tracks for ticks, m in track if m.type == kind]
+    return sorted(found, key=lambda event: event[0])
 
 
 def _tempo_map(
-    tracks: list[list[tuple[int, Any]]], division: float, fixed_bpm: float | None, name: str
+    tracks: list[list[tuple[int, Any]]], division: Fraction, fixed_bpm: Fraction | None, name: str
 ) -> TempoMap:
     if fixed_bpm is not None:
-        return TempoMap(((0.0, fixed_bpm),))
-    changes = {0.0: _DEFAULT_BPM}
-    events = [(t, m) for track in tracks for t, m in track if m.type == "set_tempo"]
-    for ticks, message in sorted(events, key=lambda event: event[0]):
-        bpm = 60e6 / message.tempo if message.tempo else float("inf")
-        if not LOW_BPM <= bpm <= HIGH_BPM:
+        return TempoMap.constant(fixed_bpm)
+    changes = {Fraction(0): _DEFAULT_BPM}
+    for ticks, message in _meta(tracks, "set_tempo"):
+        shown = 60e6 / message.tempo if message.tempo else float("inf")
+        if not LOW_BPM <= shown <= HIGH_BPM:
             raise BridgeError(
                 "bad_midi",
-                f"{name} has a tempo of {bpm:.0f} bpm at beat {ticks / division:g}",
+                f"{name} has a tempo of {shown:.0f} bpm at beat {float(ticks / division):g}",
                 f"{LOW_BPM:g} to {HIGH_BPM:g} bpm are taken",
             )
-        changes[ticks / division] = bpm
-    return TempoMap(tuple(sorted(changes.items())))
+        changes[ticks / division] = Fraction(60_000_000, message.tempo)
+    return TempoMap(_without_repeats(changes))
 
 
-def _metre(tracks: list[list[tuple[int, Any]]], name: str) -> Metre:
-    """The first time signature; 4/4 without one."""
-    events = [(t, m) for track in tracks for t, m in track if m.type == "time_signature"]
-    if not events:
-        return Metre(4, 4)
-    first = min(events, key=lambda event: event[0])[1]
-    try:
-        return Metre(first.numerator, first.denominator)
-    except ValueError as error:
-        raise BridgeError("bad_midi", f"{name} has an unusable metre: {error}", _HINT) from None
+def _metres(tracks: list[list[tuple[int, Any]]], division: Fraction, name: str) -> MetreMap:
+    """The time signatures, the first one from the start on; 4/4 without any."""
+    changes: dict[Fraction, Metre] = {}
+    for ticks, message in _meta(tracks, "time_signature"):
+        try:
+            metre = Metre(message.numerator, message.denominator)
+        except ValueError as error:
+            raise BridgeError("bad_midi", f"{name} has an unusable metre: {error}", _HINT) from None
+        changes.setdefault(ticks / division if changes else Fraction(0), metre)
+    return MetreMap(_without_repeats(changes or {Fraction(0): Metre(4, 4)}))
+
+
+def _without_repeats(changes: dict[Fraction, Value]) -> tuple[tuple[Fraction, Value], ...]:
+    """Rising changes without those that change nothing."""
+    rising = sorted(changes.items(), key=lambda change: change[0])
+    pairs = zip([None, *(value for _, value in rising)], rising, strict=False)
+    return tuple(change for before, change in pairs if change[1] != before)
 
 
 def _sounding(
-    tracks: list[list[tuple[int, Any]]], division: float, name: str
+    tracks: list[list[tuple[int, Any]]], division: Fraction, name: str
 ) -> tuple[list[MelodyNote], bool]:
     """All pitched notes of all tracks, and whether there were drums.
 
@@ -232,10 +283,11 @@ def _sounding(
 
 
 def _add(
-    notes: list[MelodyNote], start: int, end: int, pitch: int, velocity: int, division: float
+    notes: list[MelodyNote], start: int, end: int, pitch: int, velocity: int, division: Fraction
 ) -> None:
     if end > start:
-        notes.append(MelodyNote(start / division, (end - start) / division, pitch, velocity))
+        at, length = float(start / division), float((end - start) / division)
+        notes.append(MelodyNote(at, length, pitch, velocity))
 
 
 def _skyline(notes: Iterable[MelodyNote]) -> list[MelodyNote]:
@@ -247,15 +299,18 @@ def _skyline(notes: Iterable[MelodyNote]) -> list[MelodyNote]:
     ordered = sorted(notes, key=lambda note: note.start_beats)
     edges = sorted({edge for n in ordered for edge in (n.start_beats, n.end_beats)})
     line: list[MelodyNote] = []
-    active: list[MelodyNote] = []
-    upcoming = deque(ordered)
+    # A heap by what wins, so that a chord of thousands of notes costs no square of them.
+    active: list[tuple[int, float, int]] = []
+    upcoming = deque(enumerate(ordered))
     for low, high in pairwise(edges):
-        while upcoming and upcoming[0].start_beats <= low:
-            active.append(upcoming.popleft())
-        active = [note for note in active if note.end_beats > low]
+        while upcoming and upcoming[0][1].start_beats <= low:
+            index, note = upcoming.popleft()
+            heappush(active, (-note.pitch, -note.start_beats, index))
+        while active and ordered[active[0][2]].end_beats <= low:
+            heappop(active)
         if not active:
             continue
-        top = max(active, key=lambda note: (note.pitch, note.start_beats))
+        top = ordered[active[0][2]]
         last = line[-1] if line else None
         if last and last.end_beats == low and last.pitch == top.pitch and top.start_beats < low:
             line[-1] = MelodyNote(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +28,9 @@ from engine.sketch.compose import (
     write_part,
 )
 from engine.sketch.form import Setting
-from engine.sketch.harmonise import _mood, loop_chords, melody_swing
-from engine.sketch.score import ROLES, ChordSpan, Key, Note, Part, Piece, bar_beats, check_metre
+from engine.sketch.harmonise import _mood, melody_swing
+from engine.sketch.score import ROLES, ChordSpan, Key, Note, Part, Piece, check_metre
+from engine.sketch.stretches import Stretch, chords_in_piece
 from engine.sketch.styles import STYLES, Style
 
 # Of 46 composed clips this weight found the right root in 81 of 100 half-bars, 6 and 16 in 79.
@@ -65,6 +66,7 @@ def accompany(
     mood: str | None = None,
     roles: Sequence[str] = ROLES,
     programs: Mapping[str, int] | None = None,
+    stretches: Sequence[Stretch] = (),
     rng: np.random.Generator,
 ) -> Piece:
     """Write parts that go with a clip, and with a melody where there is one.
@@ -72,9 +74,12 @@ def accompany(
     Beat 0 is a bar line. The lead is the melody, note for note, or composed over the chords
     without one. Without anything heard the chords are the melody's, without either the style's
     own. A style that is not asked for plays straight, because nothing is known of the clip's
-    swing. Raises `ValueError` for anything out of range.
+    swing. Where the metre changes, `stretches` cover the length and `metre` is that of the first.
+    Raises `ValueError` for anything out of range.
     """
-    check_metre(metre)
+    stretches = stretches or (Stretch(0.0, length_beats, metre),)
+    for stretch in stretches:
+        check_metre(stretch.metre)
     if not 20.0 <= tempo_bpm <= 400.0:
         raise ValueError(f"the tempo must be 20 to 400 bpm, not {tempo_bpm}")
     if not (length_beats > 0.0 and math.isfinite(length_beats)):
@@ -84,16 +89,15 @@ def accompany(
     name = check_style(choose_style(rng, tempo_bpm, metre) if style is None else style)
     mood = check_mood(_mood(key, tempo_bpm) if mood is None else mood)
     row = STYLES[name]
-    bars = max(1, math.ceil(length_beats / bar_beats(metre) - 1e-9))
-    sections = level_sections(form.plan_sections(rng, bars), mood)
+    sections = [level_sections(form.plan_sections(rng, s.bars), mood) for s in stretches]
     if heard is None and not melody:
-        chords = form.plan_chords(rng, row, metre, key, sections)
+        chords = _usual_chords(rng, row, key, stretches, sections)
     else:
-        chords = heard_chords(heard, melody, key, metre, bars)
-    chords = loop_chords(chords, bars * bar_beats(metre), length_beats)
+        chords = heard_chords(heard, melody, key, stretches)
     swing = _swing(rng, row, metre, melody, asked=style is not None)
-    setting = Setting(row, mood, metre, key, tempo_bpm, sections, chords, length_beats, swing)
-    entries = form.plan_entries(rng, wanted, sections, steady=True)
+    first = Setting(row, mood, metre, key, tempo_bpm, (), chords, length_beats, swing)
+    settings = [_own(first, s, own) for s, own in zip(stretches, sections, strict=True)]
+    entries = [form.plan_entries(rng, wanted, own, steady=True) for own in sections]
     parts = []
     for role in wanted:
         program = (programs or {}).get(role)
@@ -102,23 +106,84 @@ def accompany(
         if role == "lead" and melody:
             parts.append(Part(role, program, cut_notes(melody, length_beats), 0.0, 0.0))
         else:
-            parts.append(write_part(rng, setting, role, program, entries[role]))
-    return assemble(rng, setting, name, parts)
+            active = [own[role] for own in entries]
+            parts.append(_written(rng, stretches, settings, role, program, active))
+    piece = assemble(rng, settings[0], name, parts)
+    whole = Stretch(0.0, length_beats, metre).own_chords(chords)
+    return replace(piece, chords=whole, length_beats=length_beats)
+
+
+def _own(whole: Setting, stretch: Stretch, sections: tuple[form.Section, ...]) -> Setting:
+    """What the players agree on for one stretch of a piece."""
+    swings = can_swing(stretch.metre, whole.style.swing_unit_beats)
+    return replace(
+        whole,
+        metre=stretch.metre,
+        sections=sections,
+        chords=stretch.own_chords(whole.chords),
+        length_beats=stretch.length_beats,
+        swing=whole.swing if swings else _STRAIGHT,
+    )
+
+
+def _usual_chords(
+    rng: np.random.Generator,
+    style: Style,
+    key: Key,
+    stretches: Sequence[Stretch],
+    sections: Sequence[tuple[form.Section, ...]],
+) -> tuple[ChordSpan, ...]:
+    """The style's own chords over all stretches."""
+    return tuple(
+        chord
+        for stretch, own in zip(stretches, sections, strict=True)
+        for chord in chords_in_piece(stretch, form.plan_chords(rng, style, stretch.metre, key, own))
+    )
+
+
+def _written(
+    rng: np.random.Generator,
+    stretches: Sequence[Stretch],
+    settings: Sequence[Setting],
+    role: str,
+    program: int,
+    active: Sequence[tuple[bool, ...]],
+) -> Part:
+    """One role's part through all stretches, with the same habits in each of them."""
+    if len(stretches) == 1:
+        return write_part(rng, settings[0], role, program, active[0])
+    seed = int(rng.integers(2**62))
+    notes: list[Note] = []
+    parts: list[Part] = []
+    for stretch, setting, own in zip(stretches, settings, active, strict=True):
+        part = write_part(np.random.default_rng(seed), setting, role, program, own)
+        notes += stretch.in_piece(part.notes)
+        parts.append(part)
+    return replace(parts[0], notes=tuple(notes))
 
 
 def heard_chords(
-    heard: Heard | None, melody: Sequence[Note], key: Key, metre: tuple[int, int], bars: int
+    heard: Heard | None, melody: Sequence[Note], key: Key, stretches: Sequence[Stretch]
 ) -> tuple[ChordSpan, ...]:
-    """One chord or two for each of `bars` bars, from what is heard and from a melody over it."""
+    """One chord or two for each bar, from what is heard and from a melody over it."""
     states = [harmony._state(key, *row) for row in harmony._CHORDS[key.mode]]
-    edges = harmony._segments(metre, bars)
+    edges: list[tuple[float, float]] = []
+    misfit, inside_bar = [], []
+    for stretch in stretches:
+        tune = stretch.own_notes(melody)
+        limit = math.inf if stretch is stretches[-1] else stretch.length_beats
+        for begin, whole in harmony._segments(stretch.metre, stretch.bars):
+            end = min(whole, limit)
+            if begin >= end:
+                continue
+            misfit.append(harmony._misfit(tune, stretch.metre, begin, end, states))
+            inside_bar.append(begin % stretch.bar_beats > 1e-6)
+            edges.append((begin + stretch.start_beats, end + stretch.start_beats))
     emission = np.zeros((len(edges), len(states)))
     if heard is not None:
         costs = [[harmony._note_cost(pitch, state) for state in states] for pitch in range(12)]
         emission += _HEARD_COST * (_shares(heard, edges) @ np.array(costs))
-    for row, (begin, end) in enumerate(edges):
-        emission[row] += harmony._FIT_COST * harmony._misfit(melody, metre, begin, end, states)
-    inside_bar = [begin % bar_beats(metre) > 1e-6 for begin, _ in edges]
+    emission += harmony._FIT_COST * np.array(misfit)
     path = harmony._viterbi(states, emission, inside_bar)
     return form.merge_chords(
         [

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.musical_time import TempoMap, exact_beats
+
 ROLES = ("drums", "bass", "chords", "lead")
 MODES = ("major", "minor", "dorian", "mixolydian")
 _DENOMINATORS = (1, 2, 4, 8, 16)
@@ -97,7 +99,9 @@ class Piece:
     """A composed piece.
 
     `swing` is where the off-beat falls inside its pair of `swing_unit_beats` (0.5 is straight,
-    2/3 is a triplet), `space` the size of the room around it (0 dry .. 1 hall).
+    2/3 is a triplet), `space` the size of the room around it (0 dry .. 1 hall). Where the tempo
+    changes, `tempo` says how, counted from `lead_beats` into the piece, and `tempo_bpm` is only
+    that of the start.
     """
 
     style: str
@@ -111,6 +115,8 @@ class Piece:
     swing: float = 0.5
     swing_unit_beats: float = 1.0
     space: float = 0.3
+    tempo: TempoMap | None = None
+    lead_beats: float = 0.0
 
     def __post_init__(self) -> None:
         check_metre(self.metre)
@@ -127,11 +133,23 @@ class Piece:
     @property
     def length_s(self) -> float:
         """The length in seconds, without a tail."""
-        return self.length_beats * 60.0 / self.tempo_bpm
+        if self.tempo is None:
+            return self.length_beats * 60.0 / self.tempo_bpm
+        lead = exact_beats(self.lead_beats)
+        end = self.tempo.seconds_at(exact_beats(self.length_beats) - lead)
+        return float(end - self.tempo.seconds_at(-lead))
 
     def length_samples(self, sample_rate_hz: int) -> int:
         """The exact length of a rendering of this piece."""
-        return round(self.length_beats * 60.0 * sample_rate_hz / self.tempo_bpm)
+        return self.samples_at(self.length_beats, sample_rate_hz)
+
+    def samples_at(self, beats: float, sample_rate_hz: int) -> int:
+        """Where a time in beats falls in a rendering; exact, and rounded once."""
+        if self.tempo is None:
+            return round(beats * 60.0 * sample_rate_hz / self.tempo_bpm)
+        lead = exact_beats(self.lead_beats)
+        start = self.tempo.samples_at(-lead, sample_rate_hz)
+        return self.tempo.samples_at(exact_beats(beats) - lead, sample_rate_hz) - start
 
     def part(self, role: str) -> Part | None:
         """The part of that role, or None where the piece has none."""

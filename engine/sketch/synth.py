@@ -21,7 +21,7 @@ _VELOCITY_EXPONENT = 1.5
 def synthesise(piece: Piece, sample_rate_hz: int) -> dict[str, NDArray[np.float32]]:
     """Every part of a piece as stereo [2, n] by role, n = `piece.length_samples(rate)`.
 
-    Note onsets fall on `round(start_beats * 60 / bpm * rate)`. No stem and no sum of them all
+    Note onsets fall on `piece.samples_at(start_beats, rate)`. No stem and no sum of them all
     exceeds 0.9. Raises `ValueError` for a sample rate below 8000 Hz.
     """
     if sample_rate_hz < 8000:
@@ -53,10 +53,6 @@ def mix(stems: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
     return total
 
 
-def _samples(beats: float, piece: Piece, sample_rate_hz: int) -> int:
-    return round(beats * 60.0 * sample_rate_hz / piece.tempo_bpm)
-
-
 def _strength(note: Note) -> np.float32:
     return np.float32((note.velocity / 127.0) ** _VELOCITY_EXPONENT)
 
@@ -76,8 +72,8 @@ def _pitched(part: Part, piece: Piece, length: int, sample_rate_hz: int) -> NDAr
     lanes = 2 if timbre.detune_cents else 1
     out = np.zeros((lanes, length), dtype=np.float32)
     for note in part.notes:
-        begin = _samples(note.start_beats, piece, sample_rate_hz)
-        held = max(1, _samples(note.end_beats, piece, sample_rate_hz) - begin)
+        begin = piece.samples_at(note.start_beats, sample_rate_hz)
+        held = max(1, piece.samples_at(note.end_beats, sample_rate_hz) - begin)
         wave = tones[note.pitch][:, : min(held + release, length - begin)]
         if begin >= length or wave.shape[1] == 0:
             continue
@@ -97,8 +93,8 @@ def _tones(
 ) -> dict[int, NDArray[np.float32]]:
     longest: dict[int, int] = {}
     for note in part.notes:
-        held = _samples(note.end_beats, piece, sample_rate_hz) - _samples(
-            note.start_beats, piece, sample_rate_hz
+        held = piece.samples_at(note.end_beats, sample_rate_hz) - piece.samples_at(
+            note.start_beats, sample_rate_hz
         )
         longest[note.pitch] = max(longest.get(note.pitch, 1), held)
     return {
@@ -112,7 +108,7 @@ def _drums(part: Part, piece: Piece, length: int, sample_rate_hz: int) -> NDArra
     out = np.zeros((2, length), dtype=np.float32)
     onsets: dict[int, list[int]] = defaultdict(list)
     for note in part.notes:
-        onsets[note.pitch].append(_samples(note.start_beats, piece, sample_rate_hz))
+        onsets[note.pitch].append(piece.samples_at(note.start_beats, sample_rate_hz))
     stops = {
         pitch: np.sort(np.concatenate([onsets.get(other, []) for other in choked_by(pitch)]))
         for pitch in list(onsets)
@@ -120,7 +116,7 @@ def _drums(part: Part, piece: Piece, length: int, sample_rate_hz: int) -> NDArra
     }
     fade = max(1, round(_CHOKE_S * sample_rate_hz))
     for note in part.notes:
-        begin = _samples(note.start_beats, piece, sample_rate_hz)
+        begin = piece.samples_at(note.start_beats, sample_rate_hz)
         wave = drum_wave(note.pitch, part.program, sample_rate_hz)
         if note.pitch in stops:
             wave = _choked(wave, stops[note.pitch], begin, fade)

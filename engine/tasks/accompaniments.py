@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from engine.analysis.tempo import COMMON_TIME
 from engine.files.audio import Clip, lossless_subtype, read_clip
 from engine.models.house.codec import SAMPLE_RATE_HZ
 from engine.models.house.model import HouseModel
@@ -15,8 +16,10 @@ from engine.sketch.prompt import Reading, read_prompt
 from engine.sketch.score import Key
 from engine.spec import RenderRequest
 from engine.tasks.beside import Beside, listen
+from engine.tasks.pulse import Pulse, beats_of, check_length
 from engine.tasks.scene import Scene
-from engine.tasks.sketches import SUBTYPE, Format, Sketch, beats_of, check_length, sketch_scene
+from engine.tasks.sketches import SUBTYPE, Format, Sketch, sketch_scene
+from engine.tasks.song_time import asked_metre, song_time
 from engine.tasks.words import read_key
 from engine.units import Metre
 
@@ -29,43 +32,50 @@ def accompany_scene(request: RenderRequest, model: HouseModel) -> Scene:
     clip = read_clip(request.source)
     check_length(clip.seconds)
     reading = read_prompt(request.prompt)
+    metre = Metre(*reading.metre) if reading.metre else COMMON_TIME
+    song = song_time(request)
     beside = listen(
         clip,
         bpm=request.bpm or reading.tempo_bpm,
-        metre=_metre(request, reading),
+        metre=asked_metre(request, metre) if song is None else None,
         seconds=clip.seconds,
+        time=song,
     )
     sketch = _sketch(request, reading, beside)
     scene = sketch_scene(request, model, sketch, format_of(clip), beside=beside, by_stems=True)
     return replace(scene, digest=clip.digest, name=clip.name)
 
 
-def _metre(request: RenderRequest, reading: Reading) -> Metre | None:
-    if request.metre:
-        return Metre.parse(request.metre)
-    return Metre(*reading.metre) if reading.metre else None
-
-
 def _sketch(request: RenderRequest, reading: Reading, beside: Beside) -> Sketch:
     """Parts on the clip's own beats and chords, from the bar on that holds its first sample."""
     clip, grid = beside.clip, beside.grid
     length = round(clip.length_samples * SAMPLE_RATE_HZ / clip.sample_rate_hz)
-    starts_s = grid.first_beat_s - grid.bar_s if grid.first_beat_s > 0.0 else 0.0
-    starts_at = round(-starts_s * SAMPLE_RATE_HZ)
     rng = np.random.default_rng(request.seed)
+    pulse = Pulse(grid.bpm, grid.metre, length, grid.time)
+    if grid.time is None:
+        starts_s = grid.first_beat_s - grid.bar_s if grid.first_beat_s > 0.0 else 0.0
+        starts_at = round(-starts_s * SAMPLE_RATE_HZ)
+        length_beats = beats_of(starts_at + length, grid.bpm)
+        heard = beside.heard(grid.bpm, starts_s)
+    else:
+        length_beats = pulse.length_beats
+        heard = beside.heard(grid.time.tempo, lead_beats=float(pulse.lead_beats))
     piece = accompany(
-        beside.heard(grid.bpm, starts_s),
+        heard,
         tempo_bpm=grid.bpm,
-        metre=(grid.metre.beats, grid.metre.unit),
+        metre=pulse.counted,
         key=read_key(request.key) or reading.key or beside.key or _any_key(rng, reading),
-        length_beats=beats_of(starts_at + length, grid.bpm),
+        length_beats=length_beats,
         style=reading.style,
         mood=reading.mood,
         roles=request.roles or reading.roles or _BACKING,
         programs=reading.programs,
+        stretches=pulse.stretches,
         rng=rng,
     )
-    return Sketch(piece, length, grid, reading.unknown, starts_at)
+    if grid.time is None:
+        return Sketch(piece, length, grid, reading.unknown, starts_at)
+    return Sketch.of(piece, pulse, reading.unknown)
 
 
 def _any_key(rng: np.random.Generator, reading: Reading) -> Key:

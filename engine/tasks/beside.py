@@ -11,6 +11,7 @@ from torch import Tensor
 
 from engine.analysis.tempo import COMMON_TIME, Grid, estimate_grid
 from engine.files.audio import Clip
+from engine.musical_time import MusicalTime, TempoMap
 from engine.render.finish import to_model
 from engine.sketch.accompany import Heard
 from engine.sketch.levels import LEVEL_DB
@@ -62,12 +63,24 @@ class Beside:
             "key_confidence": round(self.key_confidence, 3),
         }
 
-    def heard(self, tempo_bpm: float, starts_s: float = 0.0) -> Heard | None:
-        """The clip's pitch classes on the beats of a piece that begins at second `starts_s`."""
+    def heard(
+        self, tempo: float | TempoMap, starts_s: float = 0.0, lead_beats: float = 0.0
+    ) -> Heard | None:
+        """The clip's pitch classes on the beats of a piece.
+
+        Args:
+            tempo: fixed in quarter notes a minute, or as a map.
+            starts_s: where a piece of fixed tempo begins on the clip's time axis.
+            lead_beats: how much of the piece lies before that.
+        """
         if self.chroma is None:
             return None
         times_s = np.arange(len(self.chroma)) * CHROMA_HOP / CHROMA_RATE_HZ
-        return Heard(self.chroma, (times_s - starts_s) * tempo_bpm / 60.0)
+        if isinstance(tempo, TempoMap):
+            beats = np.array([float(tempo.beats_at(float(at))) for at in times_s])
+        else:
+            beats = (times_s - starts_s) * tempo / 60.0
+        return Heard(self.chroma, beats + lead_beats)
 
     def gain(self, roles: Sequence[str]) -> float:
         """Factor from the level of the model's own music to the clip's.
@@ -92,16 +105,27 @@ class Beside:
         return whole_steps(np.pad(heard, ((0, 0), (0, missing))).astype(np.float32))
 
 
-def listen(clip: Clip, *, bpm: float | None, metre: Metre | None, seconds: float) -> Beside:
+def listen(
+    clip: Clip,
+    *,
+    bpm: float | None,
+    metre: Metre | None,
+    seconds: float,
+    time: MusicalTime | None = None,
+) -> Beside:
     """Analyse a clip.
 
     Args:
         bpm: the tempo where it is known; else it is estimated.
         seconds: how much of the clip will be accompanied; that is listened to, and 10 s at least.
+        time: the host's own beats and bars, in place of both.
     """
     rate = clip.sample_rate_hz
     samples = clip.samples[:, : round(max(seconds, _LISTEN_S) * rate)]
-    grid = estimate_grid(samples, rate, bpm=bpm, metre=metre or COMMON_TIME)
+    if time is not None:
+        grid = Grid.of(time)
+    else:
+        grid = estimate_grid(samples, rate, bpm=bpm, metre=metre or COMMON_TIME)
     chroma = heard_chroma(samples, rate)
     if not is_pitched(chroma):
         return Beside(clip, grid, None, 0.0, None)

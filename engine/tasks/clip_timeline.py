@@ -7,13 +7,14 @@ from typing import Any
 
 from torch import Tensor
 
-from engine.analysis.tempo import Grid
+from engine.analysis.tempo import Grid, estimate_grid
 from engine.files.audio import Clip
 from engine.models.house.conditions import level_curve
 from engine.models.house.model import HouseModel
 from engine.spec import RenderRequest
 from engine.tasks.listening import KEY_CONFIDENT, heard_key, key_name
 from engine.tasks.scene import beat_phases
+from engine.tasks.song_time import asked_metre, song_time
 from engine.tasks.wishes import free_frames, gain_curve_db, loudness_wish, wishes_of, with_gain
 from engine.tasks.words import told_conditions, unused_wishes
 from engine.timeline import Timeline
@@ -31,6 +32,19 @@ class Place:
     in_clip_s: float
     in_result_s: float
     length_s: float
+
+
+def grid_of(request: RenderRequest, clip: Clip) -> Grid:
+    """The clip's beats: where the host says they lie, or as they are heard.
+
+    Raises:
+        BridgeError: as `song_time` and `asked_metre`.
+    """
+    song = song_time(request)
+    if song is not None:
+        return Grid.of(song)
+    metre = asked_metre(request)
+    return estimate_grid(clip.samples, clip.sample_rate_hz, bpm=request.bpm, metre=metre)
 
 
 def clip_timeline(
@@ -53,7 +67,10 @@ def clip_timeline(
     """
     steps, trusted = int(known.shape[-1]), grid.trusted
     bar_s = grid.bar_s if trusted else None
-    controls = wishes_of(request, steps, place.in_result_s, place.length_s, bar_s)
+    time = grid.time
+    if time is not None:
+        time = time.later(time.tempo.beats_at(place.in_clip_s - place.in_result_s))
+    controls = wishes_of(request, steps, place.in_result_s, place.length_s, bar_s, time)
     wish = loudness_wish(controls)
     if wish is not None:
         guide = with_gain(guide, gain_curve_db(guide, wish, free_frames(known)))

@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 from engine.analysis.bridge import bridge_prior
 from engine.analysis.continuation import continuation
-from engine.analysis.tempo import COMMON_TIME, Grid, estimate_grid
+from engine.analysis.tempo import Grid
 from engine.files.audio import Clip, lossless_subtype, read_clip
 from engine.models.house.codec import STEP_SAMPLES
 from engine.models.house.model import HouseModel
@@ -29,7 +30,7 @@ from engine.render.splice import (
     splice_inpaint,
 )
 from engine.spec import BridgeError, RenderRequest
-from engine.tasks.clip_timeline import Place, clip_timeline
+from engine.tasks.clip_timeline import Place, clip_timeline, grid_of
 from engine.tasks.layouts import (
     Layout,
     bridge_layout,
@@ -46,7 +47,7 @@ from engine.tasks.scene import (
     known_steps,
     model_audio,
 )
-from engine.units import Metre, bars_to_samples, seconds_to_samples
+from engine.units import bars_to_samples, round_half_up, seconds_to_samples
 
 LONGEST_RESULT_S = 900.0
 LONGEST_NEW_S = 600.0
@@ -58,7 +59,8 @@ def extend_scene(request: RenderRequest, model: HouseModel) -> Scene:
     """The clip with new audio after it, or before it."""
     clip, grid = _read(request)
     rate, backwards = clip.sample_rate_hz, request.side == "start"
-    length = _new_length(request, grid, rate)
+    length = _new_length(request, clip, grid)
+    grid = grid.near(0.0 if backwards else clip.seconds)
     _check_length(clip.length_samples + length, rate)
     _check_length(length, rate, LONGEST_NEW_S)
     overlap_s = min(request.overlap, clip.seconds)
@@ -125,6 +127,7 @@ def inpaint_scene(request: RenderRequest, model: HouseModel) -> Scene:
         raise BridgeError(
             "bad_request", "the region is the whole clip", "leave some of it to be heard"
         )
+    grid = grid.near(start / rate)
     layout, facts = gap_layout(request, clip, grid, start, end)
     fade = round(request.crossfade_ms * rate / 1000)
     before, after = inpaint_overlaps(clip.length_samples, start, end, fade)
@@ -160,9 +163,9 @@ def loop_scene(request: RenderRequest, model: HouseModel) -> Scene:
     clip, grid = _read(request)
     rate = clip.sample_rate_hz
     assert request.bars is not None
-    bpm = request.bpm if request.bpm is not None else grid.bpm
-    total = bars_to_samples(request.bars, bpm, grid.metre, rate)
+    total = _bars_samples(request.bars, grid, rate)
     _check_length(total, rate)
+    grid = grid.near(total / rate)
     fade = min(round(request.crossfade_ms * rate / 1000), clip.length_samples // 4, total // 8)
     closing_s = min(_closing_s(total / rate, grid), _LONGEST_CLOSING_S, total / rate / 2)
     keep = min(clip.length_samples, total - round(closing_s * rate))
@@ -196,7 +199,10 @@ def loop_scene(request: RenderRequest, model: HouseModel) -> Scene:
 
 def _closing_s(total_s: float, grid: Grid) -> float:
     """From just before a beat to the loop's end: the last beat that leaves time enough to close."""
-    after_last_beat_s = (total_s - grid.first_beat_s) % grid.beat_s
+    if grid.time is None:
+        after_last_beat_s = (total_s - grid.first_beat_s) % grid.beat_s
+    else:
+        after_last_beat_s = float(grid.time.since_beat_s(total_s))
     beats = max(0, math.ceil((_SHORTEST_CLOSING_S - after_last_beat_s) / grid.beat_s - 1e-6))
     return after_last_beat_s + beats * grid.beat_s + _PRE_ROLL_S
 
@@ -204,16 +210,24 @@ def _closing_s(total_s: float, grid: Grid) -> float:
 def _read(request: RenderRequest) -> tuple[Clip, Grid]:
     assert request.source is not None
     clip = read_clip(request.source)
-    metre = Metre.parse(request.metre) if request.metre else COMMON_TIME
-    return clip, estimate_grid(clip.samples, clip.sample_rate_hz, bpm=request.bpm, metre=metre)
+    return clip, grid_of(request, clip)
 
 
-def _new_length(request: RenderRequest, grid: Grid, rate: int) -> int:
+def _new_length(request: RenderRequest, clip: Clip, grid: Grid) -> int:
+    rate = clip.sample_rate_hz
     if request.seconds is not None:
         return seconds_to_samples(request.seconds, rate)
     assert request.bars is not None
-    bpm = request.bpm if request.bpm is not None else grid.bpm
-    return bars_to_samples(request.bars, bpm, grid.metre, rate)
+    if request.side == "start":
+        return -_bars_samples(-request.bars, grid, rate)
+    return _bars_samples(request.bars, grid, rate, Fraction(clip.length_samples, rate))
+
+
+def _bars_samples(bars: float, grid: Grid, rate: int, from_s: Fraction = Fraction(0)) -> int:
+    """Samples in so many bars after a moment of the clip; negative for bars before it."""
+    if grid.time is None:
+        return bars_to_samples(bars, grid.bpm, grid.metre, rate)
+    return round_half_up(grid.time.bars_s(bars, grid.time.tempo.beats_at(from_s)) * rate)
 
 
 def _check_length(samples: int, rate: int, longest_s: float = LONGEST_RESULT_S) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from engine.files.audio import Clip
 from engine.files.midi import Melody
 from engine.models.house.codec import SAMPLE_RATE_HZ, STEP_SAMPLES, WINDOW_SAMPLES
 from engine.models.house.conditions import beat_channels
+from engine.musical_time import MusicalTime
 from engine.render.finish import to_model
 from engine.timeline import Timeline
 
@@ -157,8 +159,19 @@ def beat_phases(steps: int, grid: Grid, start_s: float) -> Tensor:
 
     Beats are counted from each bar line, as in the training pieces: `[1, 4, steps]`.
     """
+    if grid.time is not None:
+        return _phases_in(grid.time, steps, start_s)
     times_s = start_s + np.arange(steps) * STEP_SAMPLES / SAMPLE_RATE_HZ
     beats = np.mod((times_s - grid.first_beat_s) / grid.beat_s + 1e-9, grid.bar_s / grid.beat_s)
     beat = torch.from_numpy(np.mod(beats, 1.0).astype(np.float32))
     bar = torch.from_numpy((beats * grid.beat_s / grid.bar_s).astype(np.float32))
+    return beat_channels(beat, bar)[None]
+
+
+def _phases_in(time: MusicalTime, steps: int, start_s: float) -> Tensor:
+    """The same through tempo and metre changes, each step exact."""
+    step_s, start = Fraction(STEP_SAMPLES, SAMPLE_RATE_HZ), Fraction(start_s)
+    phases = [time.phase(start + step * step_s) for step in range(steps)]
+    beat = torch.tensor([float(since % 1) for since, _ in phases])
+    bar = torch.tensor([float(since / size) for since, size in phases])
     return beat_channels(beat, bar)[None]

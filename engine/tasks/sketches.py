@@ -17,6 +17,7 @@ from engine.files.audio import read_clip
 from engine.files.midi import Melody
 from engine.models.house.codec import SAMPLE_RATE_HZ, STEP_SAMPLES
 from engine.models.house.model import HouseModel
+from engine.musical_time import MetreMap, MusicalTime, TempoMap
 from engine.render.splice import close_loop
 from engine.sketch.accompany import accompany
 from engine.sketch.harmonise import harmonise
@@ -27,15 +28,16 @@ from engine.sketch.synth import synthesise
 from engine.spec import BridgeError, RenderRequest
 from engine.tasks.beside import Beside, listen
 from engine.tasks.listening import key_name
+from engine.tasks.pulse import LONGEST_RESULT_S, Pulse, pulse_of
 from engine.tasks.scene import Finished, Samples, Scene, Stereo
+from engine.tasks.song_time import asked_metre, asked_metres, check_tempo, song_time
 from engine.tasks.stems import Tune, parts_of, placed, summed, wrapped
 from engine.tasks.tune import read_tune
 from engine.tasks.wishes import wishes_of
 from engine.tasks.words import read_key
-from engine.units import Metre, bars_to_samples, seconds_to_samples
+from engine.units import Metre
 
 SUBTYPE = "PCM_24"
-LONGEST_RESULT_S = 300.0
 _WRAP_FADE = round(0.06 * SAMPLE_RATE_HZ)
 _SAME_TEMPO = 0.02  # an estimate this close to the file's tempo means the file's
 
@@ -57,6 +59,13 @@ class Sketch:
     unknown_words: list[str]
     starts_at: int = 0
 
+    @classmethod
+    def of(cls, piece: Piece, pulse: Pulse, unknown_words: list[str]) -> Sketch:
+        """A piece written in a pulse from its first bar line on."""
+        timed = pulse.timed(piece)
+        starts_at = timed.samples_at(float(pulse.lead_beats), SAMPLE_RATE_HZ)
+        return cls(timed, pulse.length, pulse.grid, unknown_words, starts_at)
+
 
 @dataclass(frozen=True, slots=True)
 class Format:
@@ -76,9 +85,10 @@ class Format:
 def melody_scene(request: RenderRequest, model: HouseModel) -> Scene:
     """An accompaniment to a MIDI melody: harmonised, arranged, plainly played, then rendered."""
     assert request.melody is not None
-    asked = Metre.parse(request.metre) if request.metre else None
-    melody = read_tune(request.melody, request.bpm, asked)
-    metre = asked or melody.metre
+    song, asked = song_time(request), asked_metres(request)
+    counted = request.bpm if song is None else song.tempo
+    melody = read_tune(request.melody, counted, asked.first if asked else None)
+    metre = asked.first if asked else melody.metre
     beside = None
     if request.context is not None:
         beside = listen(
@@ -86,10 +96,15 @@ def melody_scene(request: RenderRequest, model: HouseModel) -> Scene:
             bpm=request.bpm,
             metre=metre,
             seconds=request.seconds or LONGEST_RESULT_S,
+            time=song,
         )
     bpm = request.bpm or melody_tempo(melody, beside)
-    length = _length_samples(request, bpm, metre)
-    tune = Tune.of(melody, -(-length // STEP_SAMPLES), bpm)
+    fixed = request.bpm is not None or bpm != melody.bpm
+    own = TempoMap.constant(bpm) if fixed else melody.tempo_map
+    time = song or changing_time(own, asked or melody.metres)
+    check_tempo(melody.tempo_map if time is None else time.tempo, "the melody", "bad_midi")
+    pulse = pulse_of(request, bpm, metre, time)
+    tune = Tune.of(melody, -(-pulse.length // STEP_SAMPLES), pulse.tempo)
     if not bool(tune.chroma.any()):
         raise BridgeError(
             "bad_midi",
@@ -97,12 +112,12 @@ def melody_scene(request: RenderRequest, model: HouseModel) -> Scene:
             "ask for more seconds or bars, or move the notes to the start",
         )
     reading = read_prompt(request.prompt)
-    piece = _melody_piece(request, reading, melody, beside, bpm, metre, beats_of(length, bpm))
-    grid = Grid(bpm, 1.0, 0.0, True, metre)
-    if beside is not None and bpm == beside.grid.bpm:
+    piece = _melody_piece(request, reading, melody, beside, pulse)
+    sketch = Sketch.of(piece, pulse, reading.unknown)
+    if time is None and beside is not None and bpm == beside.grid.bpm:
         grid = replace(beside.grid, first_beat_s=0.0)  # as sure as the analysis is
-    sketch = Sketch(piece, length, grid, reading.unknown)
-    scene = sketch_scene(request, model, sketch, _plain(length), tune=tune, beside=beside)
+        sketch = replace(sketch, grid=grid)
+    scene = sketch_scene(request, model, sketch, _plain(pulse.length), tune=tune, beside=beside)
     # A backing is not judged by a tune that is left out of it.
     return replace(scene, melody=melody if piece.part("lead") else None, digest=melody.digest)
 
@@ -110,30 +125,35 @@ def melody_scene(request: RenderRequest, model: HouseModel) -> Scene:
 def generate_scene(request: RenderRequest, model: HouseModel) -> Scene:
     """A piece from words alone."""
     reading = read_prompt(request.prompt)
-    if request.metre:
-        metre = Metre.parse(request.metre)
-    else:
-        metre = Metre(*(reading.metre or usual_metre(reading.style)))
+    song = song_time(request)
+    metre = asked_metre(request, Metre(*(reading.metre or usual_metre(reading.style))))
     tempo = request.bpm or reading.tempo_bpm
-    if request.bars is not None and tempo is None:
+    if request.bars is not None and tempo is None and song is None:
         raise BridgeError(
             "bad_request",
             "generate needs a tempo for a length in bars",
             "give bpm, or write it into the prompt, or give seconds",
         )
-    length = _length_samples(request, float(tempo or 0.0), metre)
+    pulse = pulse_of(request, float(tempo or 0.0), metre, song)
+    if pulse.stretches:
+        raise BridgeError(
+            "bad_request",
+            "the metre changes within what is to be made from words",
+            "make each stretch on its own, or give a melody",
+        )
     piece, unknown = sketch_from_prompt(
         request.prompt,
         rng=np.random.default_rng(request.seed),
-        length_s=length / SAMPLE_RATE_HZ,
-        tempo_bpm=tempo,
-        metre=(metre.beats, metre.unit),
+        length_s=pulse.length / SAMPLE_RATE_HZ if song is None else None,
+        length_beats=None if song is None else pulse.length_beats,
+        tempo_bpm=tempo if song is None else pulse.bpm,
+        metre=pulse.counted,
         key=read_key(request.key),
         roles=request.roles,
         structure=None if request.structure is None else Form.parse(request.structure),
     )
-    grid = Grid(piece.tempo_bpm, 1.0, 0.0, True, Metre(*piece.metre))
-    return sketch_scene(request, model, Sketch(piece, length, grid, unknown), _plain(length))
+    pulse = replace(pulse, bpm=piece.tempo_bpm)
+    return sketch_scene(request, model, Sketch.of(piece, pulse, unknown), _plain(pulse.length))
 
 
 def melody_tempo(melody: Melody, beside: Beside | None) -> float:
@@ -141,9 +161,9 @@ def melody_tempo(melody: Melody, beside: Beside | None) -> float:
 
     That of the clip it has to go with, where the clip has a beat to be trusted. The file's own
     counts where it is the same but for the estimate's error, or where one is a double of the other:
-    an analysis knows no octave of tempo.
+    an analysis knows no octave of tempo. A file whose tempo changes is a song's own, and counts.
     """
-    if beside is None or not beside.grid.trusted:
+    if beside is None or not beside.grid.trusted or not melody.tempo_map.is_constant:
         return melody.bpm
     octaves = math.log2(beside.grid.bpm / melody.bpm)
     if abs(octaves - round(octaves)) < math.log2(1.0 + _SAME_TEMPO):
@@ -151,34 +171,45 @@ def melody_tempo(melody: Melody, beside: Beside | None) -> float:
     return beside.grid.bpm
 
 
+def changing_time(tempo: TempoMap, metres: MetreMap) -> MusicalTime | None:
+    """A melody's own time, where tempo or metre change; None where a steady beat says it all."""
+    time = MusicalTime(tempo, metres)
+    return None if time.is_steady else time
+
+
 def _melody_piece(
     request: RenderRequest,
     reading: Reading,
     melody: Melody,
     beside: Beside | None,
-    bpm: float,
-    metre: Metre,
-    length_beats: float,
+    pulse: Pulse,
 ) -> Piece:
     """The melody with a band around it that agrees with what plays beside it."""
-    notes = [Note(n.start_beats, n.duration_beats, n.pitch, n.velocity) for n in melody.notes]
+    lead = float(pulse.lead_beats)
+    notes = [
+        Note(n.start_beats + lead, n.duration_beats, n.pitch, n.velocity) for n in melody.notes
+    ]
     key = read_key(request.key) or reading.key
     rng = np.random.default_rng(request.seed)
     common: dict[str, Any] = {
-        "tempo_bpm": bpm,
-        "metre": (metre.beats, metre.unit),
+        "tempo_bpm": pulse.bpm,
+        "metre": pulse.counted,
         "style": reading.style,
         "mood": reading.mood,
-        "length_beats": length_beats,
+        "length_beats": pulse.length_beats,
         "roles": request.roles or reading.roles or ROLES,
         "programs": reading.programs,
         "rng": rng,
     }
-    heard = None if beside is None else beside.heard(bpm)
-    if heard is None or beside is None:
+    heard = None if beside is None else beside.heard(pulse.tempo, lead_beats=lead)
+    stretches = pulse.stretches
+    if (heard is None or beside is None) and not stretches:
         return harmonise(notes, key=key, **common)
-    key = key or beside.sure_key or estimate_key(notes)
-    return accompany(heard, melody=notes, key=key, **common)
+    if beside is not None:
+        key = key or beside.sure_key
+    return accompany(
+        heard, melody=notes, key=key or estimate_key(notes), stretches=stretches, **common
+    )
 
 
 def sketch_scene(
@@ -241,7 +272,8 @@ def _played(sketch: Sketch, wrap: int, seamless: bool) -> dict[str, Stereo]:
     """The sketch as sound by role; with `wrap` samples of the next round where it is a loop."""
     stems = synthesise(sketch.piece, SAMPLE_RATE_HZ)
     if seamless:
-        return wrapped(stems, sketch.length, wrap)
+        begun = {role: stem[:, sketch.starts_at :] for role, stem in stems.items()}
+        return wrapped(begun, sketch.length, wrap)
     return placed(stems, sketch.starts_at, sketch.length)
 
 
@@ -251,7 +283,8 @@ def _wishes(
     """What is wished beside the sketch, and its tune, which a loop begins again at its end."""
     length_s = form.length_samples / form.sample_rate_hz
     steps = -(-(sketch.length + wrap) // STEP_SAMPLES)
-    controls = wishes_of(request, steps, 0.0, length_s, sketch.grid.bar_s)
+    grid = sketch.grid
+    controls = wishes_of(request, steps, 0.0, length_s, grid.bar_s, grid.time)
     if not request.seamless:
         return controls, tune
     period = sketch.length / STEP_SAMPLES
@@ -270,37 +303,8 @@ def _closed(length: int) -> Callable[[Stereo], Samples]:
     return close
 
 
-def beats_of(length_samples: int, bpm: float) -> float:
-    """Quarter notes in so many samples at 44.1 kHz."""
-    return length_samples / SAMPLE_RATE_HZ * bpm / 60.0
-
-
-def check_length(seconds: float) -> None:
-    """Refuse a result that would take too long.
-
-    Raises:
-        BridgeError: `too_large`.
-    """
-    if seconds > LONGEST_RESULT_S:
-        raise BridgeError(
-            "too_large",
-            f"the result would be {seconds:.0f} s long",
-            f"ask for at most {LONGEST_RESULT_S:.0f} s",
-        )
-
-
 def _plain(length: int) -> Format:
     """The model's own format."""
     return Format(
         SAMPLE_RATE_HZ, SUBTYPE, length, lambda audio: audio[:, :length].astype(np.float64)
     )
-
-
-def _length_samples(request: RenderRequest, bpm: float, metre: Metre) -> int:
-    if request.seconds is not None:
-        length = seconds_to_samples(request.seconds, SAMPLE_RATE_HZ)
-    else:
-        assert request.bars is not None
-        length = bars_to_samples(request.bars, bpm, metre, SAMPLE_RATE_HZ)
-    check_length(length / SAMPLE_RATE_HZ)
-    return length

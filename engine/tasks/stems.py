@@ -17,6 +17,7 @@ from engine.files.quantise import quantise
 from engine.models.house.codec import SAMPLE_RATE_HZ, STEP_SAMPLES
 from engine.models.house.conditions import level_curve
 from engine.models.house.model import HouseModel
+from engine.musical_time import TempoMap
 from engine.render.finish import fit_new_audio
 from engine.sketch.score import Piece
 from engine.sketch.synth import mix
@@ -43,16 +44,19 @@ class Tune:
     control: TuneControl
 
     @classmethod
-    def of(cls, melody: Melody, steps: int, bpm: float) -> Tune:
-        """The melody at a fixed tempo from step 0 on."""
-        chroma = melody_chroma(melody, steps, FRAME_RATE_HZ, bpm=bpm)
+    def of(cls, melody: Melody, steps: int, tempo: float | TempoMap) -> Tune:
+        """The melody from step 0 on, at a fixed tempo or through changes."""
+        chroma = melody_chroma(melody, steps, FRAME_RATE_HZ, tempo)
         onsets = np.zeros_like(chroma)
         for note in melody.notes:
-            step = int(note.start_beats * 60.0 / bpm * FRAME_RATE_HZ)
+            if isinstance(tempo, TempoMap):
+                step = int(tempo.seconds_at(note.start_beats) * SAMPLE_RATE_HZ / STEP_SAMPLES)
+            else:
+                step = int(note.start_beats * 60.0 / tempo * FRAME_RATE_HZ)
             if step < steps:
                 onsets[step, note.pitch % 12] = 1.0
         told = [torch.from_numpy(np.ascontiguousarray(x.T))[None] for x in (chroma, onsets)]
-        wish = TuneControl(told[0], lambda times: melody_pitches(melody, times, bpm))
+        wish = TuneControl(told[0], lambda times: melody_pitches(melody, times, tempo))
         return cls(told[0], told[1], wish)
 
     def repeated(self, period: float, steps: int) -> Tune:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from engine.analysis.pitch_track import track_notes
 from engine.analysis.tempo import COMMON_TIME, estimate_grid
 from engine.files.audio import read_clip
 from engine.files.midi import Melody, MelodyNote, read_melody
-from engine.files.tempo_map import TempoMap
+from engine.musical_time import MetreMap, TempoMap
+from engine.opening import open_named
 from engine.spec import BridgeError
 from engine.units import Metre
 
@@ -19,29 +18,29 @@ _LOUDEST, _SOFTEST = 110, 40
 LONGEST_S = 300.0
 
 
-def read_tune(path: str, bpm: float | None, metre: Metre | None) -> Melody:
+def read_tune(path: str, tempo: float | TempoMap | None, metre: Metre | None) -> Melody:
     """The melody at a path, whatever kind of file it is.
 
     Args:
-        bpm: tempo in which a recording is counted; where it is None, the one that is heard, or 120
-            where none is. A MIDI file knows its own.
+        tempo: in which a recording is counted, fixed or as a map; where it is None, the one that is
+            heard, or 120 where none is. A MIDI file knows its own.
 
     Raises:
         BridgeError: `bad_midi` or `bad_audio` where there is no melody in it.
     """
-    return _heard(path, bpm, metre) if _is_recording(path) else read_melody(path)
+    return _heard(path, tempo, metre) if _is_recording(path) else read_melody(path)
 
 
 def _is_recording(path: str) -> bool:
     try:
-        with Path(path).open("rb") as file:
+        with open_named(path) as file:
             start = file.read(12)
     except OSError:  # for the reader to say
         return False
     return start.startswith(_AUDIO_STARTS) and start[8:12] != _RIFF_MIDI
 
 
-def _heard(path: str, bpm: float | None, metre: Metre | None) -> Melody:
+def _heard(path: str, tempo: float | TempoMap | None, metre: Metre | None) -> Melody:
     clip = read_clip(path)
     if clip.seconds > LONGEST_S:
         raise BridgeError(
@@ -57,18 +56,25 @@ def _heard(path: str, bpm: float | None, metre: Metre | None) -> Melody:
             "one voice or instrument alone is understood; else give a MIDI file",
         )
     metre = metre or COMMON_TIME
-    if bpm is None:
+    if tempo is None:
         grid = estimate_grid(clip.samples, clip.sample_rate_hz, bpm=None, metre=metre)
-        bpm = grid.bpm if grid.trusted else _USUAL_BPM
-    beats = bpm / 60.0
+        tempo = grid.bpm if grid.trusted else _USUAL_BPM
     heard = tuple(
         MelodyNote(
-            note.start_s * beats,
-            (note.end_s - note.start_s) * beats,
+            *_in_beats(note.start_s, note.end_s, tempo),
             note.pitch,
             int(max(_SOFTEST, min(_LOUDEST, _LOUDEST + 2 * note.level_db))),
         )
         for note in notes
     )
-    tempo_map = TempoMap(((0.0, bpm),))
-    return Melody(heard, tempo_map, metre, heard[-1].end_beats, bpm, clip.digest)
+    tempo_map = tempo if isinstance(tempo, TempoMap) else TempoMap.constant(tempo)
+    return Melody(heard, tempo_map, MetreMap.constant(metre), heard[-1].end_beats, clip.digest)
+
+
+def _in_beats(start_s: float, end_s: float, tempo: float | TempoMap) -> tuple[float, float]:
+    """Start and duration in beats of what sounds so many seconds after the start."""
+    if isinstance(tempo, TempoMap):
+        start = tempo.beats_at(start_s)
+        return float(start), float(tempo.beats_at(end_s) - start)
+    beats = tempo / 60.0
+    return start_s * beats, (end_s - start_s) * beats

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 
 import torch
 
-from engine.analysis.tempo import COMMON_TIME, estimate_grid
 from engine.files.audio import Clip, lossless_subtype, read_clip
 from engine.models.house.model import HouseModel
 from engine.render.finish import fit_new_audio, from_model
 from engine.spec import RenderRequest
-from engine.tasks.clip_timeline import Place, clip_timeline
+from engine.tasks.clip_timeline import Place, clip_timeline, grid_of
+from engine.tasks.pulse import check_length
 from engine.tasks.scene import Finished, Part, Scene, Stereo, model_audio
-from engine.tasks.sketches import check_length
-from engine.units import Metre
 
 
 def vary_scene(request: RenderRequest, model: HouseModel) -> Scene:
@@ -23,8 +21,7 @@ def vary_scene(request: RenderRequest, model: HouseModel) -> Scene:
     clip = read_clip(request.source)
     check_length(clip.seconds)
     rate = clip.sample_rate_hz
-    metre = Metre.parse(request.metre) if request.metre else COMMON_TIME
-    grid = estimate_grid(clip.samples, rate, bpm=request.bpm, metre=metre)
+    grid = grid_of(request, clip)
     guide = model_audio(clip.samples, rate)
     known = torch.zeros(1, 1, guide.shape[-1] // model.codec.step_samples)
     place = Place(0.0, 0.0, clip.seconds)

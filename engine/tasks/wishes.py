@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,11 @@ from engine.analysis.spectra import Samples
 from engine.controls.control import Control, Setting
 from engine.controls.intensity import FRAMES_PER_STEP, Intensity
 from engine.controls.table import wished
+from engine.curves import Form
 from engine.files.audio import read_clip
 from engine.files.read import read_bytes
 from engine.models.house.codec import SAMPLE_RATE_HZ, STEP_SAMPLES
+from engine.musical_time import MusicalTime
 from engine.spec import BridgeError, RenderRequest
 
 _STEP_S = STEP_SAMPLES / SAMPLE_RATE_HZ
@@ -29,19 +32,36 @@ _ROUNDS = 4  # the smoothing of a product is not the product of smoothings
 
 
 def wishes_of(
-    request: RenderRequest, steps: int, starts_s: float, length_s: float, bar_s: float | None
+    request: RenderRequest,
+    steps: int,
+    starts_s: float,
+    length_s: float,
+    bar_s: float | None,
+    time: MusicalTime | None = None,
 ) -> tuple[Control, ...]:
     """The controls that a request asks for over a timeline of `steps` latent steps.
 
     Args:
         starts_s: where the timeline begins on the result's time axis.
         length_s: of the result.
+        bar_s: length of a bar; None where no tempo is known.
+        time: bars on the result's time axis, where they may differ in length.
 
     Raises:
         BridgeError: a wish cannot be read or does not fit the result.
     """
     setting = Setting(steps, _STEP_S, starts_s, length_s, bar_s, _hear, _read_text)
-    return wished(request, setting)
+    return wished(_in_seconds(request, time), setting)
+
+
+def _in_seconds(request: RenderRequest, time: MusicalTime | None) -> RenderRequest:
+    """The same wishes with the bars of a form as times, where bars may differ in length."""
+    form = None if request.structure is None else Form.parse(request.structure)
+    if form is None or form.sizes is None or time is None:
+        return request
+    bars = accumulate(form.sizes, initial=0.0)
+    starts_s = tuple(float(time.bars_s(at)) for at, _ in zip(bars, form.letters, strict=False))
+    return replace(request, structure=str(Form(form.letters, None, starts_s)))
 
 
 def _hear(path: str) -> tuple[Samples, int]:

@@ -65,8 +65,10 @@ def _values_of(field: Field) -> st.SearchStrategy[Any]:
             return st.booleans()
         case "choice":
             return st.sampled_from(field.choices)
+        case "tempo":
+            return st.sampled_from(["0:120", "0:120,16:90.5"])
         case "metre":
-            return st.sampled_from(["4/4", "7/8", "3/2"])
+            return st.sampled_from(["4/4", "7/8", "3/2", "0:4/4,16:3/4"])
         case "roles":
             return st.lists(st.sampled_from(ROLES), min_size=1, unique=True).map(
                 lambda chosen: tuple(role for role in ROLES if role in chosen)

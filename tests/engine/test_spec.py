@@ -64,8 +64,10 @@ def values_for(item: Field) -> st.SearchStrategy[Any]:
             return st.sampled_from(item.choices)
         case "flag":
             return st.booleans()
+        case "tempo":
+            return st.sampled_from(["0:120", "0:120,16:90.5", "0:10000000/76923,4:60"])
         case "metre":
-            return st.sampled_from(["3/4", "7/8", "12/8"])
+            return st.sampled_from(["3/4", "7/8", "12/8", "0:4/4,16:7/8"])
         case "roles":
             return st.sets(st.sampled_from(ROLES), min_size=1).map(
                 lambda chosen: tuple(role for role in ROLES if role in chosen)
@@ -91,6 +93,11 @@ def mappings(draw: st.DrawFn) -> dict[str, Any]:
     for drawn in ("intensity", "structure"):  # drawn or heard, not both
         if drawn in chosen:
             chosen.pop(f"{drawn}_from", None)
+    told = [name for name in ("bpm", "tempo_map", "tempo_from") if name in chosen]
+    for name in told[1:]:
+        chosen.pop(name)
+    if not told:
+        chosen.pop("position_beats", None)
     return {"task": task, **SMALLEST[task], **chosen}
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from engine.sketch.accompany import Heard, accompany, heard_chords
 from engine.sketch.score import Key, Note, Piece
+from engine.sketch.stretches import Stretch
 from engine.sketch.theory import pitch_classes
 
 C_MAJOR = Key(0, "major")
@@ -31,6 +32,10 @@ def roots_of(chords: tuple[object, ...], places: list[float]) -> list[int]:
     ]
 
 
+def common_time(bars: int) -> tuple[Stretch, ...]:
+    return (Stretch(0.0, 4.0 * bars, (4, 4)),)
+
+
 def piece(heard_clip: Heard | None, **fields: object) -> Piece:
     asked = {"tempo_bpm": 120.0, "metre": (4, 4), "key": C_MAJOR, "length_beats": 16.0}
     rng = np.random.default_rng(3)
@@ -45,7 +50,7 @@ def piece(heard_clip: Heard | None, **fields: object) -> Piece:
      (Key(4, "dorian"), [(4, "m"), (9, ""), (4, "m"), (9, "")])],
 )  # fmt: skip
 def test_the_chords_of_the_clip_are_found(key: Key, chords: list[tuple[int, str]]) -> None:
-    found = heard_chords(heard(chords), (), key, (4, 4), 4)
+    found = heard_chords(heard(chords), (), key, common_time(4))
     assert roots_of(found, [1.0, 5.0, 9.0, 13.0]) == [root for root, _ in chords]
     made = piece(heard(chords), key=key)
     assert made.chords == found
@@ -54,20 +59,20 @@ def test_the_chords_of_the_clip_are_found(key: Key, chords: list[tuple[int, str]
 
 def test_loudness_decides_nothing() -> None:
     chords = [(0, ""), (5, ""), (7, ""), (0, "")]
-    quiet = heard_chords(heard(chords, level=1e-4), (), C_MAJOR, (4, 4), 4)
-    assert quiet == heard_chords(heard(chords), (), C_MAJOR, (4, 4), 4)
+    quiet = heard_chords(heard(chords, level=1e-4), (), C_MAJOR, common_time(4))
+    assert quiet == heard_chords(heard(chords), (), C_MAJOR, common_time(4))
 
 
 def test_frames_before_the_first_bar_count_for_nothing() -> None:
     clip = heard([(7, ""), (0, ""), (5, "")])
     late = Heard(clip.chroma, clip.beats - 4.0)
-    assert roots_of(heard_chords(late, (), C_MAJOR, (4, 4), 2), [1.0, 5.0]) == [0, 5]
+    assert roots_of(heard_chords(late, (), C_MAJOR, common_time(2)), [1.0, 5.0]) == [0, 5]
 
 
 def test_the_melody_and_the_clip_are_heard_together() -> None:
     tune = [Note(float(beat), 1.0, pitch, 90) for beat, pitch in enumerate([65, 69, 72, 69])]
     flat = Heard(np.ones((32, 12)), np.arange(32) / FRAMES_TO_A_BEAT)
-    assert roots_of(heard_chords(flat, tune, C_MAJOR, (4, 4), 1), [1.0]) == [5]
+    assert roots_of(heard_chords(flat, tune, C_MAJOR, common_time(1)), [1.0]) == [5]
     made = piece(heard([(0, "")] * 4), melody=tune)
     lead = made.part("lead")
     assert lead is not None
