@@ -58,6 +58,7 @@ class Client:
         self._calls: dict[str, Inbox] = {}
         self._jobs: dict[str, Inbox] = {}
         self._streams: dict[int, Inbox] = {}
+        self._subscribed: Inbox | None = None
         self._preview_parts: dict[int, list[BinaryFrame]] = defaultdict(list)
         self._reading: asyncio.Task[None] | None = None
         self._connection: ClientConnection | None = None
@@ -152,6 +153,23 @@ class Client:
                 yield message
                 return
             yield message
+
+    async def subscribe(self, **wishes: Any) -> AsyncGenerator[Message, None]:
+        """The events of all jobs that this client has not asked for itself, until it closes.
+
+        Args:
+            wishes: how often, as the fields of the command `subscribe`.
+
+        Raises:
+            BridgeError: `unavailable` when the connection is lost.
+        """
+        inbox = self._subscribed = asyncio.Queue()
+        try:
+            await self.request("subscribe", **wishes)
+            while True:
+                yield await _take(inbox)
+        finally:
+            self._subscribed = None
 
     async def result(self, job: str) -> Message:
         """The `done` of a job.
@@ -282,14 +300,14 @@ class Client:
         except (ConnectionClosed, BridgeError, ValueError):
             pass  # whoever waits is told below
         finally:
-            for inbox in (*self._calls.values(), *self._jobs.values(), *self._streams.values()):
+            inboxes = (*self._calls.values(), *self._jobs.values(), *self._streams.values())
+            for inbox in (*inboxes, *([self._subscribed] if self._subscribed else ())):
                 inbox.put_nowait(_CLOSED)
             await connection.close()
 
     def _take_message(self, message: Message) -> None:
         if "event" in message:
-            if inbox := self._jobs.get(message["job"]):
-                inbox.put_nowait(message)
+            self._deliver(message)
             return
         match message["reply"]:
             case "accepted" | "watching":
@@ -311,9 +329,12 @@ class Client:
         if not frame.last:
             return
         del self._preview_parts[frame.stream]
-        job = job_id(frame.stream)
-        if inbox := self._jobs.get(job):
-            inbox.put_nowait(_preview_event(job, parts))
+        self._deliver(_preview_event(job_id(frame.stream), parts))
+
+    def _deliver(self, event: Message) -> None:
+        inbox = self._jobs.get(event["job"], self._subscribed)
+        if inbox is not None:
+            inbox.put_nowait(event)
 
 
 def _preview_event(job: str, parts: list[BinaryFrame]) -> Message:

@@ -26,7 +26,7 @@ from daw_bridge.supervisor import Supervisor
 from daw_bridge.takes.recipes import changed_request
 from daw_bridge.takes.store import Take, TakeStore
 from daw_bridge.transfers import Transfers
-from daw_bridge.watchers import Watchers
+from daw_bridge.watchers import WISHES, Watchers
 from engine.spec import PATH_FIELDS, TASKS, BridgeError, RenderRequest
 from engine.units import Metre, bars_to_seconds
 
@@ -66,6 +66,8 @@ class Service:
         self._handlers: dict[str, Callable[[Call, Peer], Awaitable[None]]] = {
             **dict.fromkeys(TASKS, self._render),
             "hello": self._hello,
+            "subscribe": self._subscribe,
+            "unsubscribe": self._unsubscribe,
             "ping": self._ping,
             "rerender": self._rerender,
             "status": self._status,
@@ -112,6 +114,7 @@ class Service:
     async def _hello(self, call: Call, peer: Peer) -> None:
         if name := call.get("client"):
             _log.info("hello from %.80r", name)
+        self._watchers.wish(peer, _wishes(call))
         limits = ("max_frame_bytes", "max_upload_bytes", "max_queued_jobs", "max_new_audio_s")
         peer.send(
             reply(
@@ -123,6 +126,15 @@ class Service:
                 limits={name: getattr(self._config, name) for name in limits},
             )
         )
+
+    async def _subscribe(self, call: Call, peer: Peer) -> None:
+        expires_s = self._watchers.subscribe(peer, call.id, call.get("expires_s"))
+        self._watchers.wish(peer, _wishes(call))
+        peer.send(reply(call.id, "subscribed", expires_s=expires_s))
+
+    async def _unsubscribe(self, call: Call, peer: Peer) -> None:
+        self._watchers.unsubscribe(peer)
+        peer.send(reply(call.id, "unsubscribed"))
 
     async def _ping(self, call: Call, peer: Peer) -> None:
         peer.send(reply(call.id, "pong"))
@@ -244,6 +256,10 @@ def done_fields(takes: TakeStore, take: Take) -> dict[str, Any]:
         "report": takes.report(take.id),
         "recipe": takes.recipe(take.id),
     }
+
+
+def _wishes(call: Call) -> dict[str, Any]:
+    return {name: value for name, value in call.values.items() if name in WISHES}
 
 
 def _job_entry(job: Job) -> dict[str, Any]:

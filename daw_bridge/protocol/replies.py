@@ -15,6 +15,15 @@ REPLIES: tuple[Reply, ...] = (
             Arg("limits", "", "limits in bytes, seconds and jobs"),
         ),
     ),
+    Reply(
+        "subscribed",
+        "events of all jobs follow",
+        (
+            Arg("expires_s", "f", "when it ends unless it is renewed; 0 with the connection", "s"),
+        ),
+        last=False,
+    ),
+    Reply("unsubscribed", "events of all jobs end"),
     Reply("pong", "the daemon lives"),
     Reply("accepted", "the job is queued and will survive a restart", (JOB,), last=False),
     Reply(

@@ -61,6 +61,15 @@ _RERENDER_FIELDS = tuple(
     if f.kind != "path"
 )
 
+# How often a client wants what may be left out. What is not given stays as it was.
+_WISHES = (
+    Field("previews", "flag", "whether this client wants previews; it does until it says no"),
+    Field("progress_hz", "number", "at most so many `progress` of a job a second, the newest; 0 "
+          "for none, all until said", None, "Hz", 0.0, 1000.0),
+    Field("preview_hz", "number", "at most so many revisions of a job's preview a second, the "
+          "newest; 0 for none, all until said", None, "Hz", 0.0, 1000.0),
+)  # fmt: skip
+
 
 def _render_command(task: str) -> Command:
     docs = {
@@ -83,10 +92,23 @@ COMMANDS: tuple[Command, ...] = (
         (
             Field("token", "text", "the token of the data folder"),
             Field("client", "text", "name and version of the client, for the log", ""),
-            Field("previews", "flag", "whether this WebSocket wants preview audio", True),
+            *_WISHES,
         ),
         ("hello",),
     ),
+    Command(
+        "subscribe",
+        "receive the events of all jobs with this id; a job that the client asked for itself is "
+        "told once, with the id of its own call",
+        (
+            *_WISHES,
+            Field("expires_s", "number", "UDP only: subscribe again within this time, or it ends",
+                  60.0, "s", 1.0, 3600.0),
+        ),
+        ("subscribed", *JOB_EVENTS),
+        asynchronous=True,
+    ),
+    Command("unsubscribe", "receive only the events of jobs asked for", (), ("unsubscribed",)),
     Command("ping", "ask whether the daemon lives", (), ("pong",)),
     *(_render_command(task) for task in TASKS),
     Command(

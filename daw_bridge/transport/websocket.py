@@ -68,23 +68,21 @@ class WebSocketPeer:
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
-        self.wants_previews = True
 
     def send(self, message: Message, payload: bytes = b"", *, droppable: bool = False) -> None:
         """Queue a reply; a preview becomes binary frames."""
         if message.get("event") != "preview":
             self._outbox.put([write_json_message(message)], droppable=droppable)
             return
-        if self.wants_previews:
-            frames = split_preview(
-                job_number(message["job"]),
-                message["revision"],
-                message["offset_samples"],
-                message["sample_rate_hz"],
-                message["channels"],
-                payload,
-            )
-            self._outbox.put([frame.encode() for frame in frames], droppable=True)
+        frames = split_preview(
+            job_number(message["job"]),
+            message["revision"],
+            message["offset_samples"],
+            message["sample_rate_hz"],
+            message["channels"],
+            payload,
+        )
+        self._outbox.put([frame.encode() for frame in frames], droppable=True)
 
     async def send_audio(self, frame: bytes) -> None:
         """Queue a binary frame that must not be lost, after waiting for room."""
@@ -210,7 +208,7 @@ class WebSocketServer:
         except CallError:
             call = None
         if call is not None and call.command == "hello" and self._gate.accepts(call.get("token")):
-            await self._call(call, peer)
+            await self._handlers.on_call(call, peer)
             return True
         error = BridgeError("forbidden", "the first message is no hello with the token")
         peer.send(failed(call.id if call else "", error))
@@ -222,7 +220,7 @@ class WebSocketServer:
         async for message in connection:
             try:
                 if isinstance(message, str):
-                    await self._call(read_json_call(message), peer)
+                    await self._handlers.on_call(read_json_call(message), peer)
                 else:
                     await self._handlers.on_binary(decode_binary(message), peer)
             except CallError as error:
@@ -231,11 +229,6 @@ class WebSocketServer:
                 peer.send(failed("", error))
             # A client that asks and does not read is not read either.
             await outbox.room()
-
-    async def _call(self, call: Call, peer: WebSocketPeer) -> None:
-        if call.command == "hello":
-            peer.wants_previews = bool(call.get("previews"))
-        await self._handlers.on_call(call, peer)
 
 
 async def _write(outbox: Outbox, connection: ServerConnection) -> None:

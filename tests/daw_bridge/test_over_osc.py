@@ -217,6 +217,36 @@ async def test_bundle_of_commands(app: App, osc: OscClient) -> None:
     assert [(await osc.hear())["id"] for _ in parts] == ["0", "1", "2"]
 
 
+async def test_subscriber_hears_of_every_job_until_it_ends(app: App, osc: OscClient) -> None:
+    other = await open_osc()
+    osc.say(app, "subscribe", "all", expires_s=30.0, previews=False)
+    assert (await osc.hear())["expires_s"] == 30.0
+    osc.say(app, "generate", "own", seconds=0.05)
+    await osc.until("done")
+    other.say(app, "generate", "1", seconds=0.05, prompt="previews=3")
+    told = [await osc.hear() for _ in range(3)]
+    assert [message["reply"] for message in told] == ["progress", "progress", "done"]
+    assert {(message["id"], message["job"]) for message in told} == {("all", "j-0002")}
+    osc.say(app, "unsubscribe", "end")
+    assert (await osc.hear())["reply"] == "unsubscribed"
+    other.say(app, "generate", "2", seconds=0.05)
+    await other.until("done")
+    await other.until("done")
+    await osc.silence(app)
+    other.transport.close()
+
+
+async def test_subscription_over_udp_ends_by_itself(app: App, osc: OscClient) -> None:
+    other = await open_osc()
+    osc.say(app, "subscribe", "all", expires_s=1.0)
+    await osc.hear()
+    await asyncio.sleep(1.05)
+    other.say(app, "generate", "1", seconds=0.05)
+    await other.until("done")
+    await osc.silence(app)
+    other.transport.close()
+
+
 def _free_udp_port() -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as found:
         found.bind(("127.0.0.1", 0))

@@ -219,6 +219,15 @@ async def test_client_that_vanishes_does_not_stop_its_job(app: App) -> None:
     assert app._watchers.job_count == 0
 
 
+async def test_subscriber_hears_of_every_job(app: App) -> None:
+    async with osc_tcp(app) as osc, Client(app.url, app.token) as client:
+        osc.say("subscribe", "all", progress_hz=0.0)
+        assert (await osc.hear())["expires_s"] == 0.0
+        await client.result(await client.submit({"task": "generate", "seconds": 0.05}))
+        done = await osc.hear()
+        assert (done["reply"], done["id"], done["take"]) == ("done", "all", "t-0001")
+
+
 async def test_client_that_does_not_read_holds_up_nobody(make_config: MakeConfig) -> None:
     config = make_config(max_outbox_bytes=50_000)
     async with App(config) as app, osc_tcp(app) as slow, osc_tcp(app) as osc:

@@ -345,6 +345,32 @@ async def test_client_may_do_without_previews(app: App) -> None:
         assert "preview" not in [event["event"] async for event in client.events(job)]
 
 
+async def test_subscriber_hears_of_every_job(app: App) -> None:
+    async with Client(app.url, app.token) as panel, Client(app.url, app.token) as client:
+        events = panel.subscribe()
+        hearing = asyncio.ensure_future(anext(events))
+        await panel.request("ping")
+        done = await client.result(await client.submit(generate("previews=1")))
+        told = [await hearing]
+        while told[-1]["event"] != "done":
+            told.append(await anext(events))
+        assert [event["event"] for event in told] == ["progress", "preview", "progress", "done"]
+        assert told[-1]["take"] == done["take"]
+        await panel.request("unsubscribe")
+        await events.aclose()
+
+
+async def test_previews_no_more_often_than_wanted(app: App) -> None:
+    async with Client(app.url, app.token) as client:
+        await client.request("hello", preview_hz=0.01, progress_hz=0.01)
+        job = await client.submit(generate("previews=20"))
+        events = [event async for event in client.events(job)]
+    told = [event.get("revision", event["event"]) for event in events]
+    # The first at once, the last before the end, each of its kind.
+    assert told == ["progress", 0, "progress", 19, "done"]
+    assert events[2]["fraction"] == 0.75
+
+
 async def test_slow_client_gets_every_sample_and_the_end(make_config: MakeConfig) -> None:
     """A client that does not read for a while: the stream waits, `done` is not lost."""
     async with (
