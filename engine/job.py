@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from engine.cache import CacheKey, cache_key
+from engine.checkpoints import Checkpoints
 from engine.files.audio import MAX_FILE_BYTES, write_audio
 from engine.files.quantise import quantise
 from engine.meter import Meter
@@ -133,6 +134,7 @@ class Job:
             self.meter,
             self.emit,
             self._start(),
+            Checkpoints(self.spool_dir / "checkpoints", key.digest),
         )
         finished = rendering.draft()
         if self.settings.refine:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.checkpoints import Checkpoint, Checkpoints
 from engine.files.quantise import quantise
 from engine.meter import Meter
 from engine.models.house.model import HouseModel
@@ -64,6 +65,7 @@ class Rendering:
         meter: Meter,
         emit: Callable[[Event], None],
         start: Mapping[str, Tensor] | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         """Prepare a rendering.
 
@@ -71,6 +73,7 @@ class Rendering:
             settings: with `candidates` noises for each part.
             start: noises to begin with by the part's name, such as those of an earlier render;
                 `near` names the parts that they fitted.
+            checkpoints: where the refinement keeps its state, and goes on from.
         """
         self.model = model
         self.device = device
@@ -78,6 +81,7 @@ class Rendering:
         self.settings = settings
         self.meter = meter
         self.emit = emit
+        self.checkpoints = checkpoints
         self.done: list[RenderedPart] = []
         inverted = any(part.timeline.inverted for part in scene.parts)
         count = settings.steps if inverted else settings.candidates
@@ -171,6 +175,12 @@ class Rendering:
             last[0] = run or last[0]
             self.meter.advance(named, cost if run is None else 0.0, last[0])
 
+        def keep(window: Window) -> Checkpoint:
+            assert self.checkpoints is not None
+            name = f"{part.name}-{window.start}-{window.stop}"
+            begun = "from earlier noise" if part.name in self.near else ""
+            return self.checkpoints.of(name, begun, self._restored)
+
         with torch.enable_grad():
             latent, used, outcomes = render_timeline(
                 self.model,
@@ -178,10 +188,16 @@ class Rendering:
                 self._noise[part.name].to(self.device),
                 settings,
                 score=lambda window, latents: self._score(part, window, latents),
+                keep=keep if self.checkpoints is not None else None,
                 on_step=step,
             )
         self.meter.stage(stage, since)
         return latent, used.cpu(), outcomes
+
+    def _restored(self, evaluations: int) -> None:
+        """Take what an earlier run of the job has done already out of the work."""
+        share = evaluations / (self.settings.refine + 1)
+        self.meter.total -= min(1.0, share) * refine_cost(self.settings)
 
     @torch.no_grad()
     def _score(self, part: Part, window: Window, latents: Tensor) -> Tensor:

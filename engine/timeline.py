@@ -22,6 +22,7 @@ from engine.models.house.conditions import FrameConditions
 from engine.models.house.model import WINDOW_STEPS, HouseModel
 from engine.models.house.network import Globals
 from engine.optimise.inversion import InversionSettings, invert, noise_of
+from engine.optimise.keeper import Keeper
 from engine.optimise.memory import plan_memory
 from engine.optimise.methods import METHODS, run_method
 from engine.optimise.problem import OptimisedNoise, Problem
@@ -145,6 +146,7 @@ class RenderSettings:
 
 
 Score = Callable[["Window", Tensor], Tensor]  # latents of a window -> how far off each is
+Keep = Callable[["Window"], Keeper]  # where the optimisation of a window keeps its state
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,7 @@ def render_timeline(
     settings: RenderSettings,
     *,
     score: Score | None = None,
+    keep: Keep | None = None,
     on_step: Callable[[int, OptimisedNoise | None], None] | None = None,
     on_window: Callable[[WindowOutcome, Tensor], None] | None = None,
 ) -> tuple[Tensor, Tensor, tuple[WindowOutcome, ...]]:
@@ -174,6 +177,7 @@ def render_timeline(
         noise: `[candidates, 128, steps]`, initial noises of the whole timeline; a draft is made of
             the first one. What is added on the way of an inverted timeline, one for each step.
         score: judges the candidates of a window; their losses do where it cannot.
+        keep: gives each window's optimisation a place to keep its state.
         on_step: after each sampler step (number of the window, None) and each optimisation step
             (number of the window, run so far); may raise to stop.
         on_window: after each window, with the timeline's latent so far.
@@ -189,7 +193,8 @@ def render_timeline(
     blend = fade_in(timeline.known[0, 0], fade_in_steps(settings.variation))
     flags = [bool(value) for value in known[0, 0]]
     for number, window in enumerate(plan_windows(flags, backwards=timeline.backwards)):
-        task = _WindowTask(model, timeline, window, latent, known, settings)
+        keeper = keep(window) if keep is not None else None
+        task = _WindowTask(model, timeline, window, latent, known, settings, keeper)
 
         def step(run: OptimisedNoise | None, number: int = number) -> None:
             if on_step is not None:
@@ -269,9 +274,11 @@ class _WindowTask:
         latent: Tensor,
         known: Tensor,
         settings: RenderSettings,
+        keeper: Keeper | None = None,
     ) -> None:
         self.window = window
         self.settings = settings
+        self.keeper = keeper
         self.prior = window.of(latent).clone()
         self.mask = window.of(known).clone()
         frames = FrameConditions(
@@ -347,6 +354,7 @@ class _WindowTask:
                 iterations=self.settings.refine,
                 watch=step,
                 reached=together.reached,
+                keeper=self.keeper,
             )
         except ValueError as error:
             raise BridgeError("bad_request", str(error), "choose fast or ditto") from None

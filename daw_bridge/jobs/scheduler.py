@@ -39,7 +39,8 @@ class Ports:
         render: renders a request, given the job id; a dead engine is `Failed(engine_crashed)`.
         cancel_render: asks the engine to stop a job.
         adopt: keeps the stems as a take and returns it as the fields of `done`.
-        discard: removes what a job left in the spool.
+        discard: removes what a job that is over left in the spool; a job that starts again goes on
+            from what it finds there.
         record: journals a job.
         publish: tells the job's clients of an event.
         now_s: seconds since the epoch.
@@ -137,9 +138,10 @@ class Scheduler:
         except Exception as error:
             _log.exception("job %s", job.id)
             ending = Failed("engine_failed", f"{type(error).__name__}: {error}"[:500])
-        await self._ports.discard(job.id)
         self._running = None
         self._end_without_take(job, ending)
+        if job.over:
+            await self._ports.discard(job.id)
 
     async def _keep(self, job: Job, stems: Sequence[Stem], done: Done) -> None:
         async def keep() -> None:

@@ -11,6 +11,7 @@ from engine.optimise.doodl import DoodlSettings, doodl
 from engine.optimise.flowchef import flowchef
 from engine.optimise.freedom import freedom
 from engine.optimise.guidance_gradients import guidance_gradients
+from engine.optimise.keeper import Keeper
 from engine.optimise.masking import MULTIDIFFUSION, MULTIDIFFUSION_HALF, NAIVE, masking
 from engine.optimise.noise import NoiseSettings, optimise_noise
 from engine.optimise.problem import OptimisedNoise, Problem, Watch
@@ -27,11 +28,14 @@ class Effort:
         iterations: at most; None means the method's own number.
         watch: called after every evaluation; may raise to stop.
         reached: asked after every evaluation; True ends the run early.
+        keeper: holds the run's state, so that one that was cut off goes on from there; a method
+            without it begins anew.
     """
 
     iterations: int | None = None
     watch: Watch | None = None
     reached: Reached | None = None
+    keeper: Keeper | None = None
 
 
 Runner = Callable[[Problem, Tensor, Effort], OptimisedNoise]
@@ -67,10 +71,17 @@ def ditto(
     watch: Watch | None = None,
     *,
     reached: Reached | None = None,
+    keeper: Keeper | None = None,
 ) -> OptimisedNoise:
     """DITTO on a problem; see `engine.optimise.noise`."""
     return optimise_noise(
-        noise, problem.generate, problem.objective, settings, on_step=watch, reached=reached
+        noise,
+        problem.generate,
+        problem.objective,
+        settings,
+        on_step=watch,
+        reached=reached,
+        keeper=keeper,
     )
 
 
@@ -78,7 +89,9 @@ def _ditto(problem: Problem, noise: Tensor, effort: Effort) -> OptimisedNoise:
     settings = NoiseSettings()
     if effort.iterations is not None:
         settings = replace(settings, steps=effort.iterations)
-    return ditto(problem, noise, settings, effort.watch, reached=effort.reached)
+    return ditto(
+        problem, noise, settings, effort.watch, reached=effort.reached, keeper=effort.keeper
+    )
 
 
 def _fast(problem: Problem, noise: Tensor, effort: Effort) -> OptimisedNoise:
@@ -139,6 +152,7 @@ def run_method(
     watch: Watch | None = None,
     *,
     reached: Reached | None = None,
+    keeper: Keeper | None = None,
 ) -> OptimisedNoise:
     """Run one method on a problem.
 
@@ -148,6 +162,7 @@ def run_method(
         iterations: of a method that iterates, None for its own number; no matter to the others.
         watch: called after every evaluation of a method that iterates; may raise to stop.
         reached: asked after every such evaluation; True ends the run early.
+        keeper: holds the state of a method that can go on from it.
 
     Raises:
         ValueError: there is no method of that name, or it needs a mask that the problem lacks.
@@ -155,4 +170,4 @@ def run_method(
     method = METHODS.get(name)
     if method is None:
         raise ValueError(f"there is no method {name!r}; choose one of {', '.join(METHODS)}")
-    return method.run(problem, noise, Effort(iterations, watch, reached))
+    return method.run(problem, noise, Effort(iterations, watch, reached, keeper))

@@ -13,8 +13,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from engine.optimise.keeper import Keeper
 from engine.optimise.problem import Objective, OptimisedNoise, Watch
 from engine.optimise.regularisers import hold_norm, norm_surprise, unlikely_statistics
+
+_RESULT = ("noise", "latent", "best")
+_STATE = frozenset({"variable", "start", *_RESULT, "losses", "counts", "drifts"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +143,14 @@ class NoiseOptimiser:
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Go on from `state()`: what follows equals the run that was never interrupted.
 
+        Args:
+            state: on any device; the run goes on where the noise lies.
+
         Raises:
-            ValueError: the state belongs to noise of another shape.
+            ValueError: the state is not whole, or it belongs to noise of another shape.
         """
+        if missing := _STATE - state.keys():
+            raise ValueError(f"the state lacks {', '.join(sorted(missing))}")
         if state["variable"].shape != self._variable.shape:
             raise ValueError(
                 f"the state is of noise {tuple(state['variable'].shape)}, "
@@ -149,9 +158,11 @@ class NoiseOptimiser:
             )
         with torch.no_grad():
             self._variable.copy_(state["variable"])
-        self._start = state["start"].clone()
+        device = self._variable.device
+        self._start = state["start"].to(device, copy=True)
+        # Adam counts its steps on the CPU, wherever the noise lies.
         moments = {
-            name.removeprefix("adam."): value.clone()
+            name.removeprefix("adam."): value.to(device if value.ndim else "cpu", copy=True)
             for name, value in state.items()
             if name.startswith("adam.")
         }
@@ -160,8 +171,8 @@ class NoiseOptimiser:
         self.step, best_step = (int(value) for value in state["counts"])
         self._drift, drift = (float(value) for value in state["drifts"])
         losses = [float(value) for value in state["losses"]]
-        best = (state["noise"].clone(), state["latent"].clone(), state["best"].clone())
-        self.run = OptimisedNoise(*best, best_step, losses, drift)
+        noise, latent, best = (state[name].to(device, copy=True) for name in _RESULT)
+        self.run = OptimisedNoise(noise, latent, best, best_step, losses, drift)
 
 
 def optimise_noise(
@@ -172,16 +183,22 @@ def optimise_noise(
     *,
     on_step: Watch | None = None,
     reached: Callable[[], bool] | None = None,
+    keeper: Keeper | None = None,
 ) -> OptimisedNoise:
     """Lower `objective(generate(noise))` by moving `noise`; see `NoiseOptimiser`.
 
     Args:
         on_step: called after every evaluation with the run so far; may raise to stop.
+        keeper: holds the run, which goes on from what an earlier one left there.
     """
     optimiser = NoiseOptimiser(noise, generate, objective, settings, reached=reached)
+    if keeper is not None:
+        keeper.restore(optimiser.restore)
     while not optimiser.finished:
         run = optimiser.advance()
         if on_step is not None:
             on_step(run)
+        if keeper is not None:
+            keeper.keep(optimiser.state, finished=optimiser.finished)
     assert optimiser.run is not None
     return optimiser.run
