@@ -224,6 +224,18 @@ async def test_frame_over_the_limit_closes_the_connection(
             await client.request("ping")
 
 
+async def test_who_has_not_shown_the_token_sends_no_long_message(app: App) -> None:
+    async with connect(app.url, proxy=None) as connection:
+        await connection.send("x" * 100_000)
+        with pytest.raises(ConnectionClosedError):
+            await connection.recv()
+        assert connection.close_code == 1009
+    async with connect(app.url, proxy=None) as connection:
+        hello = {"id": "1", "command": "hello", "token": app.token}
+        assert (await ask(connection, json.dumps(hello)))["reply"] == "hello"
+        assert (await ask(connection, " " * 1_000_000))["code"] == "bad_message"
+
+
 async def test_frames_that_say_nothing_are_answered_and_survived(app: App) -> None:
     async with await knock(app, **bearer(app.token)) as connection:
         for message in ("no json", "[]", '{"id": "7"}', b"", b"DAWB", b"x" * 64, "[" * 10_000):
