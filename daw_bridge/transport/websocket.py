@@ -32,6 +32,7 @@ _log = logging.getLogger(__name__)
 
 _FLUSH_S = 1.0
 _MAX_UNREAD_FRAMES = 4
+_MAX_HELLO_BYTES = 64 * 1024  # of those who have not shown the token, each may keep some waiting
 _POLICY_VIOLATION = 1008
 _TRY_AGAIN_LATER = 1013
 
@@ -137,7 +138,7 @@ class WebSocketServer:
                 self._port,
                 process_request=self._process_request,
                 compression=None,  # audio does not shrink, and each client would cost 300 kB
-                max_size=self._limits.max_frame_bytes,
+                max_size=min(_MAX_HELLO_BYTES, self._limits.max_frame_bytes),
                 max_queue=_MAX_UNREAD_FRAMES,
                 logger=logging.getLogger("daw_bridge.websockets"),
                 server_header=None,
@@ -168,7 +169,14 @@ class WebSocketServer:
 
     def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
         assert self._gate is not None
-        return self._gate.answer(request)
+        answer = self._gate.answer(request)
+        if answer is None and self._gate.has_token(request.headers):
+            self._trust(connection)
+        return answer
+
+    def _trust(self, connection: ServerConnection) -> None:
+        """Take long messages from now on."""
+        connection.protocol.max_message_size = self._limits.max_frame_bytes
 
     async def _serve_client(self, connection: ServerConnection) -> None:
         if self.client_count >= self._limits.max_clients:
@@ -208,6 +216,7 @@ class WebSocketServer:
         except CallError:
             call = None
         if call is not None and call.command == "hello" and self._gate.accepts(call.get("token")):
+            self._trust(connection)
             await self._handlers.on_call(call, peer)
             return True
         error = BridgeError("forbidden", "the first message is no hello with the token")
