@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import os
@@ -34,6 +33,7 @@ from engine.files.audio import write_audio
 from engine.render import plot
 from engine.spec import FIELDS, TASKS, BridgeError, Done, Event, Progress, RenderRequest
 from tests.daw_bridge.fake_engine import FakeEngine, create_engine
+from tests.daw_bridge.served import served as running
 
 ROOT = Path(__file__).resolve().parents[1]
 FACTORY = "tests.daw_bridge.fake_engine:create_engine"
@@ -87,28 +87,11 @@ def run(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> Run:
 
 @contextmanager
 def daemon(data_dir: Path, roots: list[Path]) -> Iterator[App]:
-    """A daemon with the fake engine, in a thread of its own."""
-    config = Config.load(
-        {"port": 0, "osc_port": 0, "data_dir": data_dir, "roots": roots, "engine_factory": FACTORY}
-    )
-    ready = threading.Event()
-    running: list[tuple[App, asyncio.AbstractEventLoop]] = []
-
-    async def serve() -> None:
-        async with App(config) as app:
-            running.append((app, asyncio.get_running_loop()))
-            ready.set()
-            await app.stopped()
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    assert ready.wait(10)
-    app, loop = running[0]
-    try:
+    """A daemon with the fake engine."""
+    ports = {"port": 0, "osc_port": 0}
+    settings = {**ports, "data_dir": data_dir, "roots": roots, "engine_factory": FACTORY}
+    with running(Config.load(settings)) as app:
         yield app
-    finally:
-        loop.call_soon_threadsafe(app.request_stop)
-        thread.join(10)
 
 
 @pytest.fixture

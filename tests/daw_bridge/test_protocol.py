@@ -44,57 +44,19 @@ from daw_bridge.protocol.table import (
     MAX_OSC_PACKET_BYTES,
     REPLIES,
     REPLY_BY_NAME,
-    Arg,
     Command,
     Reply,
 )
-from engine.spec import ROLES, BridgeError, Field
+from engine.spec import BridgeError
+from tests.daw_bridge.table_values import calls, reply_values
 
 ROOT = Path(__file__).resolve().parents[2]
-
-_OSC_TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=30)
-
-
-def _values_of(field: Field) -> st.SearchStrategy[Any]:
-    match field.kind:
-        case "number":
-            return st.floats(field.low, field.high)
-        case "integer":
-            return st.integers(int(field.low or 0), int(field.high or 0))
-        case "flag":
-            return st.booleans()
-        case "choice":
-            return st.sampled_from(field.choices)
-        case "tempo":
-            return st.sampled_from(["0:120", "0:120,16:90.5"])
-        case "metre":
-            return st.sampled_from(["4/4", "7/8", "3/2", "0:4/4,16:3/4"])
-        case "roles":
-            return st.lists(st.sampled_from(ROLES), min_size=1, unique=True).map(
-                lambda chosen: tuple(role for role in ROLES if role in chosen)
-            )
-        case "lane":
-            return st.sampled_from(["0:-30", "0:-30,3:-12.5"])
-        case "form":
-            return st.sampled_from(["A4 B4 A4", "ABBA", "0:A,8.5:B"])
-        case _:
-            return _OSC_TEXT
-
-
-@st.composite
-def _calls(draw: st.DrawFn, command: Command) -> Call:
-    fields = [
-        field for field in command.fields if command.name in field.required or draw(st.booleans())
-    ]
-    # OSC has its own pair `token`, so there hello's own field is never seen.
-    values = {field.name: draw(_values_of(field)) for field in fields if field.name != "token"}
-    return Call(draw(st.text("abc123-", min_size=1, max_size=8)), command.name, values)
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 @given(data=st.data())
 def test_commands_round_trip(command: Command, data: st.DataObject) -> None:
-    call = data.draw(_calls(command))
+    call = data.draw(calls(command))
     assert read_json_call(write_json_call(call)) == call
     if "osc" in command.transports:
         read = decode_call(encode_call(call, token="secret", reply_port=9000))
@@ -102,26 +64,12 @@ def test_commands_round_trip(command: Command, data: st.DataObject) -> None:
         assert (read.call, read.token, read.reply_port) == (call, "secret", 9000)
 
 
-def _reply_values(arg: Arg) -> st.SearchStrategy[Any]:
-    match arg.osc:
-        case "i":
-            return st.integers(-(2**31), 2**31 - 1)
-        case "f":
-            return st.floats(0, 1, width=32).map(shortest_float32)
-        case "lane":
-            return st.sampled_from(["0:-30", "0:-30,3:-12.5"])
-        case "form":
-            return st.sampled_from(["A4 B4 A4", "ABBA", "0:A,8.5:B"])
-        case _:
-            return _OSC_TEXT
-
-
 @pytest.mark.parametrize(
     "reply", [reply for reply in REPLIES if not reply.items], ids=lambda reply: reply.name
 )
 @given(data=st.data())
 def test_replies_round_trip(reply: Reply, data: st.DataObject) -> None:
-    values = {arg.name: data.draw(_reply_values(arg)) for arg in reply.args if arg.osc}
+    values = {arg.name: data.draw(reply_values(arg)) for arg in reply.args if arg.osc}
     (packet,) = encode_reply({"id": "7", "reply": reply.name, **values})
     assert len(packet) < MAX_OSC_PACKET_BYTES
     assert decode_reply(packet) == {"id": "7", "reply": reply.name, **values}
