@@ -24,6 +24,7 @@ from engine.timeline import WindowOutcome
 from engine.units import Metre
 
 _MOST_BARS = 400
+_SAME_BEAT = Fraction(1, 500)
 _SHOWN = {"curve": 400, "matrix": 48}  # points, or points either way, at most
 
 
@@ -145,7 +146,8 @@ def _grid(scene: Scene, finished: Finished, samples: Samples) -> dict[str, Any]:
     """The grid and how well the new audio keeps to it."""
     assert scene.grid is not None
     grid = scene.grid
-    starts_s = scene.grid_start_samples / scene.sample_rate_hz
+    rate = scene.sample_rate_hz
+    starts_s = scene.grid_start_samples / rate
     figures: dict[str, Any] = {
         "bpm": round(grid.bpm, 4),
         "metre": str(grid.metre),
@@ -155,10 +157,10 @@ def _grid(scene: Scene, finished: Finished, samples: Samples) -> dict[str, Any]:
     }
     if grid.time is not None:
         start, stop = finished.new
-        figures |= _counted(grid.time, starts_s, samples.shape[1] / scene.sample_rate_hz)
-        begins_s = starts_s + start / scene.sample_rate_hz
-        time = grid.time.later(grid.time.tempo.beats_at(begins_s))
-        figures |= grid_figures(samples[:, start:stop], scene.sample_rate_hz, grid.bpm, time=time)
+        first, length = Fraction(scene.grid_start_samples, rate), Fraction(samples.shape[1], rate)
+        figures |= _counted(grid.time, first, length)
+        time = grid.time.later(grid.time.tempo.beats_at(first + Fraction(start, rate)))
+        figures |= grid_figures(samples[:, start:stop], rate, grid.bpm, time=time)
     elif grid.trusted:
         start, stop = finished.new
         begins_s = starts_s + start / scene.sample_rate_hz
@@ -171,7 +173,7 @@ def _grid(scene: Scene, finished: Finished, samples: Samples) -> dict[str, Any]:
     return figures
 
 
-def _counted(time: MusicalTime, starts_s: float, length_s: float) -> dict[str, Any]:
+def _counted(time: MusicalTime, starts_s: Fraction, length_s: Fraction) -> dict[str, Any]:
     """Tempo and metre changes and the bar lines of a result, on its own axis.
 
     Args:
@@ -179,7 +181,8 @@ def _counted(time: MusicalTime, starts_s: float, length_s: float) -> dict[str, A
     """
     start, stop = (time.tempo.beats_at(at) for at in (starts_s, starts_s + length_s))
     own = time.later(start)
-    lines = list(own.metres.bar_lines(0, stop - start))
+    # The end was rounded to a sample: a bar line that it is meant to be is none of the result's.
+    lines = list(own.metres.bar_lines(0, stop - start - _SAME_BEAT))
     figures: dict[str, Any] = {
         "first_beat_s": round(float(own.tempo.seconds_at(lines[0])), 6) if lines else 0.0,
         "bar_lines_s": [round(float(own.tempo.seconds_at(at)), 6) for at in lines[:_MOST_BARS]],
@@ -195,7 +198,7 @@ def _counted(time: MusicalTime, starts_s: float, length_s: float) -> dict[str, A
 
 
 def _plain(value: Fraction | Metre) -> float | str:
-    return str(value) if isinstance(value, Metre) else round(float(value), 6)
+    return str(value) if isinstance(value, Metre) else round(float(value), 4)
 
 
 def _losses(outcomes: tuple[WindowOutcome, ...]) -> dict[str, float]:
