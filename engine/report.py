@@ -25,6 +25,7 @@ from engine.units import Metre
 
 _MOST_BARS = 400
 _SAME_BEAT = Fraction(1, 500)
+_TICKS = 960  # to the beat, as finely as hosts count
 _SHOWN = {"curve": 400, "matrix": 48}  # points, or points either way, at most
 
 
@@ -52,6 +53,7 @@ def build_report(
         "channels": int(samples.shape[0]),
         "length_samples": int(samples.shape[1]),
         "length_error_samples": int(samples.shape[1]) - scene.expected_samples,
+        **_place(scene, int(samples.shape[1])),
         "new_samples": list(finished.new),
         "headroom_db": finished.headroom_db,
         "seams": [_seam(scene, samples, at) for at in finished.seams],
@@ -171,6 +173,39 @@ def _grid(scene: Scene, finished: Finished, samples: Samples) -> dict[str, Any]:
             first_beat_s=grid.first_beat_s - begins_s,
         )
     return figures
+
+
+def _place(scene: Scene, length_samples: int) -> dict[str, Any]:
+    """Where the result belongs: beside its source, and in the host's song where that is known."""
+    rate, offset = scene.sample_rate_hz, scene.grid_start_samples
+    place: dict[str, Any] = {
+        "offset_samples": offset,
+        "position_samples": None,
+        "position_beats": None,
+        "length_beats": None,
+    }
+    grid = scene.grid
+    if grid is None:
+        return place
+    if grid.time is None:
+        if grid.trusted:
+            place["length_beats"] = round(length_samples / rate / grid.beat_s, 6)
+        return place
+    time = grid.time
+    start = _tick(time, Fraction(offset, rate), rate)
+    end = _tick(time, Fraction(offset + length_samples, rate), rate)
+    place["position_samples"] = time.song_samples_at(0, rate) + offset
+    place["position_beats"] = round(float(time.position_beats + start), 6)
+    place["length_beats"] = round(float(end - start), 6)
+    return place
+
+
+def _tick(time: MusicalTime, seconds: Fraction, rate: int) -> Fraction:
+    """The beat of a moment that was rounded to a sample: the tick it was meant to be, if any."""
+    at = time.tempo.beats_at(seconds)
+    tick = at.limit_denominator(_TICKS)
+    near = abs(time.tempo.seconds_at(tick) - seconds) * rate <= 1
+    return tick if near else at
 
 
 def _counted(time: MusicalTime, starts_s: Fraction, length_s: Fraction) -> dict[str, Any]:

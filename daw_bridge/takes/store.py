@@ -20,7 +20,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from engine.spec import BridgeError, Done, RenderRequest, Stem
 from engine.units import finite_figures
 
 MAIN_STEM = "mix"
+PLACE = ("offset_samples", "position_samples", "position_beats", "length_beats")
 _FOLDER_FORM = re.compile(r"t-(\d{4,9})")
 _INCOMING = ".incoming-"
 # A command line may be putting a take together at this moment; one this old was abandoned.
@@ -53,6 +54,7 @@ class Take:
 
     Attributes:
         files: the main file first, then the stems.
+        place: where it belongs beside its source and in the song, as in its report.
         created: UTC, ISO 8601.
         job: id of the job that made it, empty without a daemon.
     """
@@ -62,6 +64,7 @@ class Take:
     created: str
     job: str
     files: tuple[TakeFile, ...]
+    place: dict[str, Any] = field(default_factory=dict)
 
     @property
     def main(self) -> TakeFile:
@@ -90,6 +93,7 @@ class Take:
             "sample_rate_hz": main.sample_rate_hz,
             "channels": main.channels,
             "length_samples": main.length_samples,
+            **self.place,
             "created": self.created,
             "files": [asdict(item) for item in self.files],
         }
@@ -148,6 +152,7 @@ class TakeStore:
             "task": request.task,
             "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "job": job,
+            "place": {name: done.report.get(name) for name in PLACE},
             "files": [
                 {
                     "name": stem.name,
@@ -280,7 +285,8 @@ def _take_of(folder: Path, record: dict[str, Any]) -> Take:
             )
             for item in record["files"]
         )
-        take = Take(folder.name, record["task"], record["created"], record["job"], files)
+        place = {name: record.get("place", {}).get(name) for name in PLACE}
+        take = Take(folder.name, record["task"], record["created"], record["job"], files, place)
     except (KeyError, TypeError) as error:
         raise BridgeError("not_found", f"{folder.name} is damaged: {error!r}") from None
     if not files:
