@@ -125,6 +125,20 @@ class Client:
         accepted = await self.request(str(values.pop("task", "")), **values)
         return str(accepted["job"])
 
+    async def submit_takes(self, request: Mapping[str, Any]) -> list[str]:
+        """Ask for a render with `takes`; the id of each take's job.
+
+        Raises:
+            BridgeError: as the daemon refuses.
+        """
+        values = dict(request)
+        call_id = await self._send(str(values.pop("task", "")), values)
+        try:
+            told = [await self._next_reply(call_id) for _ in range(int(values.get("takes", 1)))]
+            return [str(accepted["job"]) for accepted in told]
+        finally:
+            del self._calls[call_id]
+
     async def rerender(self, take: str, **overrides: Any) -> str:
         """Ask to render a take again; the job id.
 
@@ -186,7 +200,8 @@ class Client:
             case "failed":
                 raise _error_of(ending)
             case _:
-                raise BridgeError("unavailable", f"{job} was cancelled")
+                reason = ending.get("reason", "")
+                raise BridgeError("unavailable", f"{job} was cancelled", reason)
 
     async def cancel(self, job: str) -> None:
         """Ask to stop a job; `events` ends with `cancelled` once it has.

@@ -18,10 +18,10 @@ from daw_bridge import __version__
 from daw_bridge.config import Config
 from daw_bridge.intake.paths import resolve_allowed
 from daw_bridge.intake.uploads import PREFIX, UploadStore
-from daw_bridge.jobs.queue import Job, State
+from daw_bridge.jobs.queue import Job, Placement, Priority, State
 from daw_bridge.jobs.scheduler import Scheduler
 from daw_bridge.protocol.messages import Call, Peer, failed, reply
-from daw_bridge.protocol.table import COMMANDS, VERSION
+from daw_bridge.protocol.table import COMMANDS, PLACEMENT, VERSION
 from daw_bridge.supervisor import Supervisor
 from daw_bridge.takes.recipes import changed_request
 from daw_bridge.takes.store import Take, TakeStore
@@ -31,6 +31,8 @@ from engine.spec import PATH_FIELDS, TASKS, BridgeError, RenderRequest
 from engine.units import Metre, bars_to_seconds
 
 _log = logging.getLogger(__name__)
+
+_SEEDS = 2**53  # as many as the field takes
 
 
 class Service:
@@ -140,21 +142,31 @@ class Service:
         peer.send(reply(call.id, "pong"))
 
     async def _render(self, call: Call, peer: Peer) -> None:
-        values = {**call.values, "task": call.command}
-        await self._submit(call, peer, RenderRequest.from_mapping(values))
+        request = RenderRequest.from_mapping({**_asked(call), "task": call.command})
+        await self._submit(call, peer, takes_of(request, call.get("takes")))
 
     async def _rerender(self, call: Call, peer: Peer) -> None:
-        overrides = dict(call.values)
+        overrides, takes = _asked(call), call.get("takes")
         recipe = await asyncio.to_thread(self._takes.recipe, overrides.pop("take"))
-        await self._submit(call, peer, changed_request(recipe, overrides))
+        request = changed_request(recipe, overrides)
+        if takes > 1 and "seed" not in overrides:
+            # Several are wanted to choose from, and the take itself is there already.
+            requests = takes_of(request, takes + 1)[1:]
+        else:
+            requests = takes_of(request, takes)
+        await self._submit(call, peer, requests)
 
-    async def _submit(self, call: Call, peer: Peer, request: RenderRequest) -> None:
-        self._check_length(request)
-        request = await asyncio.to_thread(self._with_real_paths, request)
-        job = self._scheduler.submit(request)
+    async def _submit(self, call: Call, peer: Peer, requests: list[RenderRequest]) -> None:
+        self._check_length(requests[0])
+        real = await asyncio.to_thread(self._real_paths, requests[0])
+        placement = Placement(call.get("slot"), Priority(call.get("priority")))
+        taken_from = [job.id for job in self._scheduler.queue.in_slot(placement.slot)]
+        jobs = self._scheduler.submit([replace(each, **real) for each in requests], placement)
         # Nothing is awaited from here to the answer, so no event can come before it.
-        self._watchers.add(job.id, peer, call.id)
-        peer.send(reply(call.id, "accepted", job=job.id))
+        for job in jobs:
+            self._watchers.add(job.id, peer, call.id)
+            seed = job.request.seed
+            peer.send(reply(call.id, "accepted", job=job.id, seed=seed, supersedes=taken_from))
 
     def _check_length(self, request: RenderRequest) -> None:
         seconds = request.seconds
@@ -167,8 +179,9 @@ class Service:
             limit = f"the limit is {self._config.max_new_audio_s:g} s"
             raise BridgeError("too_large", f"{seconds:g} s of new audio", limit)
 
-    def _with_real_paths(self, request: RenderRequest) -> RenderRequest:
-        real: dict[str, str] = {}
+    def _real_paths(self, request: RenderRequest) -> dict[str, Any]:
+        """The files of a request by field, links resolved."""
+        real: dict[str, Any] = {}
         for name in PATH_FIELDS:
             text: str | None = getattr(request, name)
             if text is None:
@@ -178,7 +191,7 @@ class Service:
             else:
                 limit = self._config.max_source_bytes
                 real[name] = str(resolve_allowed(text, self._roots, limit))
-        return replace(request, **real)  # type: ignore[arg-type]  # the path fields are text
+        return real
 
     async def _status(self, call: Call, peer: Peer) -> None:
         running = self._scheduler.running
@@ -213,7 +226,8 @@ class Service:
         if job.error is not None:
             peer.send({"id": call.id, "job": job.id, "event": "failed", **asdict(job.error)})
         elif job.state is State.CANCELLED:
-            peer.send({"id": call.id, "job": job.id, "event": "cancelled"})
+            told = {"event": "cancelled", "reason": job.reason}
+            peer.send({"id": call.id, "job": job.id, **told})
         else:
             self._watchers.add(job.id, peer, call.id)
 
@@ -253,6 +267,7 @@ def done_fields(takes: TakeStore, take: Take) -> dict[str, Any]:
         "take": take.id,
         "path": take.main.path,
         "files": [asdict(item) for item in take.files],
+        **take.place,
         "report": takes.report(take.id),
         "recipe": takes.recipe(take.id),
     }
@@ -260,6 +275,20 @@ def done_fields(takes: TakeStore, take: Take) -> dict[str, Any]:
 
 def _wishes(call: Call) -> dict[str, Any]:
     return {name: value for name, value in call.values.items() if name in WISHES}
+
+
+def takes_of(request: RenderRequest, count: int) -> list[RenderRequest]:
+    """Requests of as many takes: the first as it is, the next with the seeds that follow.
+
+    Another seed asks for fresh noise, so only the first begins with the noise of an earlier render.
+    """
+    seeds = [(request.seed + number) % _SEEDS for number in range(1, count)]
+    return [request, *(replace(request, seed=seed, noise=None) for seed in seeds)]
+
+
+def _asked(call: Call) -> dict[str, Any]:
+    """The fields of a call that belong to the request itself."""
+    return {name: value for name, value in call.values.items() if name not in PLACEMENT}
 
 
 def _job_entry(job: Job) -> dict[str, Any]:
@@ -276,4 +305,7 @@ def _job_entry(job: Job) -> dict[str, Any]:
         "finished_s": job.finished_s,
         "request": job.request.to_mapping(),
         "error": asdict(job.error) if job.error else None,
+        "slot": job.placement.slot,
+        "priority": str(job.placement.priority),
+        "reason": job.reason,
     }

@@ -14,10 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from daw_bridge.jobs.queue import Job, State
+from daw_bridge.jobs.queue import Job, Placement, Priority, State
 from engine.spec import BridgeError, Failed, RenderRequest
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _PRUNE_EVERY = 100
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
@@ -29,11 +29,17 @@ CREATE TABLE IF NOT EXISTS jobs (
     started_s REAL,
     finished_s REAL,
     take TEXT,
-    error TEXT
+    error TEXT,
+    slot TEXT NOT NULL DEFAULT '',
+    priority TEXT NOT NULL DEFAULT 'interactive',
+    reason TEXT NOT NULL DEFAULT ''
 );
 """
+# Columns that a journal of an earlier version lacks, as they stand in the schema.
+_ADDED = tuple(line.strip().rstrip(",") for line in _SCHEMA.splitlines() if "DEFAULT" in line)
 _COLUMNS = (
-    "number", "request", "state", "crashes", "created_s", "started_s", "finished_s", "take", "error"
+    "number", "request", "state", "crashes", "created_s", "started_s", "finished_s", "take",
+    "error", "slot", "priority", "reason",
 )  # fmt: skip
 
 
@@ -87,6 +93,10 @@ class Journal:
         # The lock is taken by the first write.
         self._db.execute("BEGIN IMMEDIATE")
         self._db.execute(_SCHEMA)
+        present = {row[1] for row in self._db.execute("PRAGMA table_info(jobs)")}
+        for column in _ADDED:
+            if column.split()[0] not in present:
+                self._db.execute(f"ALTER TABLE jobs ADD COLUMN {column}")
         self._db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
         self._db.execute("COMMIT")
         self._prune()
@@ -108,6 +118,9 @@ class Journal:
             job.finished_s,
             job.take,
             error,
+            job.placement.slot,
+            str(job.placement.priority),
+            job.reason,
         )
         marks = ", ".join("?" * len(_COLUMNS))
         try:
@@ -147,8 +160,9 @@ def _job_of(row: dict[str, Any]) -> Job:
         request = RenderRequest.from_mapping(json.loads(row["request"]))
         state, error = State(row["state"]), json.loads(row["error"]) if row["error"] else None
         failed = Failed(**error) if error else None
+        placement = Placement(row["slot"], Priority(row["priority"]))
     except (BridgeError, ValueError, TypeError) as problem:
-        request, state = RenderRequest("generate"), State.FAILED
+        request, state, placement = RenderRequest("generate"), State.FAILED, Placement()
         failed = Failed("bad_request", f"the journal's entry cannot be read: {problem}"[:300])
     return Job(
         number=row["number"],
@@ -161,4 +175,6 @@ def _job_of(row: dict[str, Any]) -> Job:
         fraction=1.0 if state is State.DONE else 0.0,
         take=row["take"],
         error=failed,
+        placement=placement,
+        reason=row["reason"],
     )

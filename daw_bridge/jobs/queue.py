@@ -2,17 +2,20 @@
 
     queued ──start──► running ──finish──► done
       │  ▲               │ └───fail─────► failed
-      │  └──crash, once──┘ └──stopped───► cancelled
+      │  ├──crash, once──┤ └──stopped───► cancelled
+      │  └───makes way───┘
       └────cancel────────────────────────► cancelled
 
 A job whose engine, or whose daemon, died while it ran is queued again once, at the front; the
-second time it is poison and fails. Times are seconds since the epoch, given by the caller.
+second time it is poison and fails. Interactive jobs come before batch jobs, the first in first out
+within each; a batch job that makes way for an interactive one goes back to the front of its own.
+Times are seconds since the epoch, given by the caller.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -20,6 +23,10 @@ from daw_bridge.ids import job_id
 from engine.spec import BridgeError, Failed, Progress, RenderRequest
 
 MAX_CRASHES = 2
+# A batch job that was interrupted so often runs to its end, however much is asked for meanwhile.
+MAX_INTERRUPTIONS = 3
+# What is over sooner than this is not interrupted: the way back costs about as much.
+_WORTH_WAITING_S = 5.0
 
 
 class State(StrEnum):
@@ -31,6 +38,28 @@ class State(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
 
+
+class Priority(StrEnum):
+    """Which jobs come first: those that a musician waits for, or those that have time."""
+
+    INTERACTIVE = "interactive"
+    BATCH = "batch"
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a request stands among the others.
+
+    Attributes:
+        slot: the place in the client that it is for; a newer request for it supersedes this one.
+            Empty for none.
+    """
+
+    slot: str = ""
+    priority: Priority = Priority.INTERACTIVE
+
+
+ANYWHERE = Placement()
 
 _NEXT: dict[State, frozenset[State]] = {
     State.QUEUED: frozenset({State.RUNNING, State.CANCELLED, State.FAILED}),
@@ -49,6 +78,9 @@ class Job:
         crashes: how often the engine or the daemon died while it ran.
         fraction: progress from 0 to 1; never falls, not even when the job starts again.
         take: id of its take once done.
+        reason: why it is, or is to be, cancelled.
+        interruptions: how often it made way for an interactive job.
+        making_way: it was told to stop and will go on later.
     """
 
     number: int
@@ -64,6 +96,10 @@ class Job:
     take: str | None = None
     error: Failed | None = None
     cancel_requested: bool = False
+    placement: Placement = ANYWHERE
+    reason: str = ""
+    interruptions: int = 0
+    making_way: bool = False
 
     @property
     def id(self) -> str:
@@ -74,6 +110,17 @@ class Job:
     def over(self) -> bool:
         """Whether nothing more will happen to it."""
         return not _NEXT[self.state]
+
+    @property
+    def may_make_way(self) -> bool:
+        """Whether this running job should stop for an interactive one."""
+        return (
+            self.state is State.RUNNING
+            and self.placement.priority is Priority.BATCH
+            and self.interruptions < MAX_INTERRUPTIONS
+            and not (self.making_way or self.cancel_requested)
+            and (self.eta_s is None or self.eta_s > _WORTH_WAITING_S)
+        )
 
 
 class JobQueue:
@@ -90,7 +137,7 @@ class JobQueue:
         self._max_finished = max_finished
         self._next_number = next_number
         self._jobs: dict[str, Job] = {}
-        self._waiting: deque[Job] = deque()
+        self._waiting: dict[Priority, deque[Job]] = {each: deque() for each in Priority}
         self._finished: deque[Job] = deque()
 
     def restore(
@@ -109,39 +156,56 @@ class JobQueue:
                 if take := take_of(job.id):
                     self.finish(job, take, now_s)
                 else:
+                    job.cancel_requested = bool(job.reason)
                     self.crash(job, now_s, "the daemon died while it worked on this job")
                 changed.append(job)
             elif job.state is State.QUEUED:
-                self._waiting.append(job)
+                self._line(job).append(job)
             else:
                 self._finished.append(job)
         return changed
 
-    def submit(self, request: RenderRequest, now_s: float) -> Job:
-        """Queue a new job.
+    def submit(
+        self, requests: Sequence[RenderRequest], now_s: float, placement: Placement = ANYWHERE
+    ) -> list[Job]:
+        """Queue new jobs, all of them or none.
+
+        Those that wait in the same slot leave their places to them, so they must be cancelled next.
 
         Raises:
-            BridgeError: `too_large` when the queue is full.
+            BridgeError: `too_large` when the queue has no room for them.
         """
-        if len(self._waiting) >= self._max_queued:
+        leaving = sum(job.state is State.QUEUED for job in self.in_slot(placement.slot))
+        if self.waiting_count - leaving + len(requests) > self._max_queued:
             raise BridgeError(
                 "too_large",
-                f"{len(self._waiting)} jobs are waiting already",
+                f"{self.waiting_count} jobs are waiting already, of {self._max_queued} at most",
                 "wait for one to finish or cancel some",
             )
-        job = Job(self._next_number, request, now_s)
-        self._next_number += 1
-        self._jobs[job.id] = job
-        self._waiting.append(job)
-        return job
+        jobs = []
+        for request in requests:
+            job = Job(self._next_number, request, now_s, placement=placement)
+            self._next_number += 1
+            self._jobs[job.id] = job
+            self._line(job).append(job)
+            jobs.append(job)
+        return jobs
+
+    def in_slot(self, slot: str) -> list[Job]:
+        """The jobs of a slot that are not over."""
+        if not slot:
+            return []
+        return [job for job in self._jobs.values() if job.placement.slot == slot and not job.over]
 
     def start_next(self, now_s: float) -> Job | None:
         """Take the next job out of the queue and start it."""
-        if not self._waiting:
+        line = next(filter(None, self._waiting.values()), None)
+        if line is None:
             return None
-        job = self._waiting.popleft()
+        job = line.popleft()
         self._move(job, State.RUNNING)
         job.started_s = now_s
+        job.making_way = False
         return job
 
     def progress(self, job: Job, event: Progress) -> None:
@@ -180,10 +244,18 @@ class JobQueue:
         """Put a running job back at the front, as when the daemon shuts down."""
         self._move(job, State.QUEUED)
         job.eta_s = None
-        self._waiting.appendleft(job)
+        self._line(job).appendleft(job)
 
-    def cancel(self, wanted_id: str, now_s: float) -> Job:
+    def made_way(self, job: Job) -> None:
+        """A running job has stopped for an interactive one and waits to go on."""
+        job.interruptions += 1
+        self.requeue(job)
+
+    def cancel(self, wanted_id: str, now_s: float, reason: str = "") -> Job:
         """Cancel a queued job at once; note the wish for a running one, which is stopped outside.
+
+        Args:
+            reason: what its clients are told.
 
         Raises:
             BridgeError: `not_found` for an unknown job, `bad_request` for one that is over.
@@ -192,8 +264,9 @@ class JobQueue:
         if job.over:
             raise BridgeError("bad_request", f"{job.id} is over, it is {job.state}")
         job.cancel_requested = True
+        job.reason = job.reason or reason
         if job.state is State.QUEUED:
-            self._waiting.remove(job)
+            self._line(job).remove(job)
             self._end(job, State.CANCELLED, now_s)
         return job
 
@@ -211,11 +284,14 @@ class JobQueue:
     @property
     def waiting_count(self) -> int:
         """Jobs that wait."""
-        return len(self._waiting)
+        return sum(map(len, self._waiting.values()))
 
     def newest(self) -> Iterator[Job]:
         """Every remembered job, newest first."""
         return iter(sorted(self._jobs.values(), key=lambda job: job.number, reverse=True))
+
+    def _line(self, job: Job) -> deque[Job]:
+        return self._waiting[job.placement.priority]
 
     def _end(self, job: Job, state: State, now_s: float) -> None:
         self._move(job, state)

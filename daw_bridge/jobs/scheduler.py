@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from daw_bridge.jobs.queue import Job, JobQueue, State
+from daw_bridge.jobs.queue import ANYWHERE, Job, JobQueue, Placement, Priority, State
 from engine.spec import (
     BridgeError,
     Cancelled,
@@ -29,6 +29,7 @@ from engine.spec import (
 _log = logging.getLogger(__name__)
 
 _RESTARTING = "waiting for the engine to restart"
+_MAKING_WAY = "waiting for an interactive job"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Ports:
     render: Callable[[str, RenderRequest], AsyncGenerator[Event, None]]
     cancel_render: Callable[[str], None]
     adopt: Callable[[Job, Sequence[Stem], Done], Awaitable[dict[str, Any]]]
-    discard: Callable[[str], Awaitable[None]]
+    discard: Callable[[str], Coroutine[Any, Any, None]]
     record: Callable[[Job], None]
     publish: Callable[[Job, dict[str, Any], Event | None], None]
     now_s: Callable[[], float]
@@ -63,6 +64,7 @@ class Scheduler:
         self._ports = ports
         self._wake = asyncio.Event()
         self._running: Job | None = None
+        self._discarding: set[asyncio.Task[None]] = set()
 
     @property
     def queue(self) -> JobQueue:
@@ -74,32 +76,54 @@ class Scheduler:
         """The job in the engine."""
         return self._running
 
-    def submit(self, request: RenderRequest) -> Job:
-        """Queue and journal a job.
+    def submit(
+        self, requests: Sequence[RenderRequest], placement: Placement = ANYWHERE
+    ) -> list[Job]:
+        """Queue and journal jobs, all of them or none; what they supersede is cancelled.
 
         Raises:
             BridgeError: `too_large` when the queue is full, `unavailable` when the disk refuses.
         """
-        job = self._queue.submit(request, self._ports.now_s())
+        superseded = self._queue.in_slot(placement.slot)
+        jobs = self._queue.submit(requests, self._ports.now_s(), placement)
         try:
-            self._ports.record(job)
+            for job in jobs:
+                self._ports.record(job)
         except BridgeError:
             # What is not in the journal has not been accepted.
-            self._queue.cancel(job.id, self._ports.now_s())
+            for job in jobs:
+                self._queue.cancel(job.id, self._ports.now_s(), "the journal refused it")
+                self._record(job)
             raise
+        for old in superseded:
+            self.cancel(old.id, f"superseded by {jobs[0].id} in slot {placement.slot}")
+        if placement.priority is Priority.INTERACTIVE:
+            self._make_way()
         self._wake.set()
-        return job
+        return jobs
 
-    def cancel(self, job_id: str) -> Job:
+    def _make_way(self) -> None:
+        """Let a batch job stop for an interactive one; it goes on from its checkpoint later."""
+        job = self._running
+        if job is not None and job.may_make_way:
+            job.making_way = True
+            self._ports.cancel_render(job.id)
+
+    def cancel(self, job_id: str, reason: str = "a client asked for it") -> Job:
         """Cancel a job: at once when it waits, through the engine when it runs.
 
         Raises:
             BridgeError: `not_found` or `bad_request`, as `JobQueue.cancel`.
         """
-        job = self._queue.cancel(job_id, self._ports.now_s())
+        job = self._queue.cancel(job_id, self._ports.now_s(), reason)
         if job.state is State.CANCELLED:
             self._tell_end(job)
+            if job.started_s is not None:  # what waited to go on has left something in the spool
+                discarding = asyncio.create_task(self._ports.discard(job.id))
+                self._discarding.add(discarding)
+                discarding.add_done_callback(self._discarding.discard)
         else:
+            self._record(job)  # a daemon that dies now must not render it again
             self._ports.cancel_render(job.id)
         return job
 
@@ -181,6 +205,8 @@ class Scheduler:
     def _end_without_take(self, job: Job, ending: Event) -> None:
         now_s = self._ports.now_s()
         match ending:
+            case Cancelled() if job.making_way and not job.cancel_requested:
+                self._queue.made_way(job)
             case Cancelled():
                 job.cancel_requested = True
                 self._queue.stopped(job, now_s)
@@ -192,7 +218,7 @@ class Scheduler:
                 self._queue.fail(job, Failed("engine_failed", f"no ending: {ending.kind}"), now_s)
         if job.state is State.QUEUED:
             self._record(job)
-            event = Progress(_RESTARTING, job.fraction)
+            event = Progress(_MAKING_WAY if job.making_way else _RESTARTING, job.fraction)
             self._ports.publish(job, _progress_fields(event), event)
         else:
             self._tell_end(job)
@@ -202,7 +228,7 @@ class Scheduler:
         if job.error is not None:
             self._ports.publish(job, {"event": "failed", **asdict(job.error)}, None)
         else:
-            self._ports.publish(job, {"event": "cancelled"}, None)
+            self._ports.publish(job, {"event": "cancelled", "reason": job.reason}, None)
 
     def _record(self, job: Job) -> None:
         try:

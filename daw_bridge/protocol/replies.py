@@ -4,6 +4,18 @@ from __future__ import annotations
 
 from daw_bridge.protocol.rows import JOB, Arg, Reply
 
+# Where a result belongs. OSC has no null: what is not known is told by the offset alone.
+PLACE = (
+    Arg("offset_samples", "i", "where it begins, counted from the source's first sample", "samples",
+        absent=0),
+    Arg("position_samples", "i", "where it begins in the song; -1 in OSC when unknown", "samples",
+        absent=-1),
+    Arg("position_beats", "f", "the same in quarter notes; -1 in OSC when unknown", "beats",
+        absent=-1.0),
+    Arg("length_beats", "f", "its length in quarter notes; -1 in OSC when unknown", "beats",
+        absent=-1.0),
+)  # fmt: skip
+
 REPLIES: tuple[Reply, ...] = (
     Reply(
         "hello",
@@ -25,7 +37,16 @@ REPLIES: tuple[Reply, ...] = (
     ),
     Reply("unsubscribed", "events of all jobs end"),
     Reply("pong", "the daemon lives"),
-    Reply("accepted", "the job is queued and will survive a restart", (JOB,), last=False),
+    Reply(
+        "accepted",
+        "the job is queued and will survive a restart; of several takes each job is told",
+        (
+            JOB,
+            Arg("seed", "", "seed of its noise"),
+            Arg("supersedes", "", "ids of the jobs that it takes the slot from"),
+        ),
+        last=False,
+    ),
     Reply(
         "progress",
         "how far a job is",
@@ -77,6 +98,7 @@ REPLIES: tuple[Reply, ...] = (
             JOB,
             Arg("take", "s", "take id"),
             Arg("path", "s", "the take's main file"),
+            *PLACE,
             Arg("files", "", "every stem: name, path, sample_rate_hz, channels, length_samples"),
             Arg("report", "", "figures of the render"),
             Arg("recipe", "", "how to make it again"),
@@ -86,7 +108,12 @@ REPLIES: tuple[Reply, ...] = (
         items_in="files",
         items_from=2,
     ),
-    Reply("cancelled", "the job stopped because it was asked to", (JOB,), event=True),
+    Reply(
+        "cancelled",
+        "the job stopped because it was asked to, or because a newer one took its slot",
+        (JOB, Arg("reason", "s", "why it stopped", clip=True, absent="")),
+        event=True,
+    ),
     Reply(
         "failed",
         "the request or the job failed; in JSON an `event` with `job` when a job failed",
@@ -131,6 +158,9 @@ REPLIES: tuple[Reply, ...] = (
             Arg("take", "s", "take id once done", absent=""),
             Arg("request", "", "the request"),
             Arg("error", "", "code, message and hint once failed"),
+            Arg("slot", "", "place in the client that it is for"),
+            Arg("priority", "", "interactive or batch"),
+            Arg("reason", "", "why it was cancelled"),
         ),
         last=False,
     ),
@@ -146,6 +176,7 @@ REPLIES: tuple[Reply, ...] = (
             Arg("sample_rate_hz", "i", "sample rate", "Hz"),
             Arg("channels", "i", "channels"),
             Arg("length_samples", "i", "length", "samples"),
+            *PLACE,
             Arg("created", "", "time it was kept, UTC"),
             Arg("files", "", "every stem"),
             Arg("report", "", "figures, when one take was asked for"),
@@ -177,6 +208,7 @@ REPLIES: tuple[Reply, ...] = (
             Arg("channels", "", "channels"),
             Arg("length_samples", "", "length of the whole file", "samples"),
             Arg("offset_samples", "", "where the stream begins", "samples"),
+            Arg("format", "", "format of the frames"),
         ),
     ),
     Reply("stopping", "the daemon stops"),

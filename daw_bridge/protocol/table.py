@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from daw_bridge.protocol.header import (
+    AUDIO_FORMATS,
     BINARY_FORMATS,
     BINARY_HEADER,
     BINARY_KINDS,
@@ -21,6 +22,7 @@ from daw_bridge.protocol.rows import WEBSOCKET_ONLY, Arg, Command, Reply, Transp
 from engine.spec import FIELDS, TASKS, Field
 
 __all__ = [
+    "AUDIO_FORMATS",
     "BINARY_FORMATS",
     "BINARY_HEADER",
     "BINARY_KINDS",
@@ -34,6 +36,7 @@ __all__ = [
     "OSC_PAIRS",
     "OSC_PREFIX",
     "OSC_REPLY_PREFIX",
+    "PLACEMENT",
     "REPLIES",
     "REPLY_BY_NAME",
     "VERSION",
@@ -61,6 +64,17 @@ _RERENDER_FIELDS = tuple(
     if f.kind != "path"
 )
 
+# Where a request stands among the others, and how many results it is to give.
+_PLACEMENT = (
+    Field("takes", "integer", "results to choose from by ear, each a job and a take of its own: "
+          "the first of this seed, the next of the seeds that follow", 1, "takes", 1, 16),
+    Field("slot", "text", "place in the client that the result is for, such as a track and a bar; "
+          "a newer request for the same slot supersedes this one", ""),
+    Field("priority", "choice", "interactive jobs come first and interrupt a batch job, which goes "
+          "on later", "interactive", choices=("interactive", "batch")),
+)  # fmt: skip
+PLACEMENT: tuple[str, ...] = tuple(field.name for field in _PLACEMENT)
+
 # How often a client wants what may be left out. What is not given stays as it was.
 _WISHES = (
     Field("previews", "flag", "whether this client wants previews; it does until it says no"),
@@ -68,6 +82,8 @@ _WISHES = (
           "for none, all until said", None, "Hz", 0.0, 1000.0),
     Field("preview_hz", "number", "at most so many revisions of a job's preview a second, the "
           "newest; 0 for none, all until said", None, "Hz", 0.0, 1000.0),
+    Field("preview_format", "choice", "format of preview frames on a WebSocket; float32 until said",
+          choices=AUDIO_FORMATS),
 )  # fmt: skip
 
 
@@ -82,6 +98,7 @@ def _render_command(task: str) -> Command:
         "generate": "make new audio from words",
     }
     known = tuple(f for f in FIELDS if f.applies_to(task))
+    known += _PLACEMENT
     return Command(task, docs[task], known, ("accepted", *JOB_EVENTS), asynchronous=True)
 
 
@@ -117,6 +134,7 @@ COMMANDS: tuple[Command, ...] = (
         (
             Field("take", "text", "take id", required=("rerender",)),
             *_RERENDER_FIELDS,
+            *_PLACEMENT,
         ),
         ("accepted", *JOB_EVENTS),
         asynchronous=True,
@@ -167,11 +185,15 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "stream",
-        "receive a take's audio as binary frames of kind `stream`, float32, the last one flagged",
+        "receive a take's audio as binary frames of kind `stream`, the last one flagged; one that "
+        "goes on at the end of a frame is the same from there on, byte for byte",
         (
             Field("take", "text", "take id", required=("stream",)),
             Field("stem", "text", "name of the stem; else the take's main file"),
             Field("offset_samples", "integer", "where to begin, to resume", 0, "samples", 0, 2**53),
+            Field("format", "choice", "format of the frames: integers are rounded and not "
+                  "dithered, a FLAC has the bits of its file up to 24", "float32",
+                  choices=AUDIO_FORMATS),
         ),
         ("stream",),
         transports=WEBSOCKET_ONLY,

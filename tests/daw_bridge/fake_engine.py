@@ -2,6 +2,7 @@
 
 Words of the prompt, in any order:
     sleep=S      work for S seconds, looking at the cancel flag
+    eta=S        say that so many seconds are left
     previews=N   emit N previews before the end
     bits=16|24|32|float
     stems=a,b    further files beside the mix
@@ -55,7 +56,7 @@ class FakeEngine:
         self, request: RenderRequest, spool_dir: Path, cancelled: Callable[[], bool]
     ) -> Iterator[Event]:
         orders = dict(word.partition("=")[::2] for word in request.prompt.split())
-        yield Progress("draft", 0.25, step=1, steps=4, eta_s=1.5)
+        yield Progress("draft", 0.25, step=1, steps=4, eta_s=float(orders.get("eta", 1.5)))
         _misbehave(orders)
         for revision in range(int(orders.get("previews", 0))):
             pcm = struct.pack("<4f", 0.0, 0.25, -0.5, float(revision))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from daw_bridge.jobs.journal import Journal
-from daw_bridge.jobs.queue import Job, State
+from daw_bridge.jobs.queue import Job, Placement, Priority, State
 from engine.spec import BridgeError, Failed, RenderRequest
 
 KEEP = 3
@@ -18,14 +18,15 @@ def test_jobs_come_back_as_they_were(tmp_path: Path) -> None:
     jobs = [
         Job(1, REQUEST, 1.5, State.DONE, 1, 2.0, 3.0, fraction=1.0, take="t-0001"),
         Job(2, REQUEST, 1.5, State.FAILED, error=Failed("bad_audio", "empty", "choose another")),
-        Job(3, REQUEST, 1.5, State.QUEUED),
+        Job(3, REQUEST, 1.5, State.QUEUED, placement=Placement("verse", Priority.BATCH)),
+        Job(4, REQUEST, 1.5, State.CANCELLED, reason="superseded by j-0005"),
     ]
     with Journal(path, KEEP) as journal:
         for job in jobs:
             journal.record(job)
     with Journal(path, KEEP) as journal:
         assert journal.load() == jobs
-        assert journal.next_number() == 4
+        assert journal.next_number() == 5
 
 
 def test_numbers_are_not_used_again_after_pruning(tmp_path: Path) -> None:
@@ -78,3 +79,17 @@ def test_disk_that_refuses_is_an_error_of_ours(tmp_path: Path) -> None:
     with pytest.raises(BridgeError) as caught:
         journal.record(Job(1, REQUEST, 0.0))
     assert caught.value.code == "unavailable"
+
+
+def test_journal_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite3"
+    with Journal(path, KEEP) as journal:
+        journal.record(Job(1, REQUEST, 0.0))
+    with sqlite3.connect(path) as db:
+        for column in ("slot", "priority", "reason"):
+            db.execute(f"ALTER TABLE jobs DROP COLUMN {column}")
+    db.close()
+    with Journal(path, KEEP) as journal:
+        assert journal.load() == [Job(1, REQUEST, 0.0)]
+        journal.record(Job(2, REQUEST, 0.0, placement=Placement("verse", Priority.BATCH)))
+        assert journal.load()[1].placement.slot == "verse"
