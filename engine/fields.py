@@ -58,6 +58,7 @@ class Field:
 _ON_CLIP = ("extend", "loop", "inpaint")
 _SKETCHED = ("melody", "accompany", "generate")
 WITH_LENGTH = ("extend", "melody", "generate")
+_NEW = ("melody", "generate")  # nothing of a clip in the result, whose format it would have
 
 FIELDS: tuple[Field, ...] = (
     Field("source", "path", "audio clip to work on", tasks=(*_ON_CLIP, "accompany", "vary"),
@@ -91,6 +92,12 @@ FIELDS: tuple[Field, ...] = (
           tasks=_SKETCHED),
     Field("stems", "flag", "render one part after the other, each hearing those before, and give "
           "them apart as well as together", False, tasks=_SKETCHED),
+    Field("sample_rate_hz", "integer", "the host's sample rate, in which the result comes; "
+          "44100 when absent", None, "Hz", 8_000, 192_000, tasks=_NEW),
+    Field("channels", "integer", "channels of the result; of more than two, even ones are left and "
+          "odd ones right; 2 when absent", None, "", 1, 64, tasks=_NEW),
+    Field("sample_format", "choice", "how the result's samples are written; PCM_24 when "
+          "absent", choices=("PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"), tasks=_NEW),
     Field("seamless", "flag", "the result repeats without a seam: its end leads into its own "
           "beginning", False, tasks=("melody", "generate")),
     Field("variation", "number", "0 keeps the prior, 1 is newly generated", None, "", 0.0, 1.0),

@@ -70,6 +70,9 @@ class RenderRequest:
     prompt: str = ""
     roles: tuple[str, ...] | None = None
     stems: bool = False
+    sample_rate_hz: int | None = None
+    channels: int | None = None
+    sample_format: str | None = None
     seamless: bool = False
     variation: float | None = None
     fresh: float = 0.5

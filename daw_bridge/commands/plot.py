@@ -59,6 +59,8 @@ def kept_ranges(report: Mapping[str, Any], length_samples: int) -> list[tuple[in
 def _bars(report: Mapping[str, Any]) -> dict[str, Any]:
     """Bar lines, where it is known on which sample the bars begin."""
     grid = report.get("grid") or {}
+    if "bar_lines_s" in grid:
+        return {"bar_lines_s": grid["bar_lines_s"]}
     if "first_beat_s" not in grid:
         return {}
     return {

@@ -185,7 +185,18 @@ def _check_header(name: str, rate: int, channels: int, length: int) -> None:
 
 def _unreadable(name: str, data: bytes, error: Exception) -> BridgeError:
     """Say whether a file that failed to decode is a damaged clip or no audio at all."""
-    magic = (b"RIFF", b"RIFX", b"RF64", b"FORM", b"fLaC", b"OggS", b"ID3", b"\xff\xfb")
+    magic = (
+        b"RIFF",
+        b"RIFX",
+        b"RF64",
+        b"riff",
+        b"caff",
+        b"FORM",
+        b"fLaC",
+        b"OggS",
+        b"ID3",
+        b"\xff\xfb",
+    )
     reason = str(error).rsplit(": ", 1)[-1].strip().rstrip(".")
     if data.startswith(magic):
         return BridgeError("bad_audio", f"{name} is damaged or truncated ({reason})", _AS_HEARD)

@@ -92,7 +92,7 @@ def _interleaved(samples: Samples, subtype: str) -> bytes:
 
 
 def truncated_by_bytes(data: bytes) -> int:
-    """How many bytes a WAV, AIFF or OGG file lacks by its own headers; 0 when complete.
+    """How many bytes a WAV, W64, AIFF or OGG file lacks by its own headers; 0 when complete.
 
     Decoders read such files without complaint and return what is there.
     """
@@ -103,8 +103,22 @@ def truncated_by_bytes(data: bytes) -> int:
         return _missing_in_chunks(data, "<" if data[:4] == b"RIFF" else ">", b"data")
     if data[:4] == b"FORM" and data[8:12] in (b"AIFF", b"AIFC"):
         return _missing_in_chunks(data, ">", b"SSND")
+    if data[:4] == b"riff" and data[24:28] == b"wave":
+        return _missing_in_w64(data)
     if data[:4] == b"OggS":
         return _missing_in_last_page(data)
+    return 0
+
+
+def _missing_in_w64(data: bytes) -> int:
+    """Sony Wave64: names are 16 bytes, sizes 64 bits and count name and size, too."""
+    position = 40
+    while position + 24 <= len(data):
+        name = data[position : position + 4]
+        (size,) = struct.unpack("<Q", data[position + 16 : position + 24])
+        if name == b"data":
+            return max(0, position + int(size) - len(data))
+        position += max(24, int(size) + -int(size) % 8)
     return 0
 
 

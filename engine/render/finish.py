@@ -19,7 +19,7 @@ Samples = npt.NDArray[np.float64]
 
 MODEL_RATE_HZ = 44_100
 LEVEL_LIMIT_DB = 6.0
-_PAD = 256
+_PAD, _LOOP_PAD = 256, 4096
 _TINY = 1e-12
 _LIMITER_REACH_S = 0.005
 
@@ -41,10 +41,8 @@ def from_stereo(stereo: Samples, like: Samples) -> Samples:
         like: the source; for more than two channels its image is learned from it.
     """
     channels = like.shape[0]
-    if channels == 1:
-        return np.asarray(stereo.mean(axis=0, keepdims=True))
-    if channels == 2:
-        return stereo
+    if channels <= 2:
+        return spread(stereo, channels)
     heard = to_stereo(like)
     both = heard @ heard.T
     ridge = 1e-6 * np.trace(both) + _TINY
@@ -77,6 +75,27 @@ def resample(samples: Samples, from_hz: int, to_hz: int, length_samples: int) ->
     output = soxr.resample(padded.T, from_hz, to_hz, quality="VHQ").T
     start = pad * to_hz // from_hz
     return np.ascontiguousarray(output[:, start : start + length_samples], dtype=np.float64)
+
+
+def resample_loop(samples: Samples, from_hz: int, to_hz: int, length_samples: int) -> Samples:
+    """Resample a loop `[channels, samples]` to exactly `length_samples`: its end leads into its
+    start at the new rate, too, because each is filtered with the other beside it.
+    """
+    if from_hz == to_hz:
+        return samples[:, :length_samples]
+    pad = from_hz // int(np.gcd(from_hz, to_hz))
+    pad *= max(1, _LOOP_PAD // pad)
+    around = np.take(samples, np.arange(-pad, samples.shape[1] + pad) % samples.shape[1], axis=1)
+    start = pad * to_hz // from_hz
+    output = resample(around, from_hz, to_hz, start + length_samples)
+    return np.ascontiguousarray(output[:, start:])
+
+
+def spread(stereo: Samples, channels: int) -> Samples:
+    """`[2, samples]` over so many channels: even ones are the left side and odd ones the right."""
+    if channels == 1:
+        return np.asarray(stereo.mean(axis=0, keepdims=True))
+    return stereo if channels == 2 else stereo[np.arange(channels) % 2]
 
 
 def to_model(samples: Samples, sample_rate_hz: int) -> npt.NDArray[np.float32]:

@@ -44,6 +44,7 @@ class Panel:
         seams: positions in samples.
         kept: ranges in samples that are the source's own, untouched.
         bpm, bar_beats, first_beat_s: draw bar lines when `bpm` is given.
+        bar_lines_s: where they are, in place of those, when they are not equally far apart.
     """
 
     title: str
@@ -54,6 +55,7 @@ class Panel:
     bpm: float | None = None
     bar_beats: float = 4.0
     first_beat_s: float = 0.0
+    bar_lines_s: Sequence[float] = ()
 
 
 def plot_render(path: str | Path, panel: Panel, wishes: Sequence[Wish] = ()) -> Path:
@@ -176,10 +178,12 @@ def _band_of(frequencies_hz: Sequence[int], rate_hz: int) -> npt.NDArray[np.floa
 
 def _marks(axis: Any, panel: Panel, seam_colour: str = SEAM) -> None:
     seconds = panel.samples.shape[1] / panel.sample_rate_hz
+    lines = panel.bar_lines_s
     if panel.bpm is not None:
         bar_s = panel.bar_beats * 60.0 / panel.bpm
-        for line in np.arange(panel.first_beat_s, seconds, bar_s)[:400]:
-            axis.axvline(line, color=BAR, linewidth=0.6, alpha=0.7, linestyle=(0, (2, 3)))
+        lines = np.arange(panel.first_beat_s, seconds, bar_s)[:400].tolist()
+    for line in lines:
+        axis.axvline(line, color=BAR, linewidth=0.6, alpha=0.7, linestyle=(0, (2, 3)))
     for seam in panel.seams:
         axis.axvline(seam / panel.sample_rate_hz, color=seam_colour, linewidth=1.3)
     axis.set_xlim(0.0, seconds)

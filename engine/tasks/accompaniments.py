@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 
@@ -51,7 +52,7 @@ def _sketch(request: RenderRequest, reading: Reading, beside: Beside) -> Sketch:
     clip, grid = beside.clip, beside.grid
     length = round(clip.length_samples * SAMPLE_RATE_HZ / clip.sample_rate_hz)
     rng = np.random.default_rng(request.seed)
-    pulse = Pulse(grid.bpm, grid.metre, length, grid.time)
+    pulse = Pulse(grid.bpm, grid.metre, Fraction(length, SAMPLE_RATE_HZ), grid.time)
     if grid.time is None:
         starts_s = grid.first_beat_s - grid.bar_s if grid.first_beat_s > 0.0 else 0.0
         starts_at = round(-starts_s * SAMPLE_RATE_HZ)

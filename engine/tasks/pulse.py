@@ -12,7 +12,7 @@ from engine.sketch.score import Piece
 from engine.sketch.stretches import Stretch
 from engine.spec import BridgeError, RenderRequest
 from engine.tasks.song_time import playable
-from engine.units import Metre, bars_to_samples, round_half_up, seconds_to_samples
+from engine.units import Metre, bars_to_seconds, exact, seconds_to_samples
 
 LONGEST_RESULT_S = 300.0
 
@@ -23,15 +23,20 @@ class Pulse:
 
     Attributes:
         bpm, metre: at its start.
-        length: samples at 44.1 kHz.
+        seconds: length of the result.
         time: the song's time from the result's start on; None where the tempo is steady and a bar
             begins with the result.
     """
 
     bpm: float
     metre: Metre
-    length: int
+    seconds: Fraction
     time: MusicalTime | None = None
+
+    @property
+    def length(self) -> int:
+        """Samples of the result at 44.1 kHz."""
+        return seconds_to_samples(self.seconds, SAMPLE_RATE_HZ)
 
     @property
     def tempo(self) -> float | TempoMap:
@@ -102,13 +107,13 @@ def pulse_of(request: RenderRequest, bpm: float, metre: Metre, time: MusicalTime
     if time is not None:
         bpm, metre = float(time.tempo.bpm_at(0)), time.metres.metre_at(0)
     if request.seconds is not None:
-        length = seconds_to_samples(request.seconds, SAMPLE_RATE_HZ)
+        seconds = exact(request.seconds)
     elif time is not None:
-        length = round_half_up(time.bars_s(request.bars or 0) * SAMPLE_RATE_HZ)
+        seconds = time.bars_s(request.bars or 0)
     else:
-        length = bars_to_samples(request.bars or 0, bpm, metre, SAMPLE_RATE_HZ)
-    check_length(length / SAMPLE_RATE_HZ)
-    return Pulse(bpm, metre, length, time)
+        seconds = bars_to_seconds(request.bars or 0, bpm, metre)
+    check_length(float(seconds))
+    return Pulse(bpm, metre, seconds, time)
 
 
 def beats_of(length_samples: int, bpm: float) -> float:

@@ -18,6 +18,7 @@ from engine.files.midi import Melody
 from engine.models.house.codec import SAMPLE_RATE_HZ, STEP_SAMPLES
 from engine.models.house.model import HouseModel
 from engine.musical_time import MetreMap, MusicalTime, TempoMap
+from engine.render.finish import resample, resample_loop, spread
 from engine.render.splice import close_loop
 from engine.sketch.accompany import accompany
 from engine.sketch.harmonise import harmonise
@@ -35,7 +36,7 @@ from engine.tasks.stems import Tune, parts_of, placed, summed, wrapped
 from engine.tasks.tune import read_tune
 from engine.tasks.wishes import wishes_of
 from engine.tasks.words import read_key
-from engine.units import Metre
+from engine.units import Metre, seconds_to_samples
 
 SUBTYPE = "PCM_24"
 _WRAP_FADE = round(0.06 * SAMPLE_RATE_HZ)
@@ -73,7 +74,7 @@ class Format:
 
     Attributes:
         convert: audio of the model at 44.1 kHz, whole steps, to the result's rate, channels and
-            exact length.
+            exact length, closed where it is a loop.
     """
 
     sample_rate_hz: int
@@ -117,7 +118,7 @@ def melody_scene(request: RenderRequest, model: HouseModel) -> Scene:
     if time is None and beside is not None and bpm == beside.grid.bpm:
         grid = replace(beside.grid, first_beat_s=0.0)  # as sure as the analysis is
         sketch = replace(sketch, grid=grid)
-    scene = sketch_scene(request, model, sketch, _plain(pulse.length), tune=tune, beside=beside)
+    scene = sketch_scene(request, model, sketch, _format(request, pulse), tune=tune, beside=beside)
     # A backing is not judged by a tune that is left out of it.
     return replace(scene, melody=melody if piece.part("lead") else None, digest=melody.digest)
 
@@ -153,7 +154,7 @@ def generate_scene(request: RenderRequest, model: HouseModel) -> Scene:
         structure=None if request.structure is None else Form.parse(request.structure),
     )
     pulse = replace(pulse, bpm=piece.tempo_bpm)
-    return sketch_scene(request, model, Sketch.of(piece, pulse, unknown), _plain(pulse.length))
+    return sketch_scene(request, model, Sketch.of(piece, pulse, unknown), _format(request, pulse))
 
 
 def melody_tempo(melody: Melody, beside: Beside | None) -> float:
@@ -239,8 +240,7 @@ def sketch_scene(
 
     def finish(rendered: Sequence[Stereo]) -> Finished:
         names = [part.name for part in parts[: len(rendered)]]
-        convert = _closed(sketch.length) if request.seamless else form.convert
-        heard = [gain * convert(audio) for audio in rendered]
+        heard = [gain * form.convert(audio) for audio in rendered]
         done = summed(names, heard, form.sample_rate_hz, form.subtype, apart=request.stems)
         return replace(done, seams=(0,)) if request.seamless else done
 
@@ -303,8 +303,18 @@ def _closed(length: int) -> Callable[[Stereo], Samples]:
     return close
 
 
-def _plain(length: int) -> Format:
-    """The model's own format."""
-    return Format(
-        SAMPLE_RATE_HZ, SUBTYPE, length, lambda audio: audio[:, :length].astype(np.float64)
-    )
+def _format(request: RenderRequest, pulse: Pulse) -> Format:
+    """The host's format where the request gives it, else the model's own."""
+    rate = request.sample_rate_hz or SAMPLE_RATE_HZ
+    channels = request.channels or 2
+    length = seconds_to_samples(pulse.seconds, rate)
+    closed = _closed(pulse.length) if request.seamless else None
+
+    def convert(audio: Stereo) -> Samples:
+        if closed is None:
+            exact = resample(audio.astype(np.float64), SAMPLE_RATE_HZ, rate, length)
+        else:
+            exact = resample_loop(closed(audio), SAMPLE_RATE_HZ, rate, length)
+        return spread(exact, channels)
+
+    return Format(rate, request.sample_format or SUBTYPE, length, convert)

@@ -11,7 +11,7 @@ from engine.opening import open_named
 from engine.spec import BridgeError
 from engine.units import Metre
 
-_AUDIO_STARTS = (b"RIFF", b"RF64", b"fLaC", b"OggS", b"FORM", b"ID3", b"\xff\xfb")
+_AUDIO_STARTS = (b"RIFF", b"RF64", b"riff", b"caff", b"fLaC", b"OggS", b"FORM", b"ID3", b"\xff\xfb")
 _RIFF_MIDI = b"RMID"
 _USUAL_BPM = 120.0
 _LOUDEST, _SOFTEST = 110, 40

@@ -16,6 +16,8 @@ from engine.render.finish import (
     from_stereo,
     match_level,
     resample,
+    resample_loop,
+    spread,
     to_model,
     to_stereo,
 )
@@ -143,3 +145,24 @@ def test_what_fits_is_left_alone() -> None:
     assert fit_crossfade(quiet.copy(), 10, 20, 44_100, "PCM_16") == 0.0
     assert fit_crossfade(5 * quiet, 10, 20, 44_100, "FLOAT") == 0.0
     assert fit_crossfade(quiet, 10, 10, 44_100, "PCM_16") == 0.0
+
+
+@pytest.mark.parametrize("rate", [22_050, 48_000, 88_200, 96_000, 192_000, 44_100])
+def test_a_loop_is_resampled_as_a_loop(rate: int) -> None:
+    """A tone with whole periods in the loop is the same tone at the new rate, ends included."""
+    at = np.arange(44_100) / 44_100
+    tone = np.stack([np.sin(2 * np.pi * 441 * at), np.cos(2 * np.pi * 441 * at)])
+    found = resample_loop(tone, 44_100, rate, rate)
+    new = np.arange(rate) / rate
+    wanted = np.stack([np.sin(2 * np.pi * 441 * new), np.cos(2 * np.pi * 441 * new)])
+    assert np.abs(found - wanted).max() < 1e-5
+
+
+@pytest.mark.parametrize(("channels", "sides"), [(1, None), (2, "LR"), (3, "LRL"), (6, "LRLRLR")])
+def test_new_audio_is_spread_over_the_hosts_channels(channels: int, sides: str | None) -> None:
+    stereo = np.array([[0.5, 0.25], [-0.5, 0.75]])
+    found = spread(stereo, channels)
+    if sides is None:
+        np.testing.assert_array_equal(found, [[0.0, 0.5]])
+    else:
+        np.testing.assert_array_equal(found, stereo[["LR".index(side) for side in sides]])

@@ -243,6 +243,10 @@ def test_an_extension_in_bars_ends_on_the_songs_bar(tmp_path: Path, side: str) -
     assert finished.samples.shape[1] == scene.expected_samples
     report = build_report(scene, finished, finished.samples, (), (), {})
     assert report["source_samples_identical"]
+    place = (report["position_beats"], report["position_samples"], report["offset_samples"])
+    at = sample_at(8, 48_000)
+    assert place == ((8, at, 0) if side == "end" else (4, sample_at(4, 48_000), -192_000))
+    assert report["length_beats"] == stop - start
     lines = [8, 11, 14] if side == "end" else [4, 8, 11]
     assert report["grid"]["bar_lines_s"] == [
         round(float(seconds_at(beat) - seconds_at(start)), 6) for beat in lines
