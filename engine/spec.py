@@ -22,6 +22,7 @@ from engine.fields import (
     Kind,
     cast_field,
 )
+from engine.musical_time import MetreMap, MusicalTime, TempoMap
 
 __all__ = [
     "ERROR_CODES",
@@ -156,6 +157,25 @@ class RenderRequest:
                 "position_beats is given without the song's tempo",
                 "give bpm, tempo_map or tempo_from",
             )
+
+    def new_seconds(self) -> float | None:
+        """Length of new audio in seconds; None where the request alone does not say it.
+
+        Bars are counted from the clip's or melody's start, in 4/4 where no metre is given.
+        """
+        if self.bars is not None:
+            if self.tempo_map is not None:
+                tempo = TempoMap.parse(self.tempo_map)
+            elif self.bpm is not None:
+                tempo = TempoMap.constant(self.bpm)
+            else:
+                return None
+            metres = MetreMap.parse(self.metre or "4/4")
+            time = MusicalTime.in_song(tempo, metres, self.position_beats or 0)
+            return float(time.bars_s(self.bars))
+        if self.start is not None and self.end is not None:
+            return self.end - self.start
+        return self.seconds
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain JSON object with every field of the task that is set; round-trips."""

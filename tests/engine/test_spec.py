@@ -122,6 +122,25 @@ def test_table_and_request_have_the_same_fields() -> None:
     assert [item.name for item in fields(RenderRequest)] == ["task", *FIELD_BY_NAME]
 
 
+@pytest.mark.parametrize(
+    ("values", "seconds"),
+    [
+        ({"bars": 2, "bpm": 120}, 4.0),
+        ({"bars": 2, "bpm": 120, "metre": "3/4"}, 3.0),
+        ({"bars": 2, "tempo_map": "0:120,4:60"}, 6.0),
+        ({"bars": 2, "tempo_map": "0:120,4:60", "position_beats": 4}, 8.0),
+        ({"bars": 2, "tempo_map": "0:120", "metre": "0:4/4,4:6/8"}, 3.5),
+        ({"bars": 2}, None),
+        ({"seconds": 2.5, "bpm": 120}, 2.5),
+    ],
+)
+def test_how_much_is_asked_for_is_known_beforehand(
+    values: dict[str, Any], seconds: float | None
+) -> None:
+    request = RenderRequest.from_mapping({"task": "extend", "source": "a.wav", **values})
+    assert request.new_seconds() == seconds
+
+
 def test_none_means_absent() -> None:
     request = RenderRequest.from_mapping({"task": "generate", "seconds": 6, "bpm": None})
     assert request.bpm is None
