@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any
 
 from daw_bridge.config import Config
+from daw_bridge.engine_process import worker_command
 from daw_bridge.intake.uploads import UploadStore
 from daw_bridge.jobs.journal import Journal
 from daw_bridge.jobs.queue import Job, JobQueue
@@ -34,7 +35,8 @@ from daw_bridge.registration import (
     withdraw,
 )
 from daw_bridge.service import Service, done_fields
-from daw_bridge.supervisor import Supervisor, Timing, worker_command
+from daw_bridge.stream.formats import encode_audio
+from daw_bridge.supervisor import Supervisor, Timing
 from daw_bridge.takes.store import TakeStore
 from daw_bridge.transport.http import Gate
 from daw_bridge.transport.osc import OscServer
@@ -130,7 +132,10 @@ class App:
         self._watchers = Watchers()
         self._supervisor = Supervisor(
             worker_command(
-                self.config.engine_factory, data_dir / "cache", self.config.allowed_roots
+                self.config.engine_factory,
+                data_dir / "cache",
+                self.config.allowed_roots,
+                self.config.idle_unload_s,
             ),
             _timing(self.config),
         )
@@ -151,7 +156,10 @@ class App:
         self._takes = TakeStore(data_dir / "takes")
         self._takes.sweep()
         self._uploads = UploadStore(
-            data_dir / "uploads", self.config.max_upload_bytes, self.config.max_uploads_total_bytes
+            data_dir / "uploads",
+            self.config.max_upload_bytes,
+            self.config.max_uploads_total_bytes,
+            self.config.unfinished_upload_s,
         )
         self._uploads.sweep()
 
@@ -203,7 +211,10 @@ class App:
             config.hello_timeout_s,
         )
         handlers = Handlers(
-            self._service.handle, self._service.transfers.take_binary, self._service.forget
+            self._service.handle,
+            self._service.transfers.take_binary,
+            self._service.forget,
+            encode_audio,
         )
         return WebSocketServer(config.host, config.port, limits, handlers, self._make_gate)
 
@@ -270,6 +281,7 @@ def _timing(config: Config) -> Timing:
         heartbeat_timeout_s=config.heartbeat_timeout_s,
         cancel_grace_s=config.cancel_grace_s,
         restart_delay_s=config.restart_delay_s,
+        stall_timeout_s=config.stall_timeout_s,
     )
 
 

@@ -9,6 +9,7 @@ async with Client(info.url, info.token) as client:
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import itertools
 import json
 from collections import defaultdict
@@ -212,23 +213,27 @@ class Client:
         await self.request("cancel", job=job)
 
     async def upload(self, path: Path) -> str:
-        """Send a file; the value to give as `source` or `melody`.
+        """Send a file; the value to give as `source` or `melody`. One cut off before goes on.
 
         Raises:
             BridgeError: as the daemon refuses; `not_found` without the file.
         """
         try:
             with path.open("rb") as file:
-                return await self._upload(path.name, path.stat().st_size, file)
+                digest = await asyncio.to_thread(hashlib.file_digest, file, "sha256")
+                return await self._upload(path.name, file.tell(), digest.hexdigest(), file)
         except OSError as error:
             raise BridgeError("not_found", f"{path}: {error.strerror}") from None
 
-    async def _upload(self, name: str, size_bytes: int, file: BinaryIO) -> str:
+    async def _upload(self, name: str, size_bytes: int, sha256: str, file: BinaryIO) -> str:
         chunk_bytes = min(CHUNK_BYTES, self.server["limits"]["max_frame_bytes"] - HEADER_BYTES)
-        call_id = await self._send("upload", {"name": name, "size_bytes": size_bytes})
+        fields = {"name": name, "size_bytes": size_bytes, "sha256": sha256}
+        call_id = await self._send("upload", fields)
         try:
-            number = (await self._next_reply(call_id))["upload"]
-            for start in range(0, size_bytes, chunk_bytes):
+            begun = await self._next_reply(call_id)
+            number, offset_bytes = begun["upload"], begun["offset_bytes"]
+            file.seek(offset_bytes)
+            for start in range(offset_bytes, size_bytes, chunk_bytes):
                 part = await asyncio.to_thread(file.read, chunk_bytes)
                 last = start + chunk_bytes >= size_bytes
                 await self._send_raw(BinaryFrame("upload", number, start, part, last).encode())
@@ -237,14 +242,23 @@ class Client:
             del self._calls[call_id]
 
     async def stream_frames(
-        self, take: str, *, stem: str | None = None, offset_samples: int = 0
+        self,
+        take: str,
+        *,
+        stem: str | None = None,
+        offset_samples: int = 0,
+        audio_format: str | None = None,
     ) -> AsyncGenerator[BinaryFrame, None]:
-        """The audio of a take as it arrives: float32, with its place, rate and channels.
+        """The audio of a take as it arrives, with its place, rate, channels and format.
+
+        A FLAC is a whole file in each frame.
 
         Raises:
             BridgeError: `not_found` or `bad_audio`; `unavailable` when the connection is lost.
         """
-        fields = {"take": take, "stem": stem, "offset_samples": offset_samples}
+        fields: dict[str, Any] = {"take": take, "stem": stem, "offset_samples": offset_samples}
+        if audio_format is not None:
+            fields["format"] = audio_format
         call_id = await self._send("stream", fields)
         # The frames come to the inbox of the call, because it may still be refused half-way.
         inbox = self._calls[call_id]
@@ -262,13 +276,16 @@ class Client:
             self._streams.pop(number, None)
             del self._calls[call_id]
 
-    async def stream(self, take: str, *, stem: str | None = None, offset_samples: int = 0) -> bytes:
-        """The whole audio of a take: interleaved little-endian float32.
+    async def stream(self, take: str, **how: Any) -> bytes:
+        """The whole audio of a take: interleaved little-endian float32, or the format asked for.
+
+        Args:
+            how: as `stream_frames`.
 
         Raises:
             BridgeError: as `stream_frames`.
         """
-        frames = self.stream_frames(take, stem=stem, offset_samples=offset_samples)
+        frames = self.stream_frames(take, **how)
         return b"".join([frame.data async for frame in frames])
 
     async def _send(self, command: str, fields: Mapping[str, Any]) -> str:
@@ -361,6 +378,7 @@ def _preview_event(job: str, parts: list[BinaryFrame]) -> Message:
         "offset_samples": first.offset,
         "sample_rate_hz": first.sample_rate_hz,
         "channels": first.channels,
+        "format": first.format,
         "pcm": b"".join(part.data for part in parts),
     }
 

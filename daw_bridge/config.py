@@ -1,7 +1,8 @@
 """Settings of the daemon: one table of name, unit, default and meaning.
 
-A setting comes from the command line, else from the environment (`DAW_BRIDGE_PORT`), else from
-its default. Everything is cast here, once, so that the rest of the daemon reads plain values.
+A setting comes from the command line, else from the environment (`DAW_BRIDGE_PORT`), else from the
+file `config.toml` of the data folder or the one that `--config` names, else from its default.
+Everything is cast here, once, so that the rest of the daemon reads plain values.
 """
 
 from __future__ import annotations
@@ -15,9 +16,18 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from daw_bridge.sources import (
+    CONFIG_FILE,
+    CONFIG_VARIABLE,
+    DEFAULT,
+    Given,
+    environment_name,
+    from_environment,
+    from_file,
+    from_flags,
+)
 from engine.spec import BridgeError
 
-ENVIRONMENT_PREFIX = "DAW_BRIDGE_"
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 _TRUE = ("1", "true", "yes", "on")
 _FALSE = ("0", "false", "no", "off")
@@ -41,10 +51,22 @@ def default_roots() -> tuple[Path, ...]:
 
 
 def _number(value: Any) -> float:
-    number = float(value)
+    number = float(_no_flag(value))
     if not math.isfinite(number) or number < 0:
         raise ValueError("it must be a number of at least 0")
     return number
+
+
+def _no_flag(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("it must be a number")
+    return value
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, float) and not value.is_integer():
+        raise ValueError("it must be a whole number")
+    return int(_no_flag(value))
 
 
 def _positive(value: Any) -> float:
@@ -55,14 +77,14 @@ def _positive(value: Any) -> float:
 
 
 def _count(value: Any) -> int:
-    number = int(value)
+    number = _whole(value)
     if number < 1:
         raise ValueError("it must be at least 1")
     return number
 
 
 def _port(value: Any) -> int:
-    port = int(value)
+    port = _whole(value)
     if not 0 <= port <= 65535:
         raise ValueError("it must be a port from 0 to 65535")
     return port
@@ -149,6 +171,10 @@ class Config:
         default=4 * 2**30,
         metadata=_about(_count, "all uploads kept; the least recently used go first", "bytes"),
     )
+    unfinished_upload_s: float = field(
+        default=86_400.0,
+        metadata=_about(_number, "time an upload that was cut off waits for its client", "s"),
+    )
     max_source_bytes: int = field(
         default=2 * 2**30, metadata=_about(_count, "largest clip read from disk", "bytes")
     )
@@ -185,6 +211,16 @@ class Config:
         default=3.0,
         metadata=_about(_number, "time the engine has to obey a cancel before it is killed", "s"),
     )
+    stall_timeout_s: float = field(
+        default=600.0,
+        metadata=_about(_positive, "time a render may stand still before it is ended", "s"),
+    )
+    idle_unload_s: float = field(
+        default=900.0,
+        metadata=_about(
+            _number, "time without work after which the engine unloads its models; 0 for never", "s"
+        ),
+    )
     restart_delay_s: float = field(
         default=0.5,
         metadata=_about(
@@ -197,28 +233,14 @@ class Config:
         cls,
         overrides: Mapping[str, Any] | None = None,
         environment: Mapping[str, str] = os.environ,
+        file: Path | None = None,
     ) -> Config:
-        """Cast settings from overrides (`None` means not given), then the environment.
+        """Settings from overrides (`None` means not given), the environment and a file.
 
         Raises:
-            BridgeError: `bad_request`, naming the setting and what it must be.
+            BridgeError: as `load_with_origins`.
         """
-        values: dict[str, Any] = {}
-        given = {name: value for name, value in (overrides or {}).items() if value is not None}
-        for item in fields(cls):
-            variable = environment_name(item.name)
-            origin, raw = item.name, given.pop(item.name, None)
-            if raw is None:
-                origin, raw = variable, environment.get(variable)
-            if raw is None:
-                continue
-            try:
-                values[item.name] = item.metadata["cast"](raw)
-            except (ValueError, TypeError) as error:
-                raise BridgeError("bad_request", f"{origin} is {raw!r}", str(error)) from None
-        if given:
-            raise BridgeError("bad_request", f"unknown settings {', '.join(sorted(given))}")
-        return cls(**values)
+        return load_with_origins(overrides, environment, file)[0]
 
     @property
     def allowed_roots(self) -> tuple[Path, ...]:
@@ -238,9 +260,60 @@ class Setting:
     environment: str
 
 
-def environment_name(setting: str) -> str:
-    """Environment variable of a setting: `port` is `DAW_BRIDGE_PORT`."""
-    return ENVIRONMENT_PREFIX + setting.upper()
+def load_with_origins(
+    overrides: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] = os.environ,
+    file: Path | None = None,
+) -> tuple[Config, dict[str, str]]:
+    """Cast settings, and tell where each comes from: `default`, a file, `environment` or `flag`.
+
+    Args:
+        overrides: by name; `None` means not given.
+        file: TOML file; else the one that the environment names, else that of the data folder,
+            where there is one.
+
+    Raises:
+        BridgeError: `bad_request`, naming the setting and what it must be, or the name that was
+            meant; `unavailable` for a file that cannot be trusted.
+    """
+    names = [item.name for item in fields(Config)]
+    above = from_environment(environment, names) | from_flags(overrides or {}, names)
+    given = _of_file(file, environment, above, names) | above
+    values: dict[str, Any] = {}
+    for item in fields(Config):
+        if item.name in given:
+            values[item.name] = _cast(item.metadata["cast"], given[item.name])
+    origins = {name: given[name].origin if name in given else DEFAULT for name in names}
+    return Config(**values), origins
+
+
+def _of_file(
+    file: Path | None, environment: Mapping[str, str], above: Mapping[str, Given], names: list[str]
+) -> dict[str, Given]:
+    named = file or environment.get(CONFIG_VARIABLE)
+    if named:
+        return from_file(_folder(named), names)
+    data_dir = _cast(_folder, above["data_dir"]) if "data_dir" in above else default_data_dir()
+    own = data_dir / CONFIG_FILE
+    if not own.exists():
+        return {}
+    given = from_file(own, names)
+    if "data_dir" in given:
+        raise BridgeError(
+            "bad_request",
+            f"{own} names another data_dir",
+            "use --data-dir, or --config with a file",
+        )
+    return given
+
+
+def _cast(cast: Callable[[Any], Any], given: Given) -> Any:
+    try:
+        return cast(given.value)
+    except (ValueError, TypeError) as error:
+        where = f" in {given.origin}" if os.sep in given.origin else ""
+        problem = f"{given.name} is {given.value!r}{where}"
+        raise BridgeError("bad_request", problem, str(error)) from None
 
 
 def settings_table() -> tuple[Setting, ...]:

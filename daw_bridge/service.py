@@ -25,10 +25,9 @@ from daw_bridge.protocol.table import COMMANDS, PLACEMENT, VERSION
 from daw_bridge.supervisor import Supervisor
 from daw_bridge.takes.recipes import changed_request
 from daw_bridge.takes.store import Take, TakeStore
-from daw_bridge.transfers import Transfers
+from daw_bridge.transfers import Transfers, check_format
 from daw_bridge.watchers import WISHES, Watchers
 from engine.spec import PATH_FIELDS, TASKS, BridgeError, RenderRequest
-from engine.units import Metre, bars_to_seconds
 
 _log = logging.getLogger(__name__)
 
@@ -80,6 +79,7 @@ class Service:
             "upload": self.transfers.begin_upload,
             "stream": self.transfers.begin_stream,
             "models": self._models,
+            "unload": self._unload,
             "shutdown": self._shutdown,
         }
 
@@ -116,6 +116,7 @@ class Service:
     async def _hello(self, call: Call, peer: Peer) -> None:
         if name := call.get("client"):
             _log.info("hello from %.80r", name)
+        check_format(call.get("preview_format"))
         self._watchers.wish(peer, _wishes(call))
         limits = ("max_frame_bytes", "max_upload_bytes", "max_queued_jobs", "max_new_audio_s")
         peer.send(
@@ -130,6 +131,7 @@ class Service:
         )
 
     async def _subscribe(self, call: Call, peer: Peer) -> None:
+        check_format(call.get("preview_format"))
         expires_s = self._watchers.subscribe(peer, call.id, call.get("expires_s"))
         self._watchers.wish(peer, _wishes(call))
         peer.send(reply(call.id, "subscribed", expires_s=expires_s))
@@ -169,12 +171,7 @@ class Service:
             peer.send(reply(call.id, "accepted", job=job.id, seed=seed, supersedes=taken_from))
 
     def _check_length(self, request: RenderRequest) -> None:
-        seconds = request.seconds
-        if request.bars is not None and request.bpm is not None:
-            metre = Metre.parse(request.metre or "4/4")  # the usual one, where none is said
-            seconds = float(bars_to_seconds(request.bars, request.bpm, metre))
-        elif request.start is not None and request.end is not None:
-            seconds = request.end - request.start
+        seconds = request.new_seconds()
         if seconds is not None and seconds > self._config.max_new_audio_s:
             limit = f"the limit is {self._config.max_new_audio_s:g} s"
             raise BridgeError("too_large", f"{seconds:g} s of new audio", limit)
@@ -207,6 +204,7 @@ class Service:
                 uptime_s=round(time.monotonic() - self._started_s, 1),
                 engine_info=self._supervisor.info,
                 engine_error=self._supervisor.error,
+                models_loaded=self._supervisor.loaded,
             )
         )
 
@@ -255,6 +253,10 @@ class Service:
                 error.get("hint", "ask again in a moment"),
             )
         peer.send(reply(call.id, "models", models=list(self._supervisor.info.get("models", ()))))
+
+    async def _unload(self, call: Call, peer: Peer) -> None:
+        self._supervisor.unload()
+        peer.send(reply(call.id, "unloading"))
 
     async def _shutdown(self, call: Call, peer: Peer) -> None:
         peer.send(reply(call.id, "stopping"))

@@ -11,10 +11,12 @@ from pathlib import Path
 
 from daw_bridge.intake.uploads import PREFIX, Upload, UploadStore
 from daw_bridge.protocol.binary import BinaryFrame
-from daw_bridge.protocol.messages import Call, Peer, failed, reply
-from daw_bridge.stream.sender import Chunk, send_pcm
+from daw_bridge.protocol.messages import Call, Message, Peer, failed, reply
+from daw_bridge.stream.flac import has_flac
+from daw_bridge.stream.formats import encode_audio
+from daw_bridge.stream.sender import Chunk, send_audio
 from daw_bridge.takes.store import TakeStore
-from daw_bridge.takes.wav import WavInfo, read_wav_float32, read_wav_info
+from daw_bridge.takes.wav import WavInfo, read_wav_float32, read_wav_info, read_wav_raw
 from engine.spec import BridgeError
 
 _log = logging.getLogger(__name__)
@@ -52,12 +54,21 @@ class Transfers:
         client = self._clients.setdefault(peer, _Client())
         if len(client.open_uploads()) >= MAX_UPLOADS_PER_CLIENT:
             raise BridgeError("too_large", "too many uploads at a time", "finish one first")
-        upload = await asyncio.to_thread(
-            self._uploads.begin, call.get("name"), call.get("size_bytes"), call.get("sha256") or ""
+        name, size_bytes, sha256 = (
+            call.get("name"),
+            call.get("size_bytes"),
+            call.get("sha256") or "",
         )
         number = next(self._numbers)
+        if kept := await asyncio.to_thread(self._uploads.find, sha256, size_bytes):
+            peer.send(reply(call.id, "upload", upload=number, offset_bytes=size_bytes))
+            peer.send(_uploaded(call.id, kept[0], size_bytes))
+            return
+        upload = await asyncio.to_thread(self._uploads.begin, name, size_bytes, sha256)
         client.uploads[number] = (call.id, upload)
-        peer.send(reply(call.id, "upload", upload=number))
+        peer.send(reply(call.id, "upload", upload=number, offset_bytes=upload.received_bytes))
+        if upload.is_whole:
+            await self._take_upload(client, number, None, peer)
 
     async def take_binary(self, frame: BinaryFrame, peer: Peer) -> None:
         """Add the bytes of an upload.
@@ -70,21 +81,26 @@ class Transfers:
             raise BridgeError(
                 "bad_message", f"no {frame.kind} {frame.stream} is under way", "begin with upload"
             )
-        entry = client.uploads[frame.stream]
+        await self._take_upload(client, frame.stream, frame, peer)
+
+    async def _take_upload(
+        self, client: _Client, number: int, frame: BinaryFrame | None, peer: Peer
+    ) -> None:
+        """Add a frame to an upload, or none where all bytes are there; finish it after the last."""
+        entry = client.uploads[number]
         if entry is None:
             return
         call_id, upload = entry
         try:
-            await asyncio.to_thread(upload.write, frame.offset, frame.data)
-            if frame.last:
+            if frame is not None:
+                await asyncio.to_thread(upload.write, frame.offset, frame.data)
+            if frame is None or frame.last:
                 upload_id, path = await asyncio.to_thread(upload.finish)
                 await asyncio.to_thread(self._uploads.make_room)
-                size_bytes = path.stat().st_size
-                del client.uploads[frame.stream]
-                values = {"source": PREFIX + upload_id, "size_bytes": size_bytes}
-                peer.send(reply(call_id, "uploaded", **values))
+                del client.uploads[number]
+                peer.send(_uploaded(call_id, upload_id, path.stat().st_size))
         except (BridgeError, OSError) as error:
-            client.uploads[frame.stream] = None
+            client.uploads[number] = None
             upload.discard()
             peer.send(failed(call_id, _as_refusal(error)))
 
@@ -101,6 +117,7 @@ class Transfers:
         take = await asyncio.to_thread(self._takes.get, call.get("take"))
         path = Path(take.file(call.get("stem")).path)
         info = await asyncio.to_thread(read_wav_info, path)
+        check_format(call.get("format"))
         offset_samples = call.get("offset_samples")
         if offset_samples > info.length_samples:
             raise BridgeError(
@@ -118,56 +135,78 @@ class Transfers:
                 channels=info.channels,
                 length_samples=info.length_samples,
                 offset_samples=offset_samples,
+                format=call.get("format"),
             )
         )
-        sending = asyncio.create_task(
-            self._stream(call.id, number, path, info, offset_samples, peer), name="stream"
-        )
+        sending = asyncio.create_task(self._stream(call, number, path, info, peer), name="stream")
         client.streams.add(sending)
         sending.add_done_callback(client.streams.discard)
 
-    async def _stream(
-        self, call_id: str, number: int, path: Path, info: WavInfo, offset_samples: int, peer: Peer
-    ) -> None:
+    async def _stream(self, call: Call, number: int, path: Path, info: WavInfo, peer: Peer) -> None:
+        wanted = call.get("format")
+
         async def read(start: int, count: int) -> bytes:
-            return await asyncio.to_thread(read_wav_float32, path, info, start, count)
+            return await asyncio.to_thread(_read_as, wanted, path, info, start, count)
 
         async def send(chunk: Chunk) -> None:
             frame = BinaryFrame(
                 "stream",
                 number,
                 chunk.offset_samples,
-                chunk.pcm,
+                chunk.data,
                 last=chunk.last,
                 sample_rate_hz=info.sample_rate_hz,
                 channels=info.channels,
+                format=wanted,
             )
             await peer.send_audio(frame.encode())
 
         try:
-            await send_pcm(
+            await send_audio(
                 read,
                 send,
                 length_samples=info.length_samples,
                 channels=info.channels,
-                offset_samples=offset_samples,
+                offset_samples=call.get("offset_samples"),
             )
         except BridgeError as error:
-            peer.send(failed(call_id, error))
+            peer.send(failed(call.id, error))
         except Exception as error:
             _log.exception("stream %d of %s", number, path)
             refusal = BridgeError("unavailable", f"the stream broke off: {error!r}"[:300])
-            peer.send(failed(call_id, refusal))
+            peer.send(failed(call.id, refusal))
 
     def forget(self, peer: Peer) -> None:
-        """A client is gone: its uploads are dropped, its streams end."""
+        """A client is gone: its uploads wait for it or are dropped, its streams end."""
         client = self._clients.pop(peer, None)
         if client is None:
             return
         for upload in client.open_uploads():
-            upload.discard()
+            upload.leave()
         for sending in client.streams:
             sending.cancel()
+
+
+def check_format(wanted: str | None) -> None:
+    """Refuse a format that cannot be written on this machine.
+
+    Raises:
+        BridgeError: `unavailable`.
+    """
+    if wanted == "flac" and not has_flac():
+        raise BridgeError("unavailable", "FLAC cannot be written here", "ask for int24 or float32")
+
+
+def _read_as(wanted: str, path: Path, info: WavInfo, start: int, count: int) -> bytes:
+    if wanted == info.pcm_format:
+        return read_wav_raw(path, info, start, count)
+    pcm = read_wav_float32(path, info, start, count)
+    bits = 16 if info.pcm_format == "int16" else 24
+    return encode_audio(pcm, wanted, info.sample_rate_hz, info.channels, flac_bits=bits)
+
+
+def _uploaded(call_id: str, upload_id: str, size_bytes: int) -> Message:
+    return reply(call_id, "uploaded", source=PREFIX + upload_id, size_bytes=size_bytes)
 
 
 def _as_refusal(error: BridgeError | OSError) -> BridgeError:

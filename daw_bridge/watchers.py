@@ -34,6 +34,7 @@ class Wishes:
     previews: bool = True
     progress_hz: float | None = None
     preview_hz: float | None = None
+    preview_format: str = "float32"
 
     def rate_hz(self, event: Event) -> float | None:
         """The rate that holds for a progress or a preview."""
@@ -170,13 +171,15 @@ class Watchers:
                 pacer.close()
 
     def _offer(self, hearing: _Hearing, message: Message, event: Progress | Preview) -> None:
-        rate_hz = self._wishes.get(hearing.peer, Wishes()).rate_hz(event)
+        wishes = self._wishes.get(hearing.peer, Wishes())
+        rate_hz = wishes.rate_hz(event)
         kinds = self._pacers.setdefault(hearing, {})
         pacer = kinds.get(event.kind)
         if pacer is None:
             tell = partial(_tell, hearing.peer, droppable=True)
             kinds[event.kind] = pacer = Pacer(tell, self._now_s, self._call_later)
         if isinstance(event, Preview):
+            message["format"] = wishes.preview_format
             pacer.offer((message, event.pcm), rate_hz, event.revision)
         else:
             pacer.offer((message, b""), rate_hz)

@@ -1,7 +1,8 @@
 """Uploads: bytes that arrive in order, are hashed, and become `<digest>/<name>` in a folder.
 
 The same clip sent twice is kept once. Uploads stay, because a take made from one can only be
-rendered again while it is there; the least recently used go when all together are too large.
+rendered again while it is there; the least recently used go when all together are too large. One
+whose digest is known beforehand may be cut off: what has arrived waits for the rest.
 """
 
 from __future__ import annotations
@@ -11,7 +12,11 @@ import hashlib
 import os
 import re
 import secrets
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import BinaryIO
 
 from engine.spec import BridgeError
 
@@ -19,41 +24,79 @@ PREFIX = "upload:"
 ID_LENGTH = 16
 _ID_FORM = re.compile(rf"[0-9a-f]{{{ID_LENGTH}}}")
 _PARTIAL = ".part-"
+_DIGEST_FORM = re.compile(r"[0-9a-f]{64}")
 _SUFFIXES = frozenset(
     {".wav", ".flac", ".aif", ".aiff", ".ogg", ".opus", ".mp3", ".caf", ".w64", ".mid", ".midi"}
 )
 
 
 class Upload:
-    """One upload on its way. Methods block on the disk."""
+    """One upload on its way. Methods block on the disk, and may be called from any thread.
 
-    def __init__(self, folder: Path, stem: str, suffix: str, size_bytes: int, sha256: str) -> None:
-        self._folder = folder
-        self._stem = stem
-        self._suffix = suffix
+    Args:
+        partial: where its bytes lie until all are there; with some already, it goes on from them.
+        digest: SHA-256 in hexadecimal when the client has said it, else empty.
+        release: called once the upload no longer writes.
+    """
+
+    def __init__(
+        self,
+        partial: Path,
+        name: str,
+        size_bytes: int,
+        digest: str,
+        release: Callable[[Upload], None],
+    ) -> None:
+        self._partial = partial
+        self._name = name
         self._size_bytes = size_bytes
-        self._sha256 = sha256.lower()
-        self._partial = folder / f"{_PARTIAL}{secrets.token_hex(6)}"
-        self._file = self._partial.open("xb")
-        self._hash = hashlib.sha256()
-        self._received_bytes = 0
+        self._digest = digest
+        self._release = release
+        self._lock = threading.Lock()
+        self._is_open = True
+        self._file = partial.open("a+b", buffering=0)
+        self._file.seek(0)
+        # Also where it goes on after a restart: the digest is that of the bytes on the disk.
+        self._hash = hashlib.file_digest(self._file, "sha256")
+        self._received_bytes = self._file.tell()
+
+    @property
+    def partial(self) -> Path:
+        """The file on its way."""
+        return self._partial
+
+    @property
+    def received_bytes(self) -> int:
+        """How many bytes there are; the next ones belong there."""
+        return self._received_bytes
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all bytes are there."""
+        return self._received_bytes == self._size_bytes
 
     def write(self, offset_bytes: int, data: bytes) -> None:
-        """Add the next bytes.
+        """Add the next bytes; at 0 it begins anew.
 
         Raises:
-            BridgeError: `bad_message` when they are not the next ones, `too_large` when they are
-                more than was announced.
+            BridgeError: `bad_message` when they are not the next ones or another client goes on
+                with it, `too_large` when they are more than was announced.
         """
-        if offset_bytes != self._received_bytes:
-            raise BridgeError(
-                "bad_message", f"bytes at {offset_bytes}, but {self._received_bytes} come next"
-            )
-        if self._received_bytes + len(data) > self._size_bytes:
-            raise BridgeError("too_large", f"more than the {self._size_bytes} bytes announced")
-        self._file.write(data)
-        self._hash.update(data)
-        self._received_bytes += len(data)
+        with self._lock:
+            self._check_open()
+            if offset_bytes == 0 and self._received_bytes:
+                self._file.truncate(0)
+                self._hash = hashlib.sha256()
+                self._received_bytes = 0
+            if offset_bytes != self._received_bytes:
+                raise BridgeError(
+                    "bad_message", f"bytes at {offset_bytes}, but {self._received_bytes} come next"
+                )
+            if self._received_bytes + len(data) > self._size_bytes:
+                raise BridgeError("too_large", f"more than the {self._size_bytes} bytes announced")
+            _write_all(self._file, data)
+            self._hash.update(data)
+            self._received_bytes += len(data)
 
     def finish(self) -> tuple[str, Path]:
         """Close it; its id and its file.
@@ -61,48 +104,94 @@ class Upload:
         Raises:
             BridgeError: `bad_message` when bytes are missing or the digest differs.
         """
-        self._file.close()
-        digest = self._hash.hexdigest()
-        if self._received_bytes != self._size_bytes:
+        with self._lock:
+            self._check_open()
+            self._close()
+            digest = self._hash.hexdigest()
+            try:
+                self._check_whole(digest)
+            except BridgeError:
+                self._partial.unlink(missing_ok=True)
+                raise
+            return self._keep(digest[:ID_LENGTH])
+
+    def leave(self) -> None:
+        """The client is gone: what has a digest waits for it to come back, the rest goes."""
+        if not self._digest:
             self.discard()
+            return
+        with self._lock:
+            if self._is_open:
+                self._close()
+
+    def discard(self) -> None:
+        """Remove what has arrived, unless it is no longer this one's."""
+        with self._lock:
+            if self._is_open:
+                self._close()
+                with contextlib.suppress(OSError):
+                    self._partial.unlink()
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise BridgeError("bad_message", "the upload goes on with another call")
+
+    def _check_whole(self, digest: str) -> None:
+        if not self.is_whole:
             raise BridgeError(
                 "bad_message", f"{self._received_bytes} of {self._size_bytes} bytes arrived"
             )
-        if self._sha256 and digest != self._sha256:
-            self.discard()
+        if self._digest not in ("", digest):
             raise BridgeError("bad_message", "the digest of the upload differs", "send it again")
-        upload_id = digest[:ID_LENGTH]
-        path = find_upload(self._folder, upload_id)
-        if path is None:
-            path = self._folder / upload_id / f"{self._stem}{self._suffix}"
-            path.parent.mkdir(exist_ok=True)
-            os.replace(self._partial, path)
-        else:
-            self.discard()
+
+    def _keep(self, upload_id: str) -> tuple[str, Path]:
+        folder = self._partial.parent
+        path = find_upload(folder, upload_id)
+        if path is not None:
+            self._partial.unlink(missing_ok=True)
             os.utime(path)
+            return upload_id, path
+        path = folder / upload_id / self._name
+        path.parent.mkdir(exist_ok=True)
+        os.replace(self._partial, path)
         return upload_id, path
 
-    def discard(self) -> None:
-        """Remove what has arrived."""
+    def _close(self) -> None:
+        self._is_open = False
         self._file.close()
-        with contextlib.suppress(OSError):
-            self._partial.unlink()
+        self._release(self)
 
 
 class UploadStore:
-    """Finished uploads in a folder."""
+    """Uploads in a folder: the finished ones, and those that wait for their client.
 
-    def __init__(self, folder: Path, max_upload_bytes: int, max_total_bytes: int) -> None:
+    Args:
+        keep_unfinished_s: how long an upload waits for its client to come back.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        max_upload_bytes: int,
+        max_total_bytes: int,
+        keep_unfinished_s: float = 86_400.0,
+    ) -> None:
         self._folder = folder
         self._max_upload_bytes = max_upload_bytes
         self._max_total_bytes = max_total_bytes
+        self._keep_unfinished_s = keep_unfinished_s
+        self._beginning = threading.Lock()
+        self._lock = threading.Lock()
+        self._open: dict[Path, Upload] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
     def begin(self, name: str, size_bytes: int, sha256: str = "") -> Upload:
-        """Start an upload; of the name only a harmless part is used.
+        """Start an upload, or go on with one of the same digest; of the name only a harmless part
+        is used.
 
         Raises:
-            BridgeError: `too_large` when it announces more than the limit.
+            BridgeError: `too_large` when it announces more than the limit, `bad_request` for a
+                digest that is none.
         """
         if size_bytes > self._max_upload_bytes:
             raise BridgeError(
@@ -110,12 +199,34 @@ class UploadStore:
                 f"an upload of {size_bytes} bytes",
                 f"the limit is {self._max_upload_bytes}",
             )
-        # The client may run on the other kind of system.
-        bare = PureWindowsPath(PurePosixPath(name).name).name
-        stem, suffix = os.path.splitext(bare)
-        stem = "".join(char if char.isalnum() else "-" for char in stem).strip("-")[:48] or "clip"
-        suffix = suffix.lower() if suffix.lower() in _SUFFIXES else ""
-        return Upload(self._folder, stem, suffix, size_bytes, sha256)
+        digest = sha256.lower()
+        if digest and not _DIGEST_FORM.fullmatch(digest):
+            raise BridgeError("bad_request", f"sha256 is {sha256[:80]!r}", "give 64 hex digits")
+        self._sweep_old()
+        partial = self._folder / f"{_PARTIAL}{digest or secrets.token_hex(6)}"
+        with self._beginning:
+            with self._lock:
+                before = self._open.get(partial)
+            if before is not None:
+                # Its client has come back before we have noticed that it was gone.
+                before.leave()
+            with contextlib.suppress(FileNotFoundError):
+                if partial.stat().st_size > size_bytes:
+                    partial.unlink()
+            upload = Upload(partial, _harmless_name(name), size_bytes, digest, self._release)
+            with self._lock:
+                self._open[partial] = upload
+        return upload
+
+    def find(self, sha256: str, size_bytes: int) -> tuple[str, Path] | None:
+        """The finished upload of a digest and size, its id and file, or None."""
+        upload_id = sha256.lower()[:ID_LENGTH]
+        path = find_upload(self._folder, upload_id)
+        if path is None or path.stat().st_size != size_bytes:
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(path)
+        return upload_id, path
 
     def path_of(self, upload_id: str) -> Path:
         """The file of a finished upload.
@@ -132,19 +243,54 @@ class UploadStore:
 
     def make_room(self) -> None:
         """Remove the least recently used uploads while all together are too large."""
-        found = [(path.stat(), path) for path in self._folder.glob("*/*") if path.is_file()]
+        kept = [path for path in self._folder.glob("*/*") if path.is_file()]
+        found = [(path.stat(), path) for path in (*kept, *self._waiting())]
         total_bytes = sum(status.st_size for status, _ in found)
         for status, path in sorted(found, key=lambda item: item[0].st_mtime_ns)[:-1]:
             if total_bytes <= self._max_total_bytes:
                 break
             path.unlink(missing_ok=True)
-            path.parent.rmdir()
+            if path.parent != self._folder:
+                path.parent.rmdir()
             total_bytes -= status.st_size
 
     def sweep(self) -> None:
-        """Remove what a daemon that died had half received."""
-        for path in self._folder.glob(f"{_PARTIAL}*"):
-            path.unlink(missing_ok=True)
+        """Remove what a daemon that died had half received, but what can go on."""
+        for path in self._waiting():
+            if not _DIGEST_FORM.fullmatch(path.name.removeprefix(_PARTIAL)):
+                path.unlink(missing_ok=True)
+        self._sweep_old()
+
+    def _sweep_old(self) -> None:
+        oldest_s = time.time() - self._keep_unfinished_s
+        for path in self._waiting():
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime < oldest_s:
+                    path.unlink()
+
+    def _waiting(self) -> list[Path]:
+        """Unfinished uploads without a client."""
+        with self._lock:
+            return [path for path in self._folder.glob(f"{_PARTIAL}*") if path not in self._open]
+
+    def _release(self, upload: Upload) -> None:
+        with self._lock:
+            if self._open.get(upload.partial) is upload:
+                del self._open[upload.partial]
+
+
+def _harmless_name(name: str) -> str:
+    # The client may run on the other kind of system.
+    bare = PureWindowsPath(PurePosixPath(name).name).name
+    stem, suffix = os.path.splitext(bare)
+    stem = "".join(char if char.isalnum() else "-" for char in stem).strip("-")[:48] or "clip"
+    return stem + (suffix.lower() if suffix.lower() in _SUFFIXES else "")
+
+
+def _write_all(file: BinaryIO, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
 
 
 def find_upload(folder: Path, upload_id: str) -> Path | None:

@@ -34,6 +34,7 @@ class BinaryFrame:
         stream: number of the job, stream or upload it belongs to.
         offset: place of the data, in samples (per channel), or bytes for an upload.
         last: whether it ends the preview part, stream or upload.
+        format: of the data; `bytes` for an upload.
     """
 
     kind: str
@@ -44,15 +45,19 @@ class BinaryFrame:
     revision: int = 0
     sample_rate_hz: int = 0
     channels: int = 0
+    format: str = "float32"
+
+    def __post_init__(self) -> None:
+        if self.kind == "upload":
+            object.__setattr__(self, "format", "bytes")
 
     def encode(self) -> bytes:
         """The frame as bytes."""
-        data_format = "bytes" if self.kind == "upload" else "float32"
         head = _HEADER.pack(
             BINARY_MAGIC,
             VERSION,
             BINARY_KINDS[self.kind],
-            BINARY_FORMATS[data_format],
+            BINARY_FORMATS[self.format],
             FLAG_LAST if self.last else 0,
             self.revision,
             self.stream,
@@ -90,6 +95,7 @@ def decode_binary(frame: bytes) -> BinaryFrame:
         revision=revision,
         sample_rate_hz=rate_hz,
         channels=channels,
+        format=_FORMAT_NAMES[data_format],
     )
 
 

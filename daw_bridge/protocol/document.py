@@ -255,8 +255,10 @@ def _binary_section() -> str:
         "\n## Binary frames\n\nA little-endian header of 32 bytes, then data. Types are those of "
         "Python's `struct`.\n\n"
         + _table(("field", "type", "meaning"), rows)
-        + "\nAn upload's frames come in order, each at the offset where the last one ended, the "
-        "last one flagged. Offsets and lengths of audio count samples per channel.\n"
+        + "\nAn upload's frames come in order, from `offset_bytes` of the reply on, each at the "
+        "offset where the last one ended, the last one flagged; one at 0 begins anew. Offsets and "
+        "lengths of audio count samples per channel. Frames end at the same samples wherever a "
+        "stream begins, and a frame without samples has no data in any format.\n"
     )
 
 

@@ -144,6 +144,7 @@ REPLIES: tuple[Reply, ...] = (
             Arg("uptime_s", "f", "time since the daemon started", "s"),
             Arg("engine_info", "", "device and models, once the engine is ready"),
             Arg("engine_error", "", "why the engine is broken"),
+            Arg("models_loaded", "", "whether the engine has its models in memory"),
         ),
     ),
     Reply(
@@ -194,7 +195,8 @@ REPLIES: tuple[Reply, ...] = (
     ),
     Reply("models", "the models; OSC sends one `model` for each before it",
           (Arg("count", "i", "entries"),), items="model"),
-    Reply("upload", "send the bytes", (Arg("upload", "", "number for the frames' `stream`"),),
+    Reply("upload", "send the bytes", (Arg("upload", "", "number for the frames' `stream`"),
+           Arg("offset_bytes", "", "how many bytes are there already; go on from there", "bytes")),
           last=False),
     Reply("uploaded", "the upload is complete",
           (Arg("source", "", "value for `source`, `melody` or `context`: upload:ID"),
@@ -211,5 +213,6 @@ REPLIES: tuple[Reply, ...] = (
             Arg("format", "", "format of the frames"),
         ),
     ),
+    Reply("unloading", "the engine unloads its models as soon as it is idle"),
     Reply("stopping", "the daemon stops"),
 )  # fmt: skip

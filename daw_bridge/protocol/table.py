@@ -177,7 +177,8 @@ COMMANDS: tuple[Command, ...] = (
                   required=("upload",)),
             Field("size_bytes", "integer", "exact size", None, "bytes", 1, 2**40,
                   required=("upload",)),
-            Field("sha256", "text", "digest in hexadecimal, checked when given"),
+            Field("sha256", "text", "digest in hexadecimal, checked when given; such an upload "
+                  "may be cut off and begun again, and goes on where it was"),
         ),
         ("upload", "uploaded"),
         asynchronous=True,
@@ -199,6 +200,8 @@ COMMANDS: tuple[Command, ...] = (
         transports=WEBSOCKET_ONLY,
     ),
     Command("models", "list the models of the engine", (), ("models",)),
+    Command("unload", "give the memory of the models back, after the render that runs; the next "
+            "render loads them again", (), ("unloading",)),
     Command("shutdown", "stop the daemon; unfinished jobs go on at its next start", (),
             ("stopping",)),
 )  # fmt: skip

@@ -45,6 +45,11 @@ class WavInfo:
         """Bytes of one sample of all channels."""
         return self.channels * self.bits // 8
 
+    @property
+    def pcm_format(self) -> str:
+        """The samples as they lie in the file: `int24`, `float32`."""
+        return f"{'float' if self.encoding == 'f' else 'int'}{self.bits}"
+
 
 def read_wav_info(path: Path) -> WavInfo:
     """Read the header of a WAV file.
@@ -61,8 +66,8 @@ def read_wav_info(path: Path) -> WavInfo:
         raise BridgeError("bad_audio", f"{path.name} is cut off in its header") from None
 
 
-def read_wav_float32(path: Path, info: WavInfo, start_samples: int, count_samples: int) -> bytes:
-    """Interleaved little-endian float32 of a part of the file; shorter at its end.
+def read_wav_raw(path: Path, info: WavInfo, start_samples: int, count_samples: int) -> bytes:
+    """The samples of a part of the file as they lie there; shorter at its end.
 
     Raises:
         BridgeError: `not_found` when the file is gone.
@@ -71,9 +76,18 @@ def read_wav_float32(path: Path, info: WavInfo, start_samples: int, count_sample
     try:
         with path.open("rb") as file:
             file.seek(info.data_at + start_samples * info.frame_bytes)
-            raw = file.read(count * info.frame_bytes)
+            return file.read(count * info.frame_bytes)
     except OSError as error:
         raise BridgeError("not_found", f"{path} cannot be read: {error.strerror}") from None
+
+
+def read_wav_float32(path: Path, info: WavInfo, start_samples: int, count_samples: int) -> bytes:
+    """Interleaved little-endian float32 of a part of the file; shorter at its end.
+
+    Raises:
+        BridgeError: `not_found` when the file is gone.
+    """
+    raw = read_wav_raw(path, info, start_samples, count_samples)
     return _CONVERTERS[info.encoding, info.bits](raw)
 
 

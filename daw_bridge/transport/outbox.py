@@ -12,13 +12,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 Frame = str | bytes
+MakeFrames = Callable[[], Awaitable[Sequence[Frame]]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Parcel:
-    """Frames that are sent together or not at all."""
+    """Frames that are sent together or not at all, made when their turn comes where `make` is."""
 
     frames: Sequence[Frame]
+    make: MakeFrames | None
     size_bytes: int
     droppable: bool
 
@@ -45,10 +47,20 @@ class Outbox:
 
     def put(self, frames: Sequence[Frame], *, droppable: bool = False) -> None:
         """Queue frames that belong together; never waits. A closed outbox takes them nowhere."""
+        self._queue(_Parcel(frames, None, sum(len(frame) for frame in frames), droppable))
+
+    def put_later(self, make: MakeFrames, size_bytes: int, *, droppable: bool = False) -> None:
+        """Queue frames that are made when their turn comes, and not at all when they are dropped.
+
+        Args:
+            size_bytes: what they count until then.
+        """
+        self._queue(_Parcel((), make, size_bytes, droppable))
+
+    def _queue(self, parcel: _Parcel) -> None:
         if self._closed:
             return
-        parcel = _Parcel(frames, sum(len(frame) for frame in frames), droppable)
-        if droppable:
+        if parcel.droppable:
             self._make_room(parcel.size_bytes)
         self._parcels.append(parcel)
         self._waiting_bytes += parcel.size_bytes
@@ -74,7 +86,7 @@ class Outbox:
                     self._filled.clear()
                     await self._filled.wait()
                 parcel = self._parcels.popleft()
-                for frame in parcel.frames:
+                for frame in await parcel.make() if parcel.make else parcel.frames:
                     await send(frame)
                 self._waiting_bytes -= parcel.size_bytes
                 if self._waiting_bytes < self._max_bytes:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from types import TracebackType
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -55,11 +56,14 @@ class Handlers:
         on_call: answers a command through the peer.
         on_binary: takes a binary frame.
         on_gone: forgets a peer.
+        encode_audio: turns float32 into another format, given its name, the rate and the number of
+            channels; blocks.
     """
 
     on_call: Callable[[Call, Peer], Awaitable[None]]
     on_binary: Callable[[BinaryFrame, Peer], Awaitable[None]]
     on_gone: Callable[[Peer], None]
+    encode_audio: Callable[[bytes, str, int, int], bytes]
 
 
 class WebSocketPeer:
@@ -67,28 +71,50 @@ class WebSocketPeer:
 
     is_connected = True
 
-    def __init__(self, outbox: Outbox) -> None:
+    def __init__(
+        self, outbox: Outbox, encode_audio: Callable[[bytes, str, int, int], bytes]
+    ) -> None:
         self._outbox = outbox
+        self._encode_audio = encode_audio
 
     def send(self, message: Message, payload: bytes = b"", *, droppable: bool = False) -> None:
         """Queue a reply; a preview becomes binary frames."""
         if message.get("event") != "preview":
             self._outbox.put([write_json_message(message)], droppable=droppable)
             return
-        frames = split_preview(
-            job_number(message["job"]),
-            message["revision"],
-            message["offset_samples"],
-            message["sample_rate_hz"],
-            message["channels"],
-            payload,
+        frames = list(
+            split_preview(
+                job_number(message["job"]),
+                message["revision"],
+                message["offset_samples"],
+                message["sample_rate_hz"],
+                message["channels"],
+                payload,
+            )
         )
-        self._outbox.put([frame.encode() for frame in frames], droppable=True)
+        wanted = message.get("format", "float32")
+        if wanted == "float32":
+            self._outbox.put([frame.encode() for frame in frames], droppable=True)
+        else:
+            make = partial(asyncio.to_thread, self._encode_frames, frames, wanted)
+            self._outbox.put_later(make, len(payload), droppable=True)
 
     async def send_audio(self, frame: bytes) -> None:
         """Queue a binary frame that must not be lost, after waiting for room."""
         await self._outbox.room()
         self._outbox.put([frame])
+
+    def _encode_frames(self, frames: Sequence[BinaryFrame], wanted: str) -> list[bytes]:
+        try:
+            return [self._encode_frame(frame, wanted).encode() for frame in frames]
+        except BridgeError as error:
+            # The frames say which format they have, so float32 is better than nothing.
+            _log.warning("a preview is sent as float32: %s", error.message)
+            return [frame.encode() for frame in frames]
+
+    def _encode_frame(self, frame: BinaryFrame, wanted: str) -> BinaryFrame:
+        data = self._encode_audio(frame.data, wanted, frame.sample_rate_hz, frame.channels)
+        return replace(frame, data=data, format=wanted)
 
 
 class WebSocketServer:
@@ -184,7 +210,7 @@ class WebSocketServer:
             return
         outbox = Outbox(self._limits.max_outbox_bytes)
         self._outboxes.add(outbox)
-        peer = WebSocketPeer(outbox)
+        peer = WebSocketPeer(outbox, self._handlers.encode_audio)
         writing = asyncio.create_task(_write(outbox, connection), name="outbox")
         try:
             if await self._is_greeted(connection, peer):

@@ -16,6 +16,7 @@ from daw_bridge.protocol.binary import (
     split_preview,
 )
 from daw_bridge.protocol.document import protocol_json
+from daw_bridge.protocol.table import AUDIO_FORMATS
 from engine.spec import BridgeError
 
 _FRAMES = st.builds(
@@ -28,6 +29,7 @@ _FRAMES = st.builds(
     revision=st.integers(0, 2**32 - 1),
     sample_rate_hz=st.integers(0, 2**32 - 1),
     channels=st.integers(0, 2**16 - 1),
+    format=st.sampled_from(AUDIO_FORMATS),
 )
 
 

@@ -161,6 +161,119 @@ def test_half_an_upload_is_swept(store: UploadStore, tmp_path: Path) -> None:
     assert list((tmp_path / "uploads").iterdir()) == []
 
 
+def digest_of(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+@pytest.mark.parametrize("cut", [0, 1, 500, 999, 1000])
+@pytest.mark.parametrize("restarted", [False, True])
+def test_upload_that_was_cut_off_goes_on(
+    store: UploadStore, tmp_path: Path, cut: int, restarted: bool
+) -> None:
+    data = os.urandom(1000)
+    first = store.begin("a.wav", 1000, digest_of(data))
+    assert first.received_bytes == 0
+    first.write(0, data[:cut])
+    if restarted:  # without a word, as after a power cut
+        first._file.close()
+        store = UploadStore(tmp_path / "uploads", LIMIT, 2500)
+        store.sweep()
+    else:
+        first.leave()
+    second = store.begin("b.wav", 1000, digest_of(data))
+    assert (second.received_bytes, second.is_whole) == (cut, cut == 1000)
+    if cut < 1000:
+        second.write(cut, data[cut:])
+    upload_id, path = second.finish()
+    assert (path.name, path.read_bytes()) == ("b.wav", data)
+    assert store.find(digest_of(data).upper(), 1000) == (upload_id, path)
+    assert store.find(digest_of(data), 999) is None
+    assert [item.name for item in (tmp_path / "uploads").iterdir()] == [upload_id]
+
+
+def test_upload_may_begin_anew(store: UploadStore) -> None:
+    data = os.urandom(100)
+    upload = store.begin("a.wav", 100, digest_of(data))
+    upload.write(0, b"something else")
+    upload.leave()
+    upload = store.begin("a.wav", 100, digest_of(data))
+    upload.write(0, data)
+    assert upload.finish()[1].read_bytes() == data
+
+
+def test_client_that_comes_back_takes_over(store: UploadStore) -> None:
+    data = os.urandom(100)
+    lost = store.begin("a.wav", 100, digest_of(data))
+    lost.write(0, data[:40])
+    found = store.begin("a.wav", 100, digest_of(data))
+    assert found.received_bytes == 40
+    with pytest.raises(BridgeError, match="another call"):
+        lost.write(40, data[40:])
+    lost.discard()  # takes nothing from the other
+    found.write(40, data[40:])
+    assert found.finish()[1].read_bytes() == data
+
+
+def test_what_was_damaged_while_it_waited_is_noticed(store: UploadStore, tmp_path: Path) -> None:
+    data = os.urandom(100)
+    upload = store.begin("a.wav", 100, digest_of(data))
+    upload.write(0, data[:50])
+    upload.leave()
+    (waiting,) = (tmp_path / "uploads").iterdir()
+    waiting.write_bytes(bytes(50))
+    upload = store.begin("a.wav", 100, digest_of(data))
+    upload.write(50, data[50:])
+    with pytest.raises(BridgeError, match="digest"):
+        upload.finish()
+    waiting.write_bytes(bytes(101))  # more than there can be: begins anew
+    upload = store.begin("a.wav", 100, digest_of(data))
+    assert upload.received_bytes == 0
+    upload.leave()
+
+
+def test_unfinished_uploads_wait_for_a_time(store: UploadStore, tmp_path: Path) -> None:
+    for number in range(3):
+        upload = store.begin("a.wav", 100, digest_of(bytes([number])))
+        upload.write(0, bytes(50))
+        upload.leave()
+    waiting = sorted((tmp_path / "uploads").iterdir())
+    os.utime(waiting[0], (0, 0))
+    store.sweep()
+    assert sorted((tmp_path / "uploads").iterdir()) == waiting[1:]
+    os.utime(waiting[1], (0, 0))
+    store.begin("b.wav", 10).discard()
+    assert sorted((tmp_path / "uploads").iterdir()) == waiting[2:]
+    # One that is written now is not old, whatever the clock says.
+    upload = store.begin("a.wav", 100, digest_of(b"x"))
+    os.utime(upload.partial, (0, 0))
+    store.sweep()
+    assert upload.partial.exists()
+    upload.leave()
+
+
+def test_unfinished_uploads_count_and_go_as_the_finished(
+    store: UploadStore, tmp_path: Path
+) -> None:
+    _, old = send(store, b"a" * 900)
+    upload = store.begin("b.wav", 900, digest_of(b"b"))
+    upload.write(0, b"b" * 900)
+    upload.leave()
+    os.utime(old, (2, 2))
+    os.utime(upload.partial, (1, 1))
+    _, new = send(store, b"c" * 900)
+    store.make_room()
+    assert not upload.partial.exists()
+    assert old.exists()
+    assert new.exists()
+
+
+@pytest.mark.parametrize("digest", ["x", "0" * 63, "g" * 64, "../" + "0" * 61])
+def test_digest_must_be_one(store: UploadStore, digest: str) -> None:
+    with pytest.raises(BridgeError) as caught:
+        store.begin("a.wav", 10, digest)
+    assert caught.value.code == "bad_request"
+
+
 @pytest.mark.parametrize("upload_id", ["", "x", "../takes", "0" * 16, "*" * 16, "0" * 15 + "/"])
 def test_unknown_uploads_are_not_found(store: UploadStore, upload_id: str) -> None:
     with pytest.raises(BridgeError) as caught:

@@ -47,6 +47,25 @@ async def test_preview_larger_than_the_limit_still_goes_when_nothing_waits() -> 
     assert await _drained(outbox) == [b"x" * 500]
 
 
+async def test_frames_are_made_when_their_turn_comes_and_not_when_dropped() -> None:
+    outbox, made = Outbox(100), []
+
+    def later(number: int) -> None:
+        async def make() -> list[Frame]:
+            made.append(number)
+            return [f"made {number}", b"more"]
+
+        outbox.put_later(make, 60, droppable=True)
+
+    outbox.put(["first"])
+    for number in range(3):
+        later(number)
+    outbox.put(["last"])
+    assert made == []
+    assert await _drained(outbox) == ["first", "made 2", b"more", "last"]
+    assert made == [2]
+
+
 async def test_room_comes_back_when_the_client_reads() -> None:
     outbox = Outbox(100)
     await asyncio.wait_for(outbox.room(), 1)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import io
 import os
 import signal
 from pathlib import Path
@@ -77,6 +79,82 @@ async def test_streamed_audio_is_that_of_the_file(app: App, bits: str) -> None:
             assert error.code in ("not_found", "bad_request")
 
 
+def as_floats(frames: list[BinaryFrame]) -> Any:
+    """What frames of any format hold, as float32."""
+    parts = []
+    for frame in frames:
+        if frame.format == "flac":
+            parts.append(soundfile.read(io.BytesIO(frame.data), dtype="float32")[0].ravel())
+        elif frame.format == "int24":
+            wide = np.frombuffer(frame.data, "u1").reshape(-1, 3)
+            padded = np.pad(wide, ((0, 0), (1, 0))).reshape(-1).view("<i4")
+            parts.append((padded / 2**31).astype("f4"))
+        elif frame.format == "int16":
+            parts.append((np.frombuffer(frame.data, "<i2") / 2**15).astype("f4"))
+        else:
+            parts.append(np.frombuffer(frame.data, "<f4"))
+    return np.concatenate(parts).reshape(-1, 2)
+
+
+@pytest.mark.parametrize("bits", ["16", "24", "float"])
+async def test_stream_in_any_format_goes_on_as_if_it_had_not_been_cut(app: App, bits: str) -> None:
+    async with Client(app.url, app.token) as client:
+        done = await client.result(await client.submit(generate(f"bits={bits}", seconds=1.0)))
+        audio, _ = soundfile.read(done["path"], dtype="float32", always_2d=True)
+        for wanted in ("float32", "int24", "int16", "flac"):
+
+            async def listen(offset: int, wanted: str = wanted) -> list[BinaryFrame]:
+                frames = client.stream_frames(
+                    done["take"], offset_samples=offset, audio_format=wanted
+                )
+                return [frame async for frame in frames]
+
+            whole = await listen(0)
+            assert {frame.format for frame in whole} == {wanted}
+            assert [frame.offset for frame in whole] == [0, 32_768]
+            # Nothing is lost but below the last bit of the format.
+            lost = 2.0**-16 if wanted == "int16" else 2.0**-24 if wanted != "float32" else 0.0
+            exact = bits == "16" or (bits == "24" and wanted != "int16")
+            assert np.abs(as_floats(whole) - audio).max() <= (0.0 if exact else lost)
+            for offset in (1, 12_345, 32_767, 32_768, 40_000, 47_999, 48_000):
+                rest = await listen(offset)
+                assert rest[0].offset == offset
+                assert rest[-1].last
+                if offset < 48_000:
+                    assert np.array_equal(as_floats(rest), as_floats(whole)[offset:])
+                if wanted != "flac":  # byte for byte, wherever it was cut
+                    joined = b"".join(frame.data for frame in whole)
+                    sample_bytes = len(joined) // 48_000
+                    tail = b"".join(frame.data for frame in rest)
+                    assert tail == joined[offset * sample_bytes :]
+                # From the end of a frame on all frames are the same.
+                later = [frame for frame in rest if frame.offset == 32_768]
+                assert [frame.data for frame in later] == [
+                    frame.data for frame in whole[1:] if offset <= 32_768
+                ]
+
+
+@pytest.mark.parametrize("wanted", ["int24", "int16", "flac"])
+async def test_previews_in_the_format_wanted(app: App, wanted: str) -> None:
+    async with Client(app.url, app.token) as client:
+        await client.request("hello", preview_format=wanted)
+        event = await until(client, await client.submit(generate("previews=2")), "preview")
+        assert event["format"] == wanted
+        frame = BinaryFrame("preview", 1, 0, event["pcm"], format=wanted)
+        assert as_floats([frame]).ravel().tolist() == [0.0, 0.25, -0.5, 0.0]
+
+
+async def test_flac_is_refused_where_it_cannot_be_written(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daw_bridge.stream.flac._library", lambda: None)
+    async with Client(app.url, app.token) as client:
+        done = await client.result(await client.submit(generate()))
+        assert (await refusal(client, "hello", preview_format="flac")).code == "unavailable"
+        error = await refusal(client, "stream", take=done["take"], format="flac")
+        assert error.code == "unavailable"
+
+
 async def test_every_stem_is_delivered_and_streamed(app: App, clip: str) -> None:
     fields = {"task": "melody", "melody": clip, "context": clip, "seconds": 1.0, "stems": True}
     async with Client(app.url, app.token) as client:
@@ -118,7 +196,7 @@ async def test_stream_that_breaks_off_tells_its_client(
 
     monkeypatch.setattr("daw_bridge.transfers.read_wav_float32", read)
     async with Client(app.url, app.token) as client:
-        done = await client.result(await client.submit(generate(seconds=1.0)))
+        done = await client.result(await client.submit(generate("bits=16", seconds=1.0)))
         with pytest.raises(BridgeError, match="it is"):
             await asyncio.wait_for(client.stream(done["take"]), 10)
         assert (await client.request("ping"))["reply"] == "pong"
@@ -160,6 +238,35 @@ async def test_uploads_that_go_wrong(make_config: MakeConfig) -> None:
             await client.request("upload", name="a.wav", size_bytes=8)
         assert (await refusal(client, "upload", name="a.wav", size_bytes=8)).code == "too_large"
     assert list((config.data_dir / "uploads").iterdir()) == []
+
+
+async def test_upload_that_was_cut_off_goes_on(make_config: MakeConfig, tmp_path: Path) -> None:
+    """By a client that vanishes, and by a daemon that ends: only the rest is sent again."""
+    path = tmp_path / "long.wav"
+    path.write_bytes(os.urandom(1_000_000))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    fields = {"name": "long.wav", "size_bytes": 1_000_000, "sha256": digest}
+    for _ in range(2):
+        async with App(make_config()) as app:
+            for _ in range(2):
+                async with Client(app.url, app.token) as client:
+                    begun = await client.request("upload", **fields)
+                    start = begun["offset_bytes"]
+                    part = path.read_bytes()[start : start + 100_000]
+                    await client._send_raw(
+                        BinaryFrame("upload", begun["upload"], start, part).encode()
+                    )
+                    await client.request("ping")  # so that it has arrived
+    async with App(make_config()) as app, Client(app.url, app.token) as client:
+        assert (await client.request("upload", **fields))["offset_bytes"] == 400_000
+        source = await client.upload(path)
+        assert (await client.request("upload", **fields))["offset_bytes"] == 1_000_000
+        assert await client.upload(path) == source
+        done = await client.result(
+            await client.submit({"task": "extend", "source": source, "seconds": 0.05})
+        )
+        kept = Path(done["recipe"]["request"]["source"])
+        assert kept.read_bytes() == path.read_bytes()
 
 
 async def test_report_with_figures_that_are_no_number_is_kept(app: App) -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from daw_bridge.stream.sender import Chunk, send_pcm
+from daw_bridge.stream.sender import Chunk, send_audio
 
 
 @pytest.mark.parametrize("channels", [1, 2, 6])
@@ -23,7 +23,7 @@ async def test_stream_is_the_file_from_the_offset_on(
     async def send(chunk: Chunk) -> None:
         chunks.append(chunk)
 
-    await send_pcm(
+    await send_audio(
         read,
         send,
         length_samples=length,
@@ -31,12 +31,12 @@ async def test_stream_is_the_file_from_the_offset_on(
         offset_samples=offset,
         chunk_bytes=8 * sample_bytes,
     )
-    assert b"".join(chunk.pcm for chunk in chunks) == file[offset * sample_bytes :]
+    assert b"".join(chunk.data for chunk in chunks) == file[offset * sample_bytes :]
     assert [chunk.last for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
     position = min(offset, length)
     for chunk in chunks:
         assert chunk.offset_samples == position
-        position += len(chunk.pcm) // sample_bytes
+        position += len(chunk.data) // sample_bytes
 
 
 async def test_nothing_is_read_before_there_is_room() -> None:
@@ -50,7 +50,9 @@ async def test_nothing_is_read_before_there_is_room() -> None:
     async def send(chunk: Chunk) -> None:
         await room.acquire()
 
-    task = asyncio.create_task(send_pcm(read, send, length_samples=80, channels=1, chunk_bytes=32))
+    task = asyncio.create_task(
+        send_audio(read, send, length_samples=80, channels=1, chunk_bytes=32)
+    )
     for _ in range(50):
         await asyncio.sleep(0)
     assert reads == [0, 8, 16]
