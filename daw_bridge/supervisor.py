@@ -10,46 +10,32 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import sys
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-import engine
+from daw_bridge.engine_process import KILLED, READ_BYTES, EngineLog, describe_status, spawn
 from engine.spec import (
     BridgeError,
     Cancelled,
     Done,
     Event,
     Failed,
+    Progress,
     RenderRequest,
     event_from_message,
 )
 from engine.wire import FrameDecoder, encode_frame
 
 _log = logging.getLogger(__name__)
-_engine_log = logging.getLogger("daw_bridge.engine")
 
-_READ_BYTES = 2**18
 _MAX_RESTART_DELAY_S = 30.0
 _MAX_SILENT_STARTS = 3
 _HEALTHY_AFTER_S = 30.0
 _STOP_GRACE_S = 2.0
-_TAIL_CHARACTERS = 400
 _LOG_HINT = "the engine's log in the data folder says more"
-# Torch frees and takes hundreds of megabytes a second. glibc would hand each large block back to
-# the kernel, and the page faults slow a refinement down; other systems ignore these.
-_ENVIRONMENT = {
-    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
-    "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
-    "MALLOC_TOP_PAD_": str(64 << 20),
-    # Threads that have nothing to do sleep soon: by default each spins for milliseconds, and beside
-    # a busy DAW the one it waits for does not get the core.
-    "GOMP_SPINCOUNT": "3000",
-}
 
 
 class EngineState(StrEnum):
@@ -70,11 +56,18 @@ class Timing:
     heartbeat_timeout_s: float
     cancel_grace_s: float
     restart_delay_s: float
+    stall_timeout_s: float = 600.0
 
 
 @dataclass(eq=False, slots=True)
 class _Render:
-    """The render the engine is at, or will be at once it has started."""
+    """The render the engine is at, or will be at once it has started.
+
+    Attributes:
+        still: heartbeats since it last got on.
+        last: the progress it has told last.
+        verdict: how it ends once it has stopped, where that is settled already.
+    """
 
     job_id: str
     events: asyncio.Queue[Event] = field(default_factory=asyncio.Queue)
@@ -82,17 +75,10 @@ class _Render:
     over: asyncio.Event = field(default_factory=asyncio.Event)
     sent: bool = False
     cancelled: bool = False
+    still: int = 0
+    last: Progress | None = None
+    verdict: Failed | None = None
     patience: asyncio.TimerHandle | None = None
-
-
-def worker_command(factory: str, cache_dir: Path, roots: Sequence[Path]) -> list[str]:
-    """Command line of an engine process that may read under `roots` only."""
-    # -P keeps the current folder, which may hold anything, out of the search for modules.
-    return [
-        *(sys.executable, "-P", "-X", "faulthandler", "-m", "engine.worker"),
-        *("--factory", factory, "--cache-dir", str(cache_dir)),
-        *(part for root in roots for part in ("--root", str(root))),
-    ]
 
 
 class Supervisor:
@@ -110,7 +96,10 @@ class Supervisor:
         self._unanswered_pings = 0
         self._started_at_s = 0.0
         self._proven = False
-        self._tail = ""
+        self._loaded = False
+        self._killed = False
+        self._starved: set[str] = set()
+        self._log = EngineLog()
 
     @property
     def state(self) -> EngineState:
@@ -126,6 +115,11 @@ class Supervisor:
     def error(self) -> dict[str, str] | None:
         """Why the engine is broken."""
         return self._error if self._state is EngineState.BROKEN else None
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the engine has its models in memory."""
+        return self._loaded and self._state is EngineState.READY
 
     @property
     def pid(self) -> int | None:
@@ -161,7 +155,8 @@ class Supervisor:
             await self._wait_until_settled(render)
             if self._render is render:
                 message = {"op": "render", "job": job_id, "request": request.to_mapping()}
-                self._send({**message, "spool": str(spool_dir)})
+                sparing = job_id in self._starved
+                self._send({**message, "spool": str(spool_dir), "sparing": sparing})
                 render.sent = True
             while True:
                 event = await render.events.get()
@@ -191,7 +186,14 @@ class Supervisor:
         if not render.sent:
             self._end_render(render, Cancelled())
             return
-        self._send({"op": "cancel", "job": job_id})
+        self._stop_render(render)
+
+    def unload(self) -> None:
+        """Let the engine give its memory back, after what it is at."""
+        self._send({"op": "unload"})
+
+    def _stop_render(self, render: _Render) -> None:
+        self._send({"op": "cancel", "job": render.job_id})
         loop = asyncio.get_running_loop()
         render.patience = loop.call_later(self._timing.cancel_grace_s, self._lose_patience, render)
 
@@ -202,6 +204,10 @@ class Supervisor:
     def _end_render(self, render: _Render, event: Event) -> None:
         if render.patience is not None:
             render.patience.cancel()
+        if render.verdict is not None and isinstance(event, Cancelled):
+            event = render.verdict
+        if not (isinstance(event, Failed) and event.code == "engine_crashed"):
+            self._starved.discard(render.job_id)
         self._render = None
         render.events.put_nowait(event)
         render.woken.set()
@@ -227,7 +233,7 @@ class Supervisor:
             if self._error or silent_starts >= _MAX_SILENT_STARTS:
                 self._error = self._error or {
                     "code": "engine_failed",
-                    "message": f"the engine dies when it starts: {self._tail}",
+                    "message": f"the engine dies when it starts: {self._log.tail}",
                     "hint": _LOG_HINT,
                 }
                 self._become(EngineState.BROKEN)
@@ -236,18 +242,18 @@ class Supervisor:
 
     async def _run_once(self) -> None:
         """Run one engine process from its start to its end."""
-        self._proven = False
+        self._proven = self._loaded = self._killed = False
         self._unanswered_pings = 0
         self._started_at_s = asyncio.get_running_loop().time()
         if self._state is not EngineState.BROKEN:
             self._error = {}
         try:
-            process = await self._spawn()
+            process = await spawn(self._command)
         except OSError as error:
             _log.error("the engine cannot be started: %s", error)
             return
         self._process = process
-        reading = asyncio.create_task(self._read_log(process), name="engine-log")
+        reading = asyncio.create_task(self._log.follow(process), name="engine-log")
         heart = asyncio.create_task(self._watch_heart(), name="engine-heart")
         try:
             await self._read_frames(process)
@@ -258,19 +264,6 @@ class Supervisor:
                 await heart
             self._process = None
             self._mourn(process.returncode)
-
-    async def _spawn(self) -> asyncio.subprocess.Process:
-        # The engine must be found as this process found it, installed or not.
-        package_root = str(Path(engine.__file__).parent.parent)
-        path = os.pathsep.join(filter(None, (package_root, os.environ.get("PYTHONPATH"))))
-        return await asyncio.create_subprocess_exec(
-            *self._command,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            limit=_READ_BYTES,
-            env={**_ENVIRONMENT, **os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
-        )
 
     async def _reap(self, process: asyncio.subprocess.Process, reading: asyncio.Task[None]) -> None:
         """See a process to its end: it is asked to shut down, then killed."""
@@ -294,18 +287,21 @@ class Supervisor:
         render = self._render
         if render is None or not render.sent:
             return
-        if render.cancelled:
+        if render.verdict is not None or render.cancelled:
             self._end_render(render, Cancelled())
             return
+        if status == KILLED and not self._killed:
+            # This is how the system takes memory back: the next attempt is to need less.
+            self._starved.add(render.job_id)
         _log.error("the engine died with status %s while it worked on %s", status, render.job_id)
-        message = f"the engine process died ({_describe_status(status)})"
+        message = f"the engine process died ({describe_status(status)})"
         self._end_render(render, Failed("engine_crashed", message, _LOG_HINT))
 
     async def _read_frames(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None
         decoder = FrameDecoder()
         try:
-            while data := await process.stdout.read(_READ_BYTES):
+            while data := await process.stdout.read(READ_BYTES):
                 for message, payload in decoder.feed(data):
                     self._hear(message, payload)
         except Exception:
@@ -321,8 +317,12 @@ class Supervisor:
             case "ready":
                 self._info = dict(message.get("info") or {})
                 self._error = {}
+                self._loaded = True
                 self._become(EngineState.READY)
                 _log.info("the engine is ready")
+            case "unloaded":
+                self._loaded = False
+                _log.info("the engine has unloaded its models")
             case "broken":
                 self._error = dict(message["error"])
                 _log.error("the engine cannot start: %s", self._error)
@@ -337,24 +337,16 @@ class Supervisor:
         if render is None or render.job_id != job_id:
             return
         event = event_from_message(message, payload)
+        self._loaded = True
+        if event != render.last:
+            render.still = 0
+        if isinstance(event, Progress):
+            render.last = event
         if isinstance(event, Done | Cancelled | Failed):
             self._proven = True
             self._end_render(render, event)
         else:
             render.events.put_nowait(event)
-
-    async def _read_log(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stderr is not None
-        rest = ""
-        while data := await process.stderr.read(_READ_BYTES):
-            *lines, rest = (rest + data.decode(errors="replace")).replace("\r", "\n").split("\n")
-            for line in filter(None, lines):
-                _engine_log.info("%s", line)
-                self._tail = line[-_TAIL_CHARACTERS:]
-            rest = rest[-_READ_BYTES:]
-        if rest:
-            _engine_log.info("%s", rest)
-            self._tail = rest[-_TAIL_CHARACTERS:]
 
     async def _watch_heart(self) -> None:
         """Kill an engine that does not get ready, or is ready and does not answer.
@@ -374,11 +366,26 @@ class Supervisor:
                     return
                 self._unanswered_pings += 1
                 self._send({"op": "ping", "count": self._unanswered_pings})
+                self._watch_render(wait_s)
             elif loop.time() - self._started_at_s > timing.ready_timeout_s:
                 message = f"the engine was not ready after {timing.ready_timeout_s:g} s"
                 self._error = {"code": "engine_failed", "message": message, "hint": _LOG_HINT}
                 self._kill()
                 return
+
+    def _watch_render(self, wait_s: float) -> None:
+        """End a render that stands still although its process answers."""
+        render = self._render
+        if render is None or not render.sent or render.cancelled or render.verdict is not None:
+            return
+        render.still += 1
+        if (still_s := render.still * wait_s) < self._timing.stall_timeout_s:
+            return
+        stage = render.last.stage if render.last else "the start"
+        message = f"the render has stood still for {still_s:.0f} s at {stage} and was ended"
+        _log.error("%s: %s", render.job_id, message)
+        render.verdict = Failed("engine_failed", message, _LOG_HINT)
+        self._stop_render(render)
 
     def _send(self, message: dict[str, Any]) -> None:
         # A pipe to a dead engine swallows the frame; its death is seen by the reader.
@@ -387,9 +394,6 @@ class Supervisor:
 
     def _kill(self) -> None:
         if self._process is not None:
+            self._killed = True
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
-
-
-def _describe_status(status: int | None) -> str:
-    return f"signal {-status}" if status is not None and status < 0 else f"status {status}"

@@ -7,6 +7,7 @@ import shutil
 import stat
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -103,12 +104,14 @@ class Job:
         spool_dir: Path,
         emit: Callable[[Event], None],
         stopped: Callable[[], bool],
+        *,
+        sparing: bool = False,
     ) -> None:
         self.host = host
         self.request = request
         self.spool_dir = spool_dir
         self.emit = emit
-        self.settings = settings_for(request)
+        self.settings = replace(settings_for(request), sparing=sparing)
         self.meter = Meter(emit, stopped, refine_steps=self.settings.refine)
 
     @torch.no_grad()

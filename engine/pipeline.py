@@ -7,6 +7,10 @@ reach the caller while it works; cancellation is checked at every sampler step.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
+import logging
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +23,11 @@ from engine.cache import CacheKey, LatentCache
 from engine.job import Job
 from engine.meter import JobStopped
 from engine.models.house.model import HouseModel, load_house
+from engine.optimise.memory import free_bytes
+from engine.shortage import is_shortage, wanted_bytes
 from engine.spec import BridgeError, Cancelled, Event, RenderRequest
+
+_log = logging.getLogger(__name__)
 
 CACHE_LIMIT_BYTES = 4 << 30
 
@@ -60,23 +68,31 @@ class Engine:
     def unload(self) -> None:
         """Drop the model and give its memory back."""
         self._model = None
+        gc.collect()
         if self.device == "cuda":
             torch.cuda.empty_cache()
+        _give_back_freed_memory()
 
     def render(
-        self, request: RenderRequest, spool_dir: Path, cancelled: Callable[[], bool]
+        self,
+        request: RenderRequest,
+        spool_dir: Path,
+        cancelled: Callable[[], bool],
+        *,
+        sparing: bool = False,
     ) -> Iterator[Event]:
-        """Render one request.
+        """Render one request; where memory does not suffice, once more with as little as can be.
 
         Args:
             spool_dir: folder for the finished files; the caller moves them away.
             cancelled: asked between sampler steps; once true, the last event is `Cancelled`.
+            sparing: take as little memory as can be from the start.
 
         Yields:
             progress and previews, then `Stem` and `Done`, or `Cancelled`.
 
         Raises:
-            BridgeError: the request cannot be rendered.
+            BridgeError: the request cannot be rendered; `out_of_memory` names the figures.
         """
         if request.model != "house":
             raise BridgeError(
@@ -84,11 +100,16 @@ class Engine:
             )
         events: queue.SimpleQueue[Event | BaseException | None] = queue.SimpleQueue()
         abandoned = threading.Event()
-        job = Job(self, request, spool_dir, events.put, lambda: abandoned.is_set() or cancelled())
+
+        def stopped() -> bool:
+            return abandoned.is_set() or cancelled()
+
+        def attempt(sparing: bool) -> None:
+            Job(self, request, spool_dir, events.put, stopped, sparing=sparing).run()
 
         def work() -> None:
             try:
-                job.run()
+                self._attempt(attempt, sparing)
             except JobStopped:
                 events.put(Cancelled())
             except BaseException as error:  # handed to the caller's thread
@@ -105,6 +126,22 @@ class Engine:
         finally:
             abandoned.set()
             thread.join()
+
+    def _attempt(self, attempt: Callable[[bool], None], sparing: bool) -> None:
+        """Render, and answer a lack of memory with the policy that needs least.
+
+        Raises:
+            BridgeError: `out_of_memory` when that does not suffice either.
+        """
+        shortage = _shortage_in(lambda: attempt(sparing))
+        if shortage is not None and not sparing:
+            _log.warning("again with as little memory as can be, for %s", shortage)
+            self.unload()
+            shortage = _shortage_in(lambda: attempt(True))
+        if shortage is not None:
+            free = free_bytes(torch.device(self.device))
+            self.unload()
+            raise _out_of_memory(shortage, free)
 
     def cached(
         self, key: CacheKey
@@ -135,6 +172,38 @@ class Engine:
         """Keep a finished render for repeats."""
         if self._cache:
             self._cache.put(key, tensors, audio, recipe, report)
+
+
+def _shortage_in(run: Callable[[], None]) -> str | None:
+    """What an attempt said when memory did not suffice; None where it did.
+
+    Only the words are kept: the error itself would hold on to every tensor of the attempt.
+    """
+    try:
+        run()
+    except Exception as error:
+        if not is_shortage(error):
+            raise
+        return str(error) or type(error).__name__
+    return None
+
+
+def _out_of_memory(shortage: str, free: int | None) -> BridgeError:
+    wanted = wanted_bytes(shortage)
+    figures = [f"{wanted / 2**20:.0f} MiB more were asked for"] if wanted else []
+    figures += [f"{free / 2**20:.0f} MiB were free"] if free is not None else []
+    said = ", ".join(figures) or shortage[:300]
+    return BridgeError(
+        "out_of_memory",
+        f"too little memory, even with the policy that takes least: {said}",
+        "ask for fewer candidates or a shorter result, or close other programs",
+    )
+
+
+def _give_back_freed_memory() -> None:
+    """Let the C library return to the system what has been freed; it keeps it otherwise."""
+    with contextlib.suppress(OSError, AttributeError):  # only glibc has it
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def create_engine(cache_dir: Path | None) -> Engine:

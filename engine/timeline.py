@@ -134,6 +134,7 @@ class RenderSettings:
         balanced: several controls pull equally, whatever their units.
         candidates: initial noises that are refined side by side.
         fresh: share of new noise at each step of an inverted timeline; 0 gives its prior back.
+        sparing: take as little memory as can be.
     """
 
     variation: float
@@ -143,6 +144,7 @@ class RenderSettings:
     balanced: bool = False
     candidates: int = 1
     fresh: float = 0.0
+    sparing: bool = False
 
 
 Score = Callable[["Window", Tensor], Tensor]  # latents of a window -> how far off each is
@@ -355,6 +357,7 @@ class _WindowTask:
                 watch=step,
                 reached=together.reached,
                 keeper=self.keeper,
+                sparing=self.settings.sparing,
             )
         except ValueError as error:
             raise BridgeError("bad_request", str(error), "choose fast or ditto") from None
@@ -378,7 +381,7 @@ class _WindowTask:
 
     def _policy(self, problem: Problem, noises: Tensor) -> GradientPolicy:
         """How gradients pass through the run; a model call is measured where it matters."""
-        if self.settings.steps > _FULL_GRADIENT_STEPS:
+        if self.settings.sparing or self.settings.steps > _FULL_GRADIENT_STEPS:
             return "checkpointed"
         first = problem.levels[0]
         plan = plan_memory(lambda x: self.denoiser(x, first, 0.0), problem.start(noises))

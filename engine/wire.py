@@ -11,10 +11,11 @@ What is said, by the `op` of the object:
 
 | op | way | fields |
 |---|---|---|
-| `render` | to the engine | `job`, `request` (mapping), `spool` (folder for the stems) |
+| `render` | to the engine | `job`, `request` (mapping), `spool` (folder), `sparing` (flag) |
 | `cancel` | to the engine | `job` |
 | `ping`, `pong` | there and back | `count` |
 | `unload` | to the engine | |
+| `unloaded` | to the daemon | the models are out of memory, until the next render |
 | `shutdown` | to the engine | |
 | `ready` | to the daemon | `info`: device, models with digests |
 | `broken` | to the daemon | `error`: why the engine cannot start |

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from engine.opening import confine
+from engine.shortage import is_shortage
 from engine.spec import (
     BridgeError,
     Cancelled,
@@ -47,9 +48,17 @@ class Engine(Protocol):
         """Describe the device and the models, with their digests."""
 
     def render(
-        self, request: RenderRequest, spool_dir: Path, cancelled: Callable[[], bool]
+        self,
+        request: RenderRequest,
+        spool_dir: Path,
+        cancelled: Callable[[], bool],
+        *,
+        sparing: bool = False,
     ) -> Iterator[Event]:
         """Render, yielding events and at last Done, or Cancelled once `cancelled()` is true.
+
+        Args:
+            sparing: take as little memory as can be: the last attempt ended for want of it.
 
         Raises:
             BridgeError: the request cannot be rendered.
@@ -82,9 +91,11 @@ class Worker:
 
     Args:
         read_fd, write_fd: descriptors of the frames from and to the daemon.
+        idle_unload_s: the engine unloads after so long without work; 0 for never.
     """
 
-    def __init__(self, read_fd: int, write_fd: int) -> None:
+    def __init__(self, read_fd: int, write_fd: int, idle_unload_s: float = 0.0) -> None:
+        self._idle_unload_s = self._patience_s = idle_unload_s or None
         self._read_fd = read_fd
         self._out = _FrameWriter(write_fd)
         self._queue: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
@@ -101,13 +112,24 @@ class Worker:
             traceback.print_exc()
             self._out.send({"op": "broken", "error": _as_bridge_error(error).to_mapping()})
             return 1
-        while (message := self._queue.get()) is not None:
+        while (message := self._next()) is not None:
             if message["op"] == "unload":
                 engine.unload()
+                self._out.send({"op": "unloaded"})
             else:
                 self._render(engine, message)
         engine.unload()
         return 0
+
+    def _next(self) -> dict[str, Any] | None:
+        """What to do next, None at the end; an unload when there has been nothing for long."""
+        # After an unload there is nothing left to give back, so only then it waits for ever.
+        timeout_s, self._patience_s = self._patience_s, self._idle_unload_s
+        try:
+            return self._queue.get(timeout=timeout_s)
+        except queue.Empty:
+            self._patience_s = None
+            return {"op": "unload"}
 
     def _read(self) -> None:
         decoder = FrameDecoder()
@@ -160,7 +182,8 @@ class Worker:
         self, engine: Engine, job: str, message: dict[str, Any], cancelled: Callable[[], bool]
     ) -> Event:
         request = RenderRequest.from_mapping(message["request"])
-        events = engine.render(request, Path(message["spool"]), cancelled)
+        spool, sparing = Path(message["spool"]), bool(message.get("sparing"))
+        events = engine.render(request, spool, cancelled, sparing=sparing)
         try:
             for event in events:
                 if isinstance(event, _ENDINGS):
@@ -190,10 +213,7 @@ def _as_bridge_error(error: Exception) -> BridgeError:
     if isinstance(error, BridgeError):
         return error
     text = f"{type(error).__name__}: {error}"[:500]
-    # By name, because importing torch to compare types would cost seconds and may itself fail;
-    # its allocator for main memory raises a plain RuntimeError.
-    names = {cls.__name__ for cls in type(error).__mro__}
-    if names & {"MemoryError", "OutOfMemoryError"} or "can't allocate memory" in text:
+    if is_shortage(error):
         return BridgeError("out_of_memory", text, "ask for a shorter clip or close other programs")
     return BridgeError("engine_failed", text, "the engine's log has the traceback")
 
@@ -224,13 +244,16 @@ def main(arguments: list[str] | None = None) -> int:
         action="append",
         help="folder whose files may be read; may be given again; without it every one may",
     )
+    parser.add_argument(
+        "--idle-unload-s", type=float, default=0.0, help="unload after so long without work"
+    )
     options = parser.parse_args(arguments)
     confine(options.root)
     # Ctrl-C in a terminal reaches the whole process group; the daemon decides what it means.
     with contextlib.suppress(ValueError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     read_fd, write_fd = _claim_standard_streams()
-    worker = Worker(read_fd, write_fd)
+    worker = Worker(read_fd, write_fd, options.idle_unload_s)
     return worker.run(lambda: _load_factory(options.factory)(options.cache_dir))
 
 

@@ -235,8 +235,9 @@ class JobQueue:
         if job.cancel_requested:
             self._end(job, State.CANCELLED, now_s)
         elif job.crashes >= MAX_CRASHES:
-            hint = f"it was tried {job.crashes} times and is not tried again"
-            self.fail(job, Failed("engine_crashed", reason, hint), now_s)
+            at = f", at {job.fraction:.0%} in the stage {job.stage}" if job.stage else ""
+            hint = f"it was tried {job.crashes} times and is not tried again; the log says more"
+            self.fail(job, Failed("engine_crashed", reason + at, hint), now_s)
         else:
             self.requeue(job)
 

@@ -11,6 +11,7 @@ from engine.optimise.doodl import DoodlSettings, doodl
 from engine.optimise.flowchef import flowchef
 from engine.optimise.freedom import freedom
 from engine.optimise.guidance_gradients import guidance_gradients
+from engine.optimise.in_turn import in_turn
 from engine.optimise.keeper import Keeper
 from engine.optimise.masking import MULTIDIFFUSION, MULTIDIFFUSION_HALF, NAIVE, masking
 from engine.optimise.noise import NoiseSettings, optimise_noise
@@ -30,12 +31,20 @@ class Effort:
         reached: asked after every evaluation; True ends the run early.
         keeper: holds the run's state, so that one that was cut off goes on from there; a method
             without it begins anew.
+        sparing: take as little memory as can be, whatever time it costs: candidates one after the
+            other.
     """
 
     iterations: int | None = None
     watch: Watch | None = None
     reached: Reached | None = None
     keeper: Keeper | None = None
+    sparing: bool = False
+
+    def of_candidate(self, number: int) -> Effort:
+        """The same for one of several candidates that are refined one after the other."""
+        keeper = self.keeper.part(f"candidate-{number}") if self.keeper else None
+        return replace(self, keeper=keeper)
 
 
 Runner = Callable[[Problem, Tensor, Effort], OptimisedNoise]
@@ -153,6 +162,7 @@ def run_method(
     *,
     reached: Reached | None = None,
     keeper: Keeper | None = None,
+    sparing: bool = False,
 ) -> OptimisedNoise:
     """Run one method on a problem.
 
@@ -163,6 +173,7 @@ def run_method(
         watch: called after every evaluation of a method that iterates; may raise to stop.
         reached: asked after every such evaluation; True ends the run early.
         keeper: holds the state of a method that can go on from it.
+        sparing: take as little memory as can be.
 
     Raises:
         ValueError: there is no method of that name, or it needs a mask that the problem lacks.
@@ -170,4 +181,9 @@ def run_method(
     method = METHODS.get(name)
     if method is None:
         raise ValueError(f"there is no method {name!r}; choose one of {', '.join(METHODS)}")
-    return method.run(problem, noise, Effort(iterations, watch, reached, keeper))
+    effort = Effort(iterations, watch, reached, keeper, sparing)
+    if not sparing or len(noise) == 1:
+        return method.run(problem, noise, effort)
+    return in_turn(
+        lambda item, number: method.run(problem, item, effort.of_candidate(number)), noise
+    )

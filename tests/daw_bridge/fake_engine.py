@@ -7,6 +7,7 @@ Words of the prompt, in any order:
     bits=16|24|32|float
     stems=a,b    further files beside the mix
     stubborn     do not look at the cancel flag
+    repeat       say the same progress again and again
     stop         stop the whole process (SIGSTOP), as a hang would
     exit         die at once, every time
     exit_once=P  die at once, unless the file P exists; creates it
@@ -53,9 +54,16 @@ class FakeEngine:
         pass
 
     def render(
-        self, request: RenderRequest, spool_dir: Path, cancelled: Callable[[], bool]
+        self,
+        request: RenderRequest,
+        spool_dir: Path,
+        cancelled: Callable[[], bool],
+        *,
+        sparing: bool = False,
     ) -> Iterator[Event]:
         orders = dict(word.partition("=")[::2] for word in request.prompt.split())
+        if sparing:
+            yield Progress("sparing", 0.1)
         yield Progress("draft", 0.25, step=1, steps=4, eta_s=float(orders.get("eta", 1.5)))
         _misbehave(orders)
         for revision in range(int(orders.get("previews", 0))):
@@ -63,6 +71,8 @@ class FakeEngine:
             yield Preview(revision, 2 * revision, SAMPLE_RATE_HZ, CHANNELS, pcm)
         end_s = time.monotonic() + float(orders.get("sleep", 0))
         while time.monotonic() < end_s:
+            if "repeat" in orders:
+                yield Progress("draft", 0.25, step=1, steps=4, eta_s=1.5)
             if cancelled() and "stubborn" not in orders:
                 yield Cancelled()
                 return

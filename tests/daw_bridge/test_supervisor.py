@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from daw_bridge.supervisor import EngineState, Supervisor, Timing, worker_command
+from daw_bridge.engine_process import worker_command
+from daw_bridge.supervisor import EngineState, Supervisor, Timing
 from engine.spec import Cancelled, Done, Event, Failed, Progress, RenderRequest
 from engine.wire import encode_frame
 from tests.daw_bridge.conftest import FACTORY
@@ -199,3 +200,46 @@ async def test_stopping_ends_an_engine_at_work(tmp_path: Path) -> None:
         task = await has_started(supervisor, tmp_path, "sleep=60")
         await supervisor.stop()
         assert isinstance((await task)[-1], Cancelled | Failed)
+
+
+@pytest.mark.parametrize("prompt", ["sleep=60", "sleep=60 repeat", "sleep=60 stubborn"])
+async def test_a_render_that_stands_still_is_ended_and_reported(
+    tmp_path: Path, prompt: str
+) -> None:
+    """Silent, saying the same again and again, or deaf to its cancel; its process answers."""
+    timing = replace(TIMING, stall_timeout_s=0.3)
+    async with supervised(tmp_path, timing=timing) as supervisor:
+        ending = (await render(supervisor, tmp_path, prompt))[-1]
+        assert isinstance(ending, Failed)
+        assert ending.code == "engine_failed", "it is not tried again"
+        assert "stood still for" in ending.message
+        assert "draft" in ending.message
+        assert isinstance((await render(supervisor, tmp_path, ""))[-1], Done)
+
+
+async def test_a_render_that_gets_on_is_not_ended(tmp_path: Path) -> None:
+    timing = replace(TIMING, stall_timeout_s=0.4)
+    async with supervised(tmp_path, timing=timing) as supervisor:
+        ending = (await render(supervisor, tmp_path, "previews=3 sleep=0.2"))[-1]
+        assert isinstance(ending, Done)
+
+
+async def test_an_engine_killed_by_the_system_is_told_to_spare_memory(tmp_path: Path) -> None:
+    async with supervised(tmp_path) as supervisor:
+        orders = f"exit_once={tmp_path / 'marker'}"
+        assert isinstance((await render(supervisor, tmp_path, orders))[-1], Failed)
+        again = await render(supervisor, tmp_path, orders)
+        assert Progress("sparing", 0.1) in again
+        assert isinstance(again[-1], Done)
+        assert Progress("sparing", 0.1) not in await render(supervisor, tmp_path, orders)
+
+
+async def test_models_are_unloaded_on_command_and_loaded_on_demand(tmp_path: Path) -> None:
+    async with supervised(tmp_path) as supervisor:
+        await render(supervisor, tmp_path, "")
+        assert supervisor.loaded
+        supervisor.unload()
+        while supervisor.loaded:
+            await asyncio.sleep(0.01)
+        assert isinstance((await render(supervisor, tmp_path, ""))[-1], Done)
+        assert supervisor.loaded

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ _ENDINGS = ("done", "failed", "cancelled")
 
 
 class Process:
-    def __init__(self, tmp_path: Path, factory: str = "create_engine") -> None:
+    def __init__(
+        self, tmp_path: Path, factory: str = "create_engine", options: Sequence[str] = ()
+    ) -> None:
         self.spool = tmp_path / "spool"
         self.spool.mkdir()
         self.popen = subprocess.Popen(
@@ -27,6 +29,7 @@ class Process:
                 *(sys.executable, "-m", "engine.worker"),
                 *("--factory", f"tests.daw_bridge.fake_engine:{factory}"),
                 *("--cache-dir", str(tmp_path / "cache")),
+                *options,
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -161,3 +164,17 @@ def test_engine_that_cannot_start_says_why(tmp_path: Path) -> None:
         assert message["op"] == "broken"
         assert message["error"]["message"] == "the model does not fit"
         assert process.popen.wait(timeout=10) == 1
+
+
+def test_it_unloads_once_when_there_is_nothing_to_do(tmp_path: Path) -> None:
+    process = Process(tmp_path, options=("--idle-unload-s", "0.1"))
+    with process.popen:
+        assert process.receive()["op"] == "ready"
+        assert process.receive() == {"op": "unloaded"}
+        process.send(op="ping", count=1)
+        assert process.receive() == {"op": "pong", "count": 1}, "once is enough"
+        process.render("j-1", "")
+        assert process.ending("j-1")["event"] == "done"
+        assert process.receive() == {"op": "unloaded"}
+        process.send(op="shutdown")
+        assert process.popen.wait(timeout=10) == 0

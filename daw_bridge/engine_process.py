@@ -1,0 +1,92 @@
+"""The engine's process as the daemon starts it: its command line, its environment and its log."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import engine
+
+_engine_log = logging.getLogger("daw_bridge.engine")
+
+KILLED = -9  # exit status of a process that got a SIGKILL, as from a system short of memory
+READ_BYTES = 2**18  # at a time, from the engine's pipes
+_TAIL_CHARACTERS = 400
+# Torch frees and takes hundreds of megabytes a second. glibc would hand each large block back to
+# the kernel, and the page faults slow a refinement down; other systems ignore these.
+_ENVIRONMENT = {
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
+    "MALLOC_TOP_PAD_": str(64 << 20),
+    # Threads that have nothing to do sleep soon: by default each spins for milliseconds, and beside
+    # a busy DAW the one it waits for does not get the core.
+    "GOMP_SPINCOUNT": "3000",
+}
+
+
+def worker_command(
+    factory: str, cache_dir: Path, roots: Sequence[Path], idle_unload_s: float = 0.0
+) -> list[str]:
+    """Command line of an engine process that may read under `roots` only.
+
+    Args:
+        idle_unload_s: it unloads its models after so long without work; 0 for never.
+    """
+    # -P keeps the current folder, which may hold anything, out of the search for modules.
+    return [
+        *(sys.executable, "-P", "-X", "faulthandler", "-m", "engine.worker"),
+        *("--factory", factory, "--cache-dir", str(cache_dir)),
+        *("--idle-unload-s", str(idle_unload_s)),
+        *(part for root in roots for part in ("--root", str(root))),
+    ]
+
+
+async def spawn(command: Sequence[str]) -> asyncio.subprocess.Process:
+    """Start a process that speaks frames.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    # The engine must be found as this process found it, installed or not.
+    package_root = str(Path(engine.__file__).parent.parent)
+    path = os.pathsep.join(filter(None, (package_root, os.environ.get("PYTHONPATH"))))
+    return await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        limit=READ_BYTES,
+        env={**_ENVIRONMENT, **os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
+    )
+
+
+class EngineLog:
+    """What engines print, line by line into the daemon's log."""
+
+    def __init__(self) -> None:
+        self.tail = ""
+
+    async def follow(self, process: asyncio.subprocess.Process) -> None:
+        """Read until the process ends; `tail` is the end of the last line so far."""
+        assert process.stderr is not None
+        rest = ""
+        while data := await process.stderr.read(READ_BYTES):
+            *lines, rest = (rest + data.decode(errors="replace")).replace("\r", "\n").split("\n")
+            for line in filter(None, lines):
+                self._take(line)
+            rest = rest[-READ_BYTES:]
+        if rest:
+            self._take(rest)
+
+    def _take(self, line: str) -> None:
+        _engine_log.info("%s", line)
+        self.tail = line[-_TAIL_CHARACTERS:]
+
+
+def describe_status(status: int | None) -> str:
+    """An exit status in words."""
+    return f"signal {-status}" if status is not None and status < 0 else f"status {status}"
