@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import stat
 import time
@@ -20,6 +21,7 @@ from engine.files.audio import MAX_FILE_BYTES, write_audio
 from engine.files.quantise import quantise
 from engine.meter import Meter
 from engine.models.house.model import HouseModel
+from engine.opening import open_named
 from engine.rendering import Rendering
 from engine.report import build_report
 from engine.spec import Done, Event, Progress, RenderRequest, Stem
@@ -153,7 +155,7 @@ class Job:
         """Key of the render: files by what is in them, settings as rendered."""
         request = self.request
         asked = request.to_mapping() | self._resolved()
-        for name in ("context", "intensity_from", "structure_from"):
+        for name in ("context", "tempo_from", "intensity_from", "structure_from"):
             path = getattr(request, name)
             if path is not None:
                 asked[f"{name}_digest"] = _digest(path)
@@ -241,13 +243,12 @@ def _digest(named: str) -> str:
     Known before anything is decoded, so that a repeat costs a hash; what is wrong with an
     unreadable file is for its reader to say.
     """
-    path = Path(named)
     try:
-        status = path.stat()
-        # A pipe would never end, and what is too large is refused by its reader.
-        if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FILE_BYTES:
-            return ""
-        with path.open("rb") as file:
+        with open_named(named) as file:
+            status = os.fstat(file.fileno())
+            # A pipe would never end, and what is too large is refused by its reader.
+            if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FILE_BYTES:
+                return ""
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return ""
