@@ -122,9 +122,7 @@ class Client:
         Raises:
             BridgeError: as the daemon refuses.
         """
-        values = dict(request)
-        accepted = await self.request(str(values.pop("task", "")), **values)
-        return str(accepted["job"])
+        return (await self.submit_takes(request))[0]
 
     async def submit_takes(self, request: Mapping[str, Any]) -> list[str]:
         """Ask for a render with `takes`; the id of each take's job.
