@@ -57,6 +57,20 @@ def _run(options: argparse.Namespace, console: Console, make_engine: EngineFacto
 
         serve.run(options, console)
         return EXIT_OK
+    if options.command == "config":
+        from daw_bridge.commands import settings
+
+        settings.run(options, console)
+        return EXIT_OK
+    if options.command == "capture":
+        from daw_bridge.commands import capture
+
+        def accompany(arguments: list[str]) -> None:
+            typed = [*arguments, *(["--json"] if options.json else [])]
+            _run(build_parser().parse_args(typed), console, make_engine)
+
+        capture.run(options, console, accompany)
+        return EXIT_OK
     if options.command == "doctor":
         from daw_bridge.commands import doctor
 

@@ -149,7 +149,7 @@ class Config:
     )
     roots: tuple[Path, ...] = field(
         default_factory=default_roots,
-        metadata=_about(_folders, "folders whose files clients may name, besides the data folder"),
+        metadata=_about(_folders, "folders whose files clients may name, and takes and uploads"),
     )
     token: str | None = field(
         default=None, metadata=_about(_optional_text, "token of clients; else the one on disk")

@@ -19,12 +19,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from daw_bridge.owners import closed_to_writers, is_of_another, others_may_write
 from engine.spec import BridgeError
 
 TOKEN_FILE = "token"
 SERVER_FILE = "server.json"
 HEALTH_TIMEOUT_S = 1.0
-_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _MAX_TOKEN_CHARACTERS = 1024
 _TOKEN_FORM = re.compile(r"[!-~]{8,256}")  # printable ASCII without spaces, for an HTTP header
 
@@ -54,13 +54,12 @@ def make_private_folder(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if _is_of_another(folder.stat()):
+        if is_of_another(folder.stat()):
             raise PermissionError(errno.EPERM, "it belongs to another user")
-        mode = stat.S_IMODE(folder.stat().st_mode)
-        if os.name == "posix" and mode & _OTHERS_WRITE:
+        if others_may_write(folder.stat()):
             # Who can write here could put a token of their own in place of ours.
             with contextlib.suppress(PermissionError):  # a file system without owners
-                folder.chmod(mode & ~_OTHERS_WRITE)
+                folder.chmod(closed_to_writers(folder.stat().st_mode))
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
@@ -111,7 +110,7 @@ def _kept_token(path: Path) -> str | None:
     except OSError as error:
         raise _unusable_token(path, error.strerror or str(error)) from None
     status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode) or _is_of_another(status):
+    if not stat.S_ISREG(status.st_mode) or is_of_another(status):
         os.close(descriptor)
         raise _unusable_token(path, "it is no file of yours")
     with os.fdopen(descriptor, encoding="utf-8", errors="replace") as file:
@@ -126,10 +125,6 @@ def _unusable_token(path: Path, reason: str) -> BridgeError:
     return BridgeError(
         "unavailable", f"{path} cannot be used: {reason}", "remove it: it is made anew"
     )
-
-
-def _is_of_another(status: os.stat_result) -> bool:
-    return hasattr(os, "geteuid") and status.st_uid not in (os.geteuid(), 0)
 
 
 def is_token(given: str | None, token: str) -> bool:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
 from daw_bridge import __version__
+from daw_bridge.commands.live_arguments import add_capture, add_play
 from daw_bridge.config import Config, Setting, settings_table
 from daw_bridge.protocol.table import COMMAND_BY_NAME, COMMANDS
+from daw_bridge.sources import CONFIG_FILE, nearest
 from engine.spec import FIELDS, TASKS, BridgeError, Field
 
 RERENDER = "rerender"
@@ -31,7 +34,14 @@ class _Parser(argparse.ArgumentParser):
     """Refuses with the project's own error, so that bad flags look like every other mistake."""
 
     def error(self, message: str) -> NoReturn:
-        raise BridgeError("bad_request", message, f"see {self.prog} --help")
+        unknown = re.match(r"unrecognized arguments: (--[\w-]+)", message)
+        meant = nearest(unknown[1], _known_flags()) if unknown else ""
+        raise BridgeError("bad_request", message, meant or f"see {self.prog} --help")
+
+
+def _known_flags() -> list[str]:
+    names = [setting.name for setting in settings_table()] + [item.name for item in FIELDS]
+    return [flag_name(name) for name in names]
 
 
 def flag_name(name: str) -> str:
@@ -45,6 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"daw-bridge {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_serve(commands)
+    _add_config(commands)
     _add_doctor(commands)
     for task in TASKS:
         command = commands.add_parser(task, help=_ABOUT[task], allow_abbrev=False)
@@ -60,19 +71,52 @@ def build_parser() -> argparse.ArgumentParser:
         listing = commands.add_parser(name, help=_ABOUT[name], allow_abbrev=False)
         _add_fields(listing, COMMAND_BY_NAME[name].fields)
         _add_connection(listing)
+    _add_live(commands)
     cancel = commands.add_parser("cancel", help=_ABOUT["cancel"], allow_abbrev=False)
     cancel.add_argument("job", metavar="JOB", help="job to stop")
     _add_connection(cancel)
     return parser
 
 
+def _add_live(commands: argparse._SubParsersAction[_Parser]) -> None:
+    capture = commands.add_parser(
+        "capture", help="record a melody from a MIDI port", allow_abbrev=False
+    )
+    add_capture(capture)
+    _add_json(capture)
+    play = commands.add_parser("play", help="play a take or an audio file", allow_abbrev=False)
+    add_play(play)
+    _add_data_dir(play)
+    _add_json(play)
+
+
 def _add_serve(commands: argparse._SubParsersAction[_Parser]) -> None:
     serve = commands.add_parser("serve", help="run the daemon", allow_abbrev=False)
-    _add_json(serve)
+    _add_settings(serve)
+
+
+def _add_config(commands: argparse._SubParsersAction[_Parser]) -> None:
+    config = commands.add_parser(
+        "config", help="list the settings and where each comes from", allow_abbrev=False
+    )
+    _add_settings(config)
+
+
+def _add_settings(command: argparse.ArgumentParser) -> None:
+    _add_json(command)
+    _add_config_file(command)
     for setting in settings_table():
-        serve.add_argument(
+        command.add_argument(
             flag_name(setting.name), metavar=_setting_metavar(setting), help=_setting_help(setting)
         )
+
+
+def _add_config_file(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--config",
+        metavar="FILE",
+        help=f"TOML file of settings; else {CONFIG_FILE} in the data folder, where there is one",
+    )
 
 
 def _add_doctor(commands: argparse._SubParsersAction[_Parser]) -> None:

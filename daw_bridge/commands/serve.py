@@ -6,12 +6,11 @@ import argparse
 import asyncio
 import contextlib
 import os
-from dataclasses import fields
 
 from daw_bridge import __version__
 from daw_bridge.app import App, serve
 from daw_bridge.commands.console import Console
-from daw_bridge.config import Config
+from daw_bridge.commands.settings import load_given
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
@@ -22,8 +21,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     """
     # What is written from here on, logs and takes and the engine's cache, is the user's alone.
     os.umask(0o077)
-    given = vars(options)
-    config = Config.load({item.name: given[item.name] for item in fields(Config)})
+    config, _ = load_given(options)
 
     def say_where(app: App) -> None:
         told = {
