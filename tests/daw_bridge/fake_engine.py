@@ -62,8 +62,6 @@ class FakeEngine:
         sparing: bool = False,
     ) -> Iterator[Event]:
         orders = dict(word.partition("=")[::2] for word in request.prompt.split())
-        if sparing:
-            yield Progress("sparing", 0.1)
         yield Progress("draft", 0.25, step=1, steps=4, eta_s=float(orders.get("eta", 1.5)))
         _misbehave(orders)
         for revision in range(int(orders.get("previews", 0))):
@@ -89,7 +87,8 @@ class FakeEngine:
             path.write_bytes(wav_bytes(length, seed, orders.get("bits", "float")))
             yield Stem(name, str(path), SAMPLE_RATE_HZ, CHANNELS, length)
         loss: Any = math.nan if "nan" in orders else object() if "unsaid" in orders else 0.5
-        yield Done({"loss": loss, "length_samples": length}, {"request": request.to_mapping()})
+        report = {"loss": loss, "length_samples": length} | ({"sparing": True} if sparing else {})
+        yield Done(report, {"request": request.to_mapping()})
 
 
 def _misbehave(orders: dict[str, str]) -> None:
