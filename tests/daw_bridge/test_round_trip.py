@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,9 @@ from tests.daw_bridge.conftest import FACTORY
 from tests.daw_bridge.served import served
 from tests.daw_bridge.table_values import calls, reply_values
 from tests.daw_bridge.wires import Wire, wires
+
+# The daemon's keep-alive draws a random number in its own thread while values are generated.
+pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module")
 
 NAMES = ("osc-udp", "osc-tcp", "websocket")
 _JSON = st.recursive(
@@ -57,10 +61,11 @@ def connected(
     config = Config.load(
         {"port": 0, "osc_port": 0, "data_dir": folder, "engine_factory": f"{FACTORY}:create_engine"}
     )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Service, "handle", handle)
-        with served(config) as app, wires(app) as all_wires:
-            yield all_wires
+    with ExitStack() as exits:
+        with pytest.MonkeyPatch.context() as patch:  # the daemon keeps what it began with
+            patch.setattr(Service, "handle", handle)
+            app = exits.enter_context(served(config))
+        yield exits.enter_context(wires(app))
 
 
 @st.composite
