@@ -54,7 +54,7 @@ def render(
     # In the data folder, so that a take is moved and not copied.
     with (
         tempfile.TemporaryDirectory(prefix=".spool-", dir=config.data_dir) as spool,
-        _cancelled_by_interrupt() as cancelled,
+        cancelled_by_interrupt() as cancelled,
     ):
         engine = make_engine(config.data_dir / "cache")
         try:
@@ -86,7 +86,7 @@ def _follow(events: Iterator[Event], on_progress: OnProgress) -> tuple[list[Stem
 
 
 @contextmanager
-def _cancelled_by_interrupt() -> Iterator[Callable[[], bool]]:
+def cancelled_by_interrupt() -> Iterator[Callable[[], bool]]:
     """Whether Ctrl-C was pressed; a second one ends the program as usual."""
     flag = threading.Event()
     if threading.current_thread() is not threading.main_thread():

@@ -139,15 +139,19 @@ def _write(options: argparse.Namespace, finished: Finished, path: Path, write: W
     for name in PATH_FIELDS:
         _protect(path, finished.recipe.get("request", {}).get(name))
     try:
-        _publish(path, options.force, write)
+        publish(path, options.force, write)
     except OSError as error:
         raise BridgeError(
             "unavailable", f"{path}: {error.strerror}", f"the take is kept: {finished.path}"
         ) from error
 
 
-def _publish(target: Path, force: bool, write: Write) -> None:
-    """Write beside the target and rename, so that it is whole or not there at all."""
+def publish(target: Path, force: bool, write: Write) -> None:
+    """Write beside the target and rename, so that it is whole or not there at all.
+
+    Raises:
+        BridgeError: `bad_request` when it exists and `force` is not set. OSError: as the system.
+    """
     partial = target.with_name(f".{target.stem}.{secrets.token_hex(4)}{target.suffix}")
     try:
         write(partial)
