@@ -24,7 +24,8 @@ from daw_bridge.intake.uploads import UploadStore
 from daw_bridge.jobs.journal import Journal
 from daw_bridge.jobs.queue import Job, JobQueue
 from daw_bridge.jobs.scheduler import Ports, Scheduler
-from daw_bridge.logs import logging_to
+from daw_bridge.logs import LogOptions, logging_to
+from daw_bridge.metrics import ENDS, Labelled, Metrics, family, gauge, resident_bytes
 from daw_bridge.protocol.table import WEBSOCKET_PATH
 from daw_bridge.registration import (
     ServerInfo,
@@ -61,6 +62,7 @@ class App:
         self.token = ""
         self._spool_dir = config.data_dir / "spool"
         self._stop = asyncio.Event()
+        self._metrics = Metrics()
         self._exits = contextlib.AsyncExitStack()
 
     @property
@@ -122,12 +124,13 @@ class App:
     async def _start(self, exits: contextlib.AsyncExitStack) -> None:
         data_dir = self.config.data_dir
         make_private_folder(data_dir)
-        exits.enter_context(logging_to(data_dir / "logs"))
+        hide = exits.enter_context(logging_to(data_dir / "logs", _log_options(self.config)))
         # Its lock comes first, so that of two daemons that start together one makes the token.
         journal = exits.enter_context(
             Journal(data_dir / "journal.sqlite3", self.config.max_job_history)
         )
         self.token = token_of(data_dir, self.config.token)
+        hide(self.token)
         self._make_stores(data_dir)
         self._watchers = Watchers()
         self._supervisor = Supervisor(
@@ -186,9 +189,18 @@ class App:
             adopt=self._adopt,
             discard=self._discard,
             record=journal.record,
-            publish=lambda job, fields, event: self._watchers.publish(job.id, fields, event),
+            publish=self._publish,
             now_s=time.time,
         )
+
+    def _publish(self, job: Job, fields: dict[str, Any], event: Event | None) -> None:
+        self._watchers.publish(job.id, fields, event)
+        if (end := fields["event"]) in ENDS:
+            began_s, ended_s = job.started_s, job.finished_s
+            render_s = None if began_s is None or ended_s is None else ended_s - began_s
+            self._metrics.job_ended(end, render_s)
+            told = {"job": job.id, "task": job.request.task, "end": end, "render_s": render_s}
+            _log.info("%s (%s) is %s", job.id, job.request.task, end, extra={"fields": told})
 
     def _make_service(self) -> Service:
         return Service(
@@ -198,7 +210,13 @@ class App:
             self._uploads,
             self._supervisor,
             self._watchers,
+            self._metrics,
             client_count=lambda: self._websocket.client_count + self._osc_tcp.client_count,
+            addresses=lambda: {
+                "websocket": self.url,
+                "osc_udp": self.osc_port,
+                "osc_tcp": self.osc_tcp_port,
+            },
             request_stop=self.request_stop,
         )
 
@@ -235,7 +253,27 @@ class App:
         return not self.config.osc_token_required or self._accepts(given)
 
     def _make_gate(self, port: int) -> Gate:
-        return Gate(port, self._accepts, self._service.health)
+        return Gate(port, self._accepts, self._service.health, self._metrics_text)
+
+    def _metrics_text(self) -> str:
+        """What `/metrics` says: counts, and how things are at this moment."""
+        engine, waiting = self._supervisor, self._scheduler.queue.waiting_count
+        clients = {"websocket": self._websocket.client_count, "osc_tcp": self._osc_tcp.client_count}
+        memory = {"daemon": resident_bytes(os.getpid()), "engine": resident_bytes(engine.pid)}
+        known = [({"process": name}, size) for name, size in memory.items() if size is not None]
+        by_transport = [({"transport": name}, count) for name, count in clients.items()]
+        restarts: Labelled = [({}, max(0, engine.starts - 1))]
+        parts = (
+            gauge("uptime_seconds", "time since the daemon started", self._service.uptime_s),
+            gauge("jobs_queued", "jobs that wait", waiting),
+            gauge("jobs_running", "jobs in the engine", self._scheduler.running is not None),
+            family("clients", "gauge", "connections now", by_transport),
+            gauge("engine_ready", "1 when the engine can render", engine.state == "ready"),
+            family("engine_restarts_total", "counter", "times the engine was replaced", restarts),
+            family("resident_memory_bytes", "gauge", "memory of the processes", known),
+            *self._metrics.families(),
+        )
+        return "".join(parts)
 
     def _accepts(self, given: str | None) -> bool:
         return is_token(given, self.token)
@@ -272,6 +310,10 @@ class App:
     async def _end_scheduler(task: asyncio.Task[None]) -> None:
         task.cancel()
         await asyncio.wait([task])
+
+
+def _log_options(config: Config) -> LogOptions:
+    return LogOptions(config.log_format, config.max_log_bytes, config.kept_logs)
 
 
 def _timing(config: Config) -> Timing:

@@ -109,6 +109,12 @@ def _flag(value: Any) -> bool:
     return str(value).lower() in _TRUE
 
 
+def _log_format(value: Any) -> str:
+    if value not in ("text", "json"):
+        raise ValueError("it must be text or json")
+    return str(value)
+
+
 def _folder(value: Any) -> Path:
     return Path(value).expanduser().absolute()
 
@@ -190,6 +196,16 @@ class Config:
     )
     max_job_history: int = field(
         default=2000, metadata=_about(_count, "finished jobs kept in the journal", "jobs")
+    )
+    log_format: str = field(
+        default="text", metadata=_about(_log_format, "form of the logs: text, or json for lines")
+    )
+    max_log_bytes: int = field(
+        default=2 * 2**20,
+        metadata=_about(_count, "size at which a log becomes an old one", "bytes"),
+    )
+    kept_logs: int = field(
+        default=3, metadata=_about(_count, "old files kept of each log", "files")
     )
     max_clients: int = field(
         default=256,

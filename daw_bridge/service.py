@@ -15,11 +15,13 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from daw_bridge import __version__
+from daw_bridge.capabilities import capabilities
 from daw_bridge.config import Config
 from daw_bridge.intake.paths import resolve_allowed
 from daw_bridge.intake.uploads import PREFIX, UploadStore
 from daw_bridge.jobs.queue import Job, Placement, Priority, State
 from daw_bridge.jobs.scheduler import Scheduler
+from daw_bridge.metrics import Metrics
 from daw_bridge.protocol.messages import Call, Peer, failed, reply
 from daw_bridge.protocol.table import COMMANDS, PLACEMENT, VERSION
 from daw_bridge.supervisor import Supervisor
@@ -38,7 +40,8 @@ class Service:
     """The commands.
 
     Args:
-        client_count: how many WebSocket clients there are.
+        client_count: how many clients are connected.
+        addresses: where each transport listens.
         request_stop: makes the daemon stop.
     """
 
@@ -50,7 +53,9 @@ class Service:
         uploads: UploadStore,
         supervisor: Supervisor,
         watchers: Watchers,
+        metrics: Metrics,
         client_count: Callable[[], int],
+        addresses: Callable[[], dict[str, str | int]],
         request_stop: Callable[[], None],
     ) -> None:
         self._config = config
@@ -60,10 +65,12 @@ class Service:
         self._supervisor = supervisor
         self._watchers = watchers
         self._client_count = client_count
+        self._addresses = addresses
         self._request_stop = request_stop
         self._started_s = time.monotonic()
         self._roots = config.allowed_roots
-        self.transfers = Transfers(takes, uploads)
+        self._metrics = metrics
+        self.transfers = Transfers(takes, uploads, metrics.sent)
         self._handlers: dict[str, Callable[[Call, Peer], Awaitable[None]]] = {
             **dict.fromkeys(TASKS, self._render),
             "hello": self._hello,
@@ -88,18 +95,25 @@ class Service:
         try:
             await self._handlers[call.command](call, peer)
         except BridgeError as error:
+            self._metrics.refused(error.code)
             peer.send(failed(call.id, error))
         except Exception as error:
             _log.exception("command %s", call.command)
             refusal = BridgeError(
                 "unavailable", f"{call.command}: {error!r}"[:300], "the daemon's log says more"
             )
+            self._metrics.refused(refusal.code)
             peer.send(failed(call.id, refusal))
 
     def forget(self, peer: Peer) -> None:
         """A client is gone; its jobs go on."""
         self._watchers.forget(peer)
         self.transfers.forget(peer)
+
+    @property
+    def uptime_s(self) -> float:
+        """Time since the daemon started."""
+        return time.monotonic() - self._started_s
 
     def health(self) -> dict[str, Any]:
         """What `/health` says; never waits."""
@@ -118,17 +132,7 @@ class Service:
             _log.info("hello from %.80r", name)
         check_format(call.get("preview_format"))
         self._watchers.wish(peer, _wishes(call))
-        limits = ("max_frame_bytes", "max_upload_bytes", "max_queued_jobs", "max_new_audio_s")
-        peer.send(
-            reply(
-                call.id,
-                "hello",
-                version=__version__,
-                protocol=VERSION,
-                commands=[command.name for command in COMMANDS],
-                limits={name: getattr(self._config, name) for name in limits},
-            )
-        )
+        peer.send(reply(call.id, "hello", **capabilities(self._config, self._addresses())))
 
     async def _subscribe(self, call: Call, peer: Peer) -> None:
         check_format(call.get("preview_format"))
@@ -201,7 +205,7 @@ class Service:
                 running=running.id if running else "",
                 queued=self._scheduler.queue.waiting_count,
                 clients=self._client_count(),
-                uptime_s=round(time.monotonic() - self._started_s, 1),
+                uptime_s=round(self.uptime_s, 1),
                 engine_info=self._supervisor.info,
                 engine_error=self._supervisor.error,
                 models_loaded=self._supervisor.loaded,

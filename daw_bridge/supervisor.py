@@ -82,7 +82,7 @@ class _Render:
 
 
 class Supervisor:
-    """Owner of the engine process. Renders one request at a time."""
+    """Owner of the engine process. Renders one request at a time; `starts` counts processes."""
 
     def __init__(self, command: list[str], timing: Timing) -> None:
         self._command = command
@@ -95,9 +95,8 @@ class Supervisor:
         self._error: dict[str, str] = {}
         self._unanswered_pings = 0
         self._started_at_s = 0.0
-        self._proven = False
-        self._loaded = False
-        self._killed = False
+        self.starts = 0
+        self._proven = self._loaded = self._killed = False
         self._starved: set[str] = set()
         self._log = EngineLog()
 
@@ -245,6 +244,7 @@ class Supervisor:
         self._proven = self._loaded = self._killed = False
         self._unanswered_pings = 0
         self._started_at_s = asyncio.get_running_loop().time()
+        self.starts += 1
         if self._state is not EngineState.BROKEN:
             self._error = {}
         try:

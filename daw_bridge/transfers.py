@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,10 +37,17 @@ class _Client:
 
 
 class Transfers:
-    """Uploads and streams of all clients."""
+    """Uploads and streams of all clients.
 
-    def __init__(self, takes: TakeStore, uploads: UploadStore) -> None:
+    Args:
+        on_sent: told the size of everything that goes out.
+    """
+
+    def __init__(
+        self, takes: TakeStore, uploads: UploadStore, on_sent: Callable[[int], None]
+    ) -> None:
         self._takes = takes
+        self._on_sent = on_sent
         self._uploads = uploads
         self._clients: dict[Peer, _Client] = {}
         self._numbers: Iterator[int] = itertools.count(1)
@@ -159,7 +166,9 @@ class Transfers:
                 channels=info.channels,
                 format=wanted,
             )
-            await peer.send_audio(frame.encode())
+            data = frame.encode()
+            await peer.send_audio(data)
+            self._on_sent(len(data))
 
         try:
             await send_audio(

@@ -1,4 +1,4 @@
-"""The HTTP side of the WebSocket port: who may connect, `/health` and a page that says hello.
+"""The HTTP side of the WebSocket port: who may connect, `/health`, `/metrics` and a page.
 
 A web page anywhere can make a browser connect to a local port. Three checks keep it out: the
 `Origin` a browser sends must be our own page; `Sec-Fetch-Site`, which it sends even where it sends
@@ -22,6 +22,7 @@ from daw_bridge.protocol.table import WEBSOCKET_PATH
 from engine.spec import BridgeError
 
 _LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
+_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"  # that of Prometheus
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>daw-bridge</title>
 <h1>daw-bridge is running</h1>
@@ -38,11 +39,13 @@ class Gate:
         port: port the daemon listens on.
         accepts: whether a token is the right one.
         health: figures for `/health`; must not block.
+        metrics: the text of `/metrics`, which asks for the token; must not block.
     """
 
     port: int
     accepts: Callable[[str | None], bool]
     health: Callable[[], dict[str, Any]]
+    metrics: Callable[[], str]
 
     def answer(self, request: Request) -> Response | None:
         """A response, or None to go on with the WebSocket handshake."""
@@ -55,6 +58,9 @@ class Gate:
             if path == WEBSOCKET_PATH and upgrade:
                 self.has_token(request.headers)
                 return None
+            if path == "/metrics" and not self.has_token(request.headers):
+                hint = "send Authorization: Bearer and the token"
+                raise BridgeError("forbidden", "the metrics ask for the token", hint)
         except BridgeError as error:
             return _json_response(HTTPStatus.FORBIDDEN, error.to_mapping())
         # Old versions of the library let nothing else through and do not tell.
@@ -64,6 +70,8 @@ class Gate:
         match path:
             case "/health":
                 return _json_response(HTTPStatus.OK, self.health())
+            case "/metrics":
+                return _response(HTTPStatus.OK, _METRICS_TYPE, self.metrics().encode())
             case "/":
                 return _response(HTTPStatus.OK, "text/html; charset=utf-8", _PAGE.encode())
             case _:
