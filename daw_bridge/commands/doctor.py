@@ -13,28 +13,20 @@ import socket
 import stat
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
+from daw_bridge.commands import surroundings
+from daw_bridge.commands.checks import OK, PROBLEM, WARNING, Check
 from daw_bridge.config import Config
-from daw_bridge.registration import find_server
+from daw_bridge.owners import is_of_another, others_may_read, others_may_write
+from daw_bridge.registration import SERVER_FILE, TOKEN_FILE, find_server
 
-OK, WARNING, PROBLEM = "ok", "warning", "problem"
 MIN_PYTHON = (3, 11)
 LOW_MEMORY_BYTES = 4 * 2**30
 LOW_DISK_BYTES = 2 * 2**30
 MAX_WEIGHTS_BYTES = 32 * 10**6
 _LIBRARIES = ("numpy", "scipy", "safetensors", "soundfile", "soxr", "librosa", "mido", "matplotlib")
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing looked at; `hint` says what to do unless the state is ok."""
-
-    name: str
-    state: str
-    found: str
-    hint: str = ""
 
 
 def examine(config: Config) -> list[Check]:
@@ -47,6 +39,10 @@ def examine(config: Config) -> list[Check]:
         _weights,
         _daemon,
         _folders,
+        _permissions,
+        surroundings.midi,
+        surroundings.audio,
+        surroundings.hosts,
     )
     checks: list[Check] = []
     for look in looks:
@@ -197,6 +193,28 @@ def _folders(config: Config) -> Iterator[Check]:
         f"{folder}, {_size(used_bytes)} used, {_size(free_bytes)} free",
         "make room, or choose another: --data-dir" if low else "",
     )
+
+
+def _permissions(config: Config) -> Iterator[Check]:
+    folder = config.data_dir
+    if os.name != "posix" or not folder.is_dir():
+        return
+    status = folder.stat()
+    if is_of_another(status) or others_may_write(status):
+        problem = f"{folder} can be written by other users"
+        yield Check("permissions", PROBLEM, problem, f"chmod 700 {folder}")
+        return
+    secrets = [folder / name for name in (TOKEN_FILE, SERVER_FILE)]
+    seen = [path for path in secrets if path.exists() and others_may_read(path.stat())]
+    if seen:
+        problem = f"other users can read {', '.join(path.name for path in seen)}"
+        hint = f"chmod 600 {' '.join(map(str, seen))}, and delete the token to have a new one made"
+        yield Check("permissions", PROBLEM, problem, hint)
+    elif others_may_read(status):
+        hint = f"chmod 700 {folder} keeps older takes from other users, too"
+        yield Check("permissions", WARNING, f"other users can list {folder}", hint)
+    else:
+        yield Check("permissions", OK, "the folder is yours alone")
 
 
 def _file_bytes(path: Path) -> int:
