@@ -71,6 +71,11 @@ def _run(options: argparse.Namespace, console: Console, make_engine: EngineFacto
 
         capture.run(options, console, accompany)
         return EXIT_OK
+    if options.command == "service":
+        from daw_bridge.commands import service
+
+        service.run(options, console)
+        return EXIT_OK
     if options.command == "doctor":
         from daw_bridge.commands import doctor
 

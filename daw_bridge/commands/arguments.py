@@ -56,6 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_serve(commands)
     _add_config(commands)
+    _add_service(commands)
     _add_doctor(commands)
     for task in TASKS:
         command = commands.add_parser(task, help=_ABOUT[task], allow_abbrev=False)
@@ -100,6 +101,16 @@ def _add_config(commands: argparse._SubParsersAction[_Parser]) -> None:
         "config", help="list the settings and where each comes from", allow_abbrev=False
     )
     _add_settings(config)
+
+
+def _add_service(commands: argparse._SubParsersAction[_Parser]) -> None:
+    service = commands.add_parser(
+        "service", help="run the daemon with your session, without root", allow_abbrev=False
+    )
+    service.add_argument("action", choices=("install", "remove", "print"))
+    _add_config_file(service)
+    _add_data_dir(service)
+    _add_json(service)
 
 
 def _add_settings(command: argparse.ArgumentParser) -> None:

@@ -35,7 +35,12 @@ def test_readme_tells_of_every_command_and_of_no_other() -> None:
     told = {name for row in rows for name in re.findall(r"`(\w+)", row)}
     not_typed = {"hello", "ping", "status", "watch", "upload", "stream", "shutdown"}
     not_typed |= {"subscribe", "unsubscribe", "unload"}
-    known = {command.name for command in COMMANDS} - not_typed | {"serve", "config", "doctor"}
+    known = {command.name for command in COMMANDS} - not_typed | {
+        "serve",
+        "config",
+        "service",
+        "doctor",
+    }
     assert told == known
 
 
