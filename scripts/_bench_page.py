@@ -56,8 +56,13 @@ MEASURES: tuple[Measure, ...] = (
         "from starting the process to its first answer",
     ),
     Measure(
-        "daemon_memory_mb", "Daemon's memory, idle", "MB", 150.0,
+        "daemon_memory_mb", "Daemon's memory, idle", "MB", 100.0,
         "resident size of the daemon's process, without the engine's",
+    ),
+    Measure(
+        "daemon_cpu_percent", "Daemon's use of a core, idle", "%", 1.0,
+        "processor time of the daemon's process over ten seconds in which nobody asks for "
+        "anything, the engine ready and listened to",
     ),
     Measure(
         "weights_mb", "Weights", "MB", 32.0,

@@ -30,6 +30,7 @@ REQUEST: dict[str, Any] = {"task": "extend", "source": str(CLIP), "seconds": 6}
 CANCEL_AFTER_S = (0.5, 1.5, 3.0, 5.0, 8.0)  # after the first word of progress
 LONG_REFINE = 500
 ENGINE_TIMEOUT_S = 180.0
+IDLE_S = 10.0
 Values = dict[str, list[float]]
 
 
@@ -53,8 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
             if run == 0:
                 device = asyncio.run(_render_figures(daemon, options, values))
             else:
-                time.sleep(1.0)  # idle: what starting took has settled
-                _note_memory(daemon, values)
+                asyncio.run(_idle_figures(daemon, values))
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(page(values, _machine(device)), encoding="utf-8")
     verdicts = {measure.title: verdict(measure, values[measure.key]) for measure in MEASURES}
@@ -92,6 +92,25 @@ async def _render_figures(daemon: Daemon, options: argparse.Namespace, values: V
         for after_s in CANCEL_AFTER_S[: options.runs]:
             values["cancel_s"].append(await _cancel(client, next(seeds), after_s))
         return device
+
+
+async def _idle_figures(daemon: Daemon, values: Values) -> None:
+    """Measure what the daemon takes while nobody asks for anything."""
+    async with Client(daemon.info.url, daemon.info.token, name="bench") as client:
+        await _engine_ready(client)
+    await asyncio.sleep(1.0)  # what starting took has settled
+    _note_memory(daemon, values)
+    before_s = _processor_s(daemon)
+    await asyncio.sleep(IDLE_S)
+    if before_s is not None and (after_s := _processor_s(daemon)) is not None:
+        values["daemon_cpu_percent"].append(100.0 * (after_s - before_s) / IDLE_S)
+
+
+def _processor_s(daemon: Daemon) -> float | None:
+    """Processor time of the daemon's threads; None where the system does not tell it finely."""
+    threads = Path(f"/proc/{daemon.process.pid}/task").glob("*/schedstat")
+    nanoseconds = [int(thread.read_text().split()[0]) for thread in threads]
+    return sum(nanoseconds) / 1e9 if nanoseconds else None
 
 
 async def _engine_ready(client: Client) -> None:

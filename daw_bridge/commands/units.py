@@ -71,6 +71,6 @@ def launchd_plist(command: Sequence[str]) -> str:
 
 
 def _systemd_word(word: str) -> str:
-    """One argument of a command line as systemd reads it: quoted, specifiers and variables literal."""
+    """One argument as systemd reads it: quoted, specifiers and variables taken literally."""
     escaped = word.replace("\\", "\\\\").replace('"', '\\"')
     return '"' + escaped.replace("%", "%%").replace("$", "$$") + '"'
