@@ -137,7 +137,8 @@ class App:
             worker_command(
                 self.config.engine_factory,
                 data_dir / "cache",
-                self.config.allowed_roots,
+                # The engine reads its own results, too.
+                (*self.config.allowed_roots, self._spool_dir),
                 self.config.idle_unload_s,
             ),
             _timing(self.config),
@@ -163,6 +164,7 @@ class App:
             self.config.max_upload_bytes,
             self.config.max_uploads_total_bytes,
             self.config.unfinished_upload_s,
+            self.config.min_free_disk_bytes,
         )
         self._uploads.sweep()
 

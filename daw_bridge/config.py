@@ -177,6 +177,10 @@ class Config:
         default=4 * 2**30,
         metadata=_about(_count, "all uploads kept; the least recently used go first", "bytes"),
     )
+    min_free_disk_bytes: int = field(
+        default=512 * 2**20,
+        metadata=_about(_count, "room that uploads and jobs leave on the disk", "bytes"),
+    )
     unfinished_upload_s: float = field(
         default=86_400.0,
         metadata=_about(_number, "time an upload that was cut off waits for its client", "s"),

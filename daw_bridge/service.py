@@ -18,6 +18,7 @@ from daw_bridge import __version__
 from daw_bridge.capabilities import capabilities
 from daw_bridge.config import Config
 from daw_bridge.intake.paths import resolve_allowed
+from daw_bridge.intake.room import check_room
 from daw_bridge.intake.uploads import PREFIX, UploadStore
 from daw_bridge.jobs.queue import Job, Placement, Priority, State
 from daw_bridge.jobs.scheduler import Scheduler
@@ -181,7 +182,8 @@ class Service:
             raise BridgeError("too_large", f"{seconds:g} s of new audio", limit)
 
     def _real_paths(self, request: RenderRequest) -> dict[str, Any]:
-        """The files of a request by field, links resolved."""
+        """The files of a request by field, links resolved; refused on a full disk."""
+        check_room(self._config.data_dir, 0, self._config.min_free_disk_bytes)
         real: dict[str, Any] = {}
         for name in PATH_FIELDS:
             text: str | None = getattr(request, name)

@@ -248,7 +248,8 @@ def main(arguments: list[str] | None = None) -> int:
         "--idle-unload-s", type=float, default=0.0, help="unload after so long without work"
     )
     options = parser.parse_args(arguments)
-    confine(options.root)
+    own = [options.cache_dir] if options.cache_dir else []
+    confine([*options.root, *own] if options.root else None)
     # Ctrl-C in a terminal reaches the whole process group; the daemon decides what it means.
     with contextlib.suppress(ValueError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
+from daw_bridge.intake.room import check_room
 from engine.spec import BridgeError
 
 PREFIX = "upload:"
@@ -69,6 +70,11 @@ class Upload:
     def received_bytes(self) -> int:
         """How many bytes there are; the next ones belong there."""
         return self._received_bytes
+
+    @property
+    def size_bytes(self) -> int:
+        """What it is to have in the end."""
+        return self._size_bytes
 
     @property
     def is_whole(self) -> bool:
@@ -167,6 +173,7 @@ class UploadStore:
 
     Args:
         keep_unfinished_s: how long an upload waits for its client to come back.
+        min_free_bytes: what stays free on the disk.
     """
 
     def __init__(
@@ -175,11 +182,13 @@ class UploadStore:
         max_upload_bytes: int,
         max_total_bytes: int,
         keep_unfinished_s: float = 86_400.0,
+        min_free_bytes: int = 0,
     ) -> None:
         self._folder = folder
         self._max_upload_bytes = max_upload_bytes
         self._max_total_bytes = max_total_bytes
         self._keep_unfinished_s = keep_unfinished_s
+        self._min_free_bytes = min_free_bytes
         self._beginning = threading.Lock()
         self._lock = threading.Lock()
         self._open: dict[Path, Upload] = {}
@@ -190,8 +199,8 @@ class UploadStore:
         is used.
 
         Raises:
-            BridgeError: `too_large` when it announces more than the limit, `bad_request` for a
-                digest that is none.
+            BridgeError: `too_large` when it announces more than the limit, or too much is under
+                way; `bad_request` for a digest that is none; `unavailable` on a full disk.
         """
         if size_bytes > self._max_upload_bytes:
             raise BridgeError(
@@ -213,10 +222,35 @@ class UploadStore:
             with contextlib.suppress(FileNotFoundError):
                 if partial.stat().st_size > size_bytes:
                     partial.unlink()
+            self._reserve(partial, size_bytes)
             upload = Upload(partial, _harmless_name(name), size_bytes, digest, self._release)
             with self._lock:
                 self._open[partial] = upload
         return upload
+
+    def _reserve(self, partial: Path, size_bytes: int) -> None:
+        """Make sure that all uploads under way would fit, each as large as it said it would be.
+
+        Those whose clients are gone make room first, the oldest first.
+        """
+        with self._lock:
+            under_way = dict(self._open)
+        promised_bytes = size_bytes + sum(upload.size_bytes for upload in under_way.values())
+        if promised_bytes > self._max_total_bytes:
+            hint = "finish one first"
+            raise BridgeError("too_large", f"uploads of {promised_bytes} bytes at a time", hint)
+        left = [
+            (path.stat(), path)
+            for path in self._folder.glob(f"{_PARTIAL}*")
+            if path not in under_way and path != partial
+        ]
+        left_bytes = sum(status.st_size for status, _ in left)
+        for status, path in sorted(left, key=lambda item: item[0].st_mtime_ns):
+            if promised_bytes + left_bytes <= self._max_total_bytes:
+                break
+            path.unlink(missing_ok=True)
+            left_bytes -= status.st_size
+        check_room(self._folder, promised_bytes, self._min_free_bytes)
 
     def find(self, sha256: str, size_bytes: int) -> tuple[str, Path] | None:
         """The finished upload of a digest and size, its id and file, or None."""

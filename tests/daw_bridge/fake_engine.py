@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from engine.opening import open_named
 from engine.spec import (
     ROLES,
     BridgeError,
@@ -85,6 +86,8 @@ class FakeEngine:
             path = spool_dir / f"{name}.wav"
             seed = request.seed + 1000 * (len(stems) - number)  # the mix is the seed's own
             path.write_bytes(wav_bytes(length, seed, orders.get("bits", "float")))
+            with open_named(path) as file:  # as the real one reads its results to report on them
+                assert file.read(4) == b"RIFF"
             yield Stem(name, str(path), SAMPLE_RATE_HZ, CHANNELS, length)
         loss: Any = math.nan if "nan" in orders else object() if "unsaid" in orders else 0.5
         report = {"loss": loss, "length_samples": length} | ({"sparing": True} if sparing else {})
@@ -182,3 +185,15 @@ def create_dying_engine(cache_dir: Path | None) -> FakeEngine:
     """An engine that dies when it starts, without a word on the wire."""
     print("a library is missing", file=sys.stderr, flush=True)
     os._exit(3)
+
+
+class _ReadingEngine(FakeEngine):
+    def render(self, request: RenderRequest, *rest: Any, **how: Any) -> Iterator[Event]:
+        if request.source is not None:
+            open_named(request.source).close()
+        yield from super().render(request, *rest, **how)
+
+
+def create_reading_engine(cache_dir: Path | None) -> FakeEngine:
+    """An engine that opens its source, as the real one does."""
+    return _ReadingEngine()

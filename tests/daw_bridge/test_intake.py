@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
 from daw_bridge.intake.paths import resolve_allowed
+from daw_bridge.intake.room import check_room
 from daw_bridge.intake.uploads import Upload, UploadStore
 from engine.spec import BridgeError
 
@@ -279,3 +281,47 @@ def test_unknown_uploads_are_not_found(store: UploadStore, upload_id: str) -> No
     with pytest.raises(BridgeError) as caught:
         store.path_of(upload_id)
     assert caught.value.code == "not_found"
+
+
+@pytest.fixture
+def small_store(tmp_path: Path) -> UploadStore:
+    return UploadStore(tmp_path / "uploads", max_upload_bytes=100, max_total_bytes=250)
+
+
+def test_uploads_under_way_have_room_for_what_they_announced(small_store: UploadStore) -> None:
+    under_way = [small_store.begin(f"{number}.wav", 100) for number in range(2)]
+    with pytest.raises(BridgeError) as caught:
+        small_store.begin("third.wav", 100)
+    assert caught.value.code == "too_large"
+    under_way.pop().discard()
+    under_way.append(small_store.begin("third.wav", 100))
+    for upload in under_way:
+        upload.discard()
+
+
+def test_uploads_that_were_left_make_room(small_store: UploadStore, tmp_path: Path) -> None:
+    for number in range(20):  # a program that begins, sends and goes away, again and again
+        upload = small_store.begin("x.wav", 100, hashlib.sha256(bytes([number])).hexdigest())
+        upload.write(0, bytes(99))
+        upload.leave()
+    left = [path.stat().st_size for path in (tmp_path / "uploads").iterdir()]
+    assert sum(left) <= 250
+    assert len(left) >= 1, "the newest still waits for its client"
+
+
+def test_a_full_disk_takes_neither_upload_nor_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = UploadStore(tmp_path / "uploads", 1000, 10_000, min_free_bytes=500)
+    usage = shutil.disk_usage(tmp_path)
+    for free_bytes, fits in ((1500, True), (1499, False)):
+        found = usage._replace(free=free_bytes)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, found=found: found)
+        if fits:
+            store.begin("a.wav", 1000).discard()
+            check_room(tmp_path, 1000, 500)
+            continue
+        with pytest.raises(BridgeError, match="bytes left") as caught:
+            store.begin("a.wav", 1000)
+        assert caught.value.code == "unavailable"
+        assert not [path for path in (tmp_path / "uploads").iterdir() if path.stat().st_size]

@@ -273,3 +273,36 @@ async def test_paths_outside_the_roots_are_refused(app: App, tmp_path: Path, cli
             with pytest.raises(BridgeError) as caught:
                 await client.submit({"task": "extend", "source": str(path), "seconds": 1})
             assert caught.value.code in ("not_found", "bad_audio")
+
+
+async def test_a_full_disk_refuses_jobs_and_keeps_the_daemon(
+    make_config: MakeConfig, clip: str
+) -> None:
+    config = make_config(min_free_disk_bytes=2**60)
+    async with App(config) as app, Client(app.url, app.token) as client:
+        with pytest.raises(BridgeError, match="bytes left") as caught:
+            await client.submit({"task": "extend", "source": clip, "seconds": 1})
+        assert caught.value.code == "unavailable"
+        with pytest.raises(BridgeError, match="bytes left"):
+            await client.request("upload", name="a.wav", size_bytes=10)
+        await client.request("ping")
+
+
+async def test_a_folder_swapped_for_a_link_while_the_job_waits_leads_nowhere(
+    make_config: MakeConfig, tmp_path: Path
+) -> None:
+    """The path was allowed when the job was accepted; the engine opens what lies there then."""
+    folder = tmp_path / "clips" / "song"
+    folder.mkdir(parents=True)
+    (folder / "clip.wav").write_bytes(b"RIFF")
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "clip.wav").write_bytes(b"RIFF")
+    config = make_config("create_reading_engine")
+    async with App(config) as app, Client(app.url, app.token) as client:
+        await client.submit({"task": "generate", "prompt": "sleep=0.5", "seconds": 1})
+        waiting = {"task": "extend", "source": str(folder / "clip.wav"), "seconds": 1}
+        job = await client.submit(waiting)
+        folder.rename(tmp_path / "clips" / "moved")
+        folder.symlink_to(tmp_path / "secret")
+        last = [event async for event in client.events(job)][-1]
+    assert (last["event"], last["code"]) == ("failed", "forbidden")
