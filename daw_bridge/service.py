@@ -24,7 +24,7 @@ from daw_bridge.jobs.queue import Job, Placement, Priority, State
 from daw_bridge.jobs.scheduler import Scheduler
 from daw_bridge.metrics import Metrics
 from daw_bridge.protocol.messages import Call, Peer, failed, reply
-from daw_bridge.protocol.table import COMMANDS, PLACEMENT, VERSION
+from daw_bridge.protocol.table import PLACEMENT, VERSION
 from daw_bridge.supervisor import Supervisor
 from daw_bridge.takes.recipes import changed_request
 from daw_bridge.takes.store import Take, TakeStore

@@ -311,11 +311,20 @@ def _build(reply: Reply, call_id: str, said: list[tuple[Arg, Any]]) -> bytes:
     return bytes(builder.build().dgram)
 
 
+def _flat_text(value: Any) -> str:
+    """A text, or a list or mapping as one."""
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value))
+    if isinstance(value, dict):
+        return ",".join(f"{name}={item}" for name, item in value.items())
+    return "" if value is None else str(value)
+
+
 def _osc_value(arg: Arg, value: Any) -> Any:
     if value is None:
         value = arg.absent
     if arg.osc == "s":
-        text = "" if value is None else str(value).replace("\0", "")
+        text = _flat_text(value).replace("\0", "")
         return text.encode(errors="replace").decode()
     if arg.osc == "f":
         return float(value or 0.0)

@@ -23,8 +23,10 @@ REPLIES: tuple[Reply, ...] = (
         (
             Arg("version", "s", "version of the daemon"),
             Arg("protocol", "i", "version of this table"),
-            Arg("commands", "", "names of all commands"),
-            Arg("limits", "", "limits in bytes, seconds and jobs"),
+            Arg("commands", "s", "names of all commands; in OSC with commas", clip=True),
+            Arg("formats", "s", "formats of streams and previews; in OSC with commas"),
+            Arg("transports", "s", "address or port of each; in OSC name=value with commas"),
+            Arg("limits", "s", "limits by name; in OSC name=value with commas", clip=True),
         ),
     ),
     Reply(
@@ -140,7 +142,7 @@ REPLIES: tuple[Reply, ...] = (
             Arg("engine", "s", "starting, ready, broken or stopped"),
             Arg("running", "s", "id of the running job, else empty"),
             Arg("queued", "i", "jobs waiting", "jobs"),
-            Arg("clients", "i", "WebSocket clients", "clients"),
+            Arg("clients", "i", "clients that are connected", "clients"),
             Arg("uptime_s", "f", "time since the daemon started", "s"),
             Arg("engine_info", "", "device and models, once the engine is ready"),
             Arg("engine_error", "", "why the engine is broken"),

@@ -191,6 +191,21 @@ def _ask(wire: Wire, command: str, **values: Any) -> Any:
     return _until(wire, *COMMAND_BY_NAME[command].replies, "failed")[-1]
 
 
+def test_hello_tells_the_same_everywhere(working: dict[str, Wire]) -> None:
+    told = _ask(working["websocket"], "hello")
+    assert set(told["commands"]) == set(COMMAND_BY_NAME)
+    assert told["formats"] == ["float32", "int16", "int24", "flac"]
+    assert set(told["transports"]) == {"websocket", "osc_udp", "osc_tcp"}
+    assert told["limits"]["max_osc_packet_bytes"] == 1400
+    for name in ("osc-udp", "osc-tcp"):
+        heard = _ask(working[name], "hello")
+        assert heard["commands"].split(",") == told["commands"]
+        assert heard["formats"].split(",") == told["formats"]
+        for key in ("transports", "limits"):
+            pairs = dict(pair.split("=") for pair in heard[key].split(","))
+            assert pairs == {item: str(value) for item, value in told[key].items()}
+
+
 def test_a_render_is_told_alike(working: dict[str, Wire]) -> None:
     told: dict[str, list[str]] = {}
     for name, wire in working.items():
