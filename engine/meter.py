@@ -33,8 +33,7 @@ class Meter:
         Raises:
             JobStopped: the job was cancelled.
         """
-        if self.stopped():
-            raise JobStopped
+        self.check()
         self.done += cost
         now = time.perf_counter()
         if now - self.told_s < 0.1:
@@ -47,6 +46,15 @@ class Meter:
         step = 0 if run is None else len(run.losses)
         steps = 0 if run is None else self.refine_steps + 1
         self.emit(Progress(stage, round(fraction, 4), step, steps, left_s, loss, best))
+
+    def check(self) -> None:
+        """Go on only if nobody has asked to stop.
+
+        Raises:
+            JobStopped: the job was cancelled.
+        """
+        if self.stopped():
+            raise JobStopped
 
     def stage(self, name: str, since_s: float) -> None:
         """Book the time of a finished stage."""

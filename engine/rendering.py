@@ -15,8 +15,9 @@ from engine.checkpoints import Checkpoint, Checkpoints
 from engine.files.quantise import quantise
 from engine.meter import Meter
 from engine.models.house.model import HouseModel
+from engine.optimise.guided_start import GuidedStartSettings
 from engine.optimise.problem import OptimisedNoise
-from engine.optimise.surrogate import DECODES
+from engine.optimise.surrogate import DECODES, SURROGATE_STEPS
 from engine.spec import ROLES, Event, Preview
 from engine.tasks.scene import Finished, Part, Scene
 from engine.timeline import (
@@ -28,10 +29,10 @@ from engine.timeline import (
     led_in,
     plan_windows,
     render_timeline,
-    without_refinement,
 )
 
 _STEPS_HZ = 43
+_GUIDED_STEP_COST = 8.0  # one call with its gradient, one for the step, about four to undo it
 _DECODE_STEPS_COST = 20.0  # decoding a second of audio costs about as much as so many model calls
 
 
@@ -102,7 +103,7 @@ class Rendering:
 
     def draft(self) -> Finished:
         """Render every part once; the result."""
-        settings = without_refinement(self.settings)
+        settings = replace(self.settings, refine=0)
         for part in self.scene.parts:
             self.done.append(self._render(part, self.done, "draft", settings))
             finished = self._preview()
@@ -189,6 +190,7 @@ class Rendering:
                 settings,
                 score=lambda window, latents: self._score(part, window, latents),
                 keep=keep if self.checkpoints is not None else None,
+                check=self.meter.check,
                 on_step=step,
             )
         self.meter.stage(stage, since)
@@ -262,7 +264,9 @@ def refine_cost(settings: RenderSettings) -> float:
     evaluations = settings.refine + 1
     match settings.method:
         case "fast":
-            return 3.0 * (evaluations * settings.candidates + sum(DECODES) + settings.steps)
+            guided = min(GuidedStartSettings().steps, settings.refine)
+            mended = 3.0 * SURROGATE_STEPS * (settings.refine - guided) + sum(DECODES)
+            return settings.candidates * (_GUIDED_STEP_COST * guided + mended + settings.steps)
         case "ditto":
             return 3.0 * settings.steps * evaluations * settings.candidates
         case "doodl":

@@ -170,6 +170,7 @@ def render_timeline(
     *,
     score: Score | None = None,
     keep: Keep | None = None,
+    check: Callable[[], None] | None = None,
     on_step: Callable[[int, OptimisedNoise | None], None] | None = None,
     on_window: Callable[[WindowOutcome, Tensor], None] | None = None,
 ) -> tuple[Tensor, Tensor, tuple[WindowOutcome, ...]]:
@@ -180,6 +181,7 @@ def render_timeline(
             the first one. What is added on the way of an inverted timeline, one for each step.
         score: judges the candidates of a window; their losses do where it cannot.
         keep: gives each window's optimisation a place to keep its state.
+        check: asked wherever a run can be stopped and nothing is counted; raises to stop it.
         on_step: after each sampler step (number of the window, None) and each optimisation step
             (number of the window, run so far); may raise to stop.
         on_window: after each window, with the timeline's latent so far.
@@ -196,7 +198,7 @@ def render_timeline(
     flags = [bool(value) for value in known[0, 0]]
     for number, window in enumerate(plan_windows(flags, backwards=timeline.backwards)):
         keeper = keep(window) if keep is not None else None
-        task = _WindowTask(model, timeline, window, latent, known, settings, keeper)
+        task = _WindowTask(model, timeline, window, latent, known, settings, keeper, check)
 
         def step(run: OptimisedNoise | None, number: int = number) -> None:
             if on_step is not None:
@@ -277,8 +279,10 @@ class _WindowTask:
         known: Tensor,
         settings: RenderSettings,
         keeper: Keeper | None = None,
+        check: Callable[[], None] | None = None,
     ) -> None:
         self.window = window
+        self.check = check
         self.settings = settings
         self.keeper = keeper
         self.prior = window.of(latent).clone()
@@ -377,6 +381,7 @@ class _WindowTask:
             self.prior,
             self.mask if bool(self.mask.any()) else None,
             on_call=lambda: step(None),
+            on_back=self.check or (lambda: None),
         )
 
     def _policy(self, problem: Problem, noises: Tensor) -> GradientPolicy:
@@ -391,8 +396,3 @@ class _WindowTask:
         with torch.no_grad():
             losses = {goal.name: float(goal.loss(latent).mean()) for goal in self.goals}
         return WindowOutcome(self.window, latent, noise, losses, curve)
-
-
-def without_refinement(settings: RenderSettings) -> RenderSettings:
-    """The same settings for a draft."""
-    return replace(settings, refine=0)

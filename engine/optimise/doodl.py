@@ -28,7 +28,7 @@ from torch import Tensor
 from engine.models.contracts import Denoiser
 from engine.optimise.guidance import summed_pull
 from engine.optimise.problem import OptimisedNoise, Problem, Watch
-from engine.sampling.recompute import recomputed
+from engine.sampling.recompute import look_back, recomputed
 
 Pair = tuple[Tensor, Tensor]
 _PUBLISHED_MIXING = ((20, 0.83), (50, 0.93))  # steps, p: DITTO, appendix B; "higher diverges"
@@ -104,6 +104,7 @@ def edict(
     *,
     checkpointed: bool = False,
     on_call: Callable[[], None] = lambda: None,
+    on_back: Callable[[], None] | None = None,
 ) -> Pair:
     """Both states from `levels[0]` to the last level; the order flips from step to step.
 
@@ -111,6 +112,7 @@ def edict(
         pair: two states `[batch, channels, steps]`.
         p: mixing, in (0, 1].
         on_call: called after each step.
+        on_back: called before the gradient passes each step on its way back; may raise.
     """
     for number, (t, t_next) in enumerate(pairwise(levels)):
         swapped = number % 2 == 1
@@ -119,6 +121,8 @@ def edict(
         else:
             pair = edict_step(model, pair, t, t_next, p, swapped)
         on_call()
+        if on_back is not None:
+            look_back(pair[0], on_back)
     return pair
 
 
@@ -196,6 +200,7 @@ def _evaluate(
             p,
             checkpointed=checkpointed,
             on_call=problem.on_call,
+            on_back=problem.on_back,
         )
         gradient = torch.zeros_like(noise)
         if with_gradient:

@@ -36,6 +36,7 @@ class Problem:
         mask: `[batch, 1, steps]`, 1 on the overlap; None where there is none.
         gradient: how gradients pass through the sampler.
         on_call: called after every sampler step; may raise to stop the run.
+        on_back: called before the gradient passes a step on its way back; may raise, too.
         rule: how a step of `generate` is made. The fast path needs `euler`, with which a flow map's
             own step is exact; methods that guide a run make their own steps.
     """
@@ -47,6 +48,7 @@ class Problem:
     mask: Tensor | None = field(default=None, repr=False)
     gradient: GradientPolicy = "checkpointed"
     on_call: Callable[[], None] = _go_on
+    on_back: Callable[[], None] = _go_on
     rule: StepRule = euler
 
     def start(self, noise: Tensor) -> Tensor:
@@ -62,6 +64,7 @@ class Problem:
             rule=self.rule,
             gradient=self.gradient if gradient is None else gradient,
             on_step=lambda _: self.on_call(),
+            on_back=self.on_back,
         )
 
     def in_steps(self, steps: int) -> Problem:

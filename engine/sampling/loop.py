@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from engine.models.contracts import Denoiser
-from engine.sampling.recompute import recomputed
+from engine.sampling.recompute import look_back, recomputed
 from engine.sampling.steps import State, StepRule, euler
 
 GradientPolicy = Literal["none", "full", "checkpointed"]
@@ -25,6 +25,7 @@ def sample(
     gradient: GradientPolicy = "none",
     noises: Tensor | None = None,
     on_step: Callable[[int], None] | None = None,
+    on_back: Callable[[], None] | None = None,
 ) -> Tensor:
     """Follow the flow from `levels[0]` to `levels[-1]`.
 
@@ -37,6 +38,7 @@ def sample(
             leave it alone. An argument, so that it stays the same while an optimiser works, and
             can be optimised too.
         on_step: called after each step with its number; may raise to stop the run.
+        on_back: called before the gradient passes each step on its way back; may raise, too.
 
     Returns:
         the state at the last level, of the shape of `x`.
@@ -51,8 +53,8 @@ def sample(
         )
     if gradient == "none":
         with torch.no_grad():
-            return _follow(model, x, levels, rule, False, noises, on_step)
-    return _follow(model, x, levels, rule, gradient == "checkpointed", noises, on_step)
+            return _follow(model, x, levels, rule, False, noises, on_step, None)
+    return _follow(model, x, levels, rule, gradient == "checkpointed", noises, on_step, on_back)
 
 
 def _follow(
@@ -63,6 +65,7 @@ def _follow(
     checkpointed: bool,
     noises: Tensor | None,
     on_step: Callable[[int], None] | None,
+    on_back: Callable[[], None] | None,
 ) -> Tensor:
     state = State(x)
     for index, (t, t_next) in enumerate(pairwise(levels)):
@@ -73,6 +76,8 @@ def _follow(
             state = rule(model, state, t, t_next, noise)
         if on_step is not None:
             on_step(index + 1)
+        if on_back is not None:
+            look_back(state.x, on_back)
     return state.x
 
 

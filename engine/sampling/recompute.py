@@ -25,6 +25,12 @@ def recomputed(step: Step, *inputs: Tensor) -> tuple[Tensor, ...]:
     return found
 
 
+def look_back(state: Tensor, check: Callable[[], None]) -> None:
+    """Have `check` called when a gradient has come back to `state`; it may raise to stop there."""
+    if state.requires_grad:
+        state.register_hook(lambda _: check())  # type: ignore[no-untyped-call]
+
+
 class _Recomputed(torch.autograd.Function):
     """Keeps its inputs and nothing else."""
 

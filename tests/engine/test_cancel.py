@@ -1,0 +1,107 @@
+"""A cancel stops the engine within one sampler step: counted in model calls, wherever it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from torch import Tensor
+
+from engine.fields import METHODS
+from engine.job import Job
+from engine.meter import JobStopped
+from engine.models.house.conditions import FrameConditions
+from engine.models.house.network import Globals
+from engine.spec import RenderRequest
+from tests.engine.fake_model import FakeModel
+
+RATE_HZ = 44_100
+# Of what is more than one call: EDICT moves two states in turn, and the fast path's guided start is
+# undone step by step, each of them asked again until it agrees.
+CALLS_OF_A_STEP = {"doodl": 2, "fast": 12}
+
+
+class CountingModel(FakeModel):
+    """Sets the flag of a cancel during one of its calls, and counts those that come after."""
+
+    def __init__(self, cancel_at: int | None) -> None:
+        super().__init__()
+        self.cancel_at = cancel_at
+        self.calls = 0
+
+    def denoiser(self, frames: FrameConditions, conditions: Globals) -> Any:
+        denoise = super().denoiser(frames, conditions)
+
+        def counted(x: Tensor, level: float, next_level: float | None = None) -> Tensor:
+            self.calls += 1
+            answer: Tensor = denoise(x, level, next_level)
+            return answer
+
+        return counted
+
+    @property
+    def cancelled(self) -> bool:
+        return self.cancel_at is not None and self.calls >= self.cancel_at
+
+
+class Host:
+    device = "cpu"
+
+    def __init__(self, model: FakeModel) -> None:
+        self.model: Any = model
+
+    def cached(self, key: object) -> None:
+        return None
+
+    def noises(self, latent_key: str) -> None:
+        return None
+
+    def remember(self, *kept: object) -> None:
+        pass
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    time_s = np.arange(3 * RATE_HZ) / RATE_HZ
+    wave = 0.3 * np.exp(-60 * np.mod(time_s, 0.5)) * np.sin(2 * np.pi * 1800 * time_s)
+    soundfile.write(tmp_path / "clip.wav", np.stack([wave, wave], axis=1), RATE_HZ)
+    return tmp_path / "clip.wav"
+
+
+def calls_of(fields: Mapping[str, Any], spool: Path, cancel_at: int | None = None) -> int:
+    """Model calls of a render that is cancelled during one of them; all of them without."""
+    model = CountingModel(cancel_at)
+    spool.mkdir()
+    request = RenderRequest.from_mapping(fields)
+    job = Job(Host(model), request, spool, lambda event: None, lambda: model.cancelled)
+    if cancel_at is None:
+        job.run()
+    else:
+        with pytest.raises(JobStopped):
+            job.run()
+    return model.calls
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("steps", [2, 8])  # everything kept, and each step computed anew
+def test_a_cancel_lets_the_step_end_and_no_other_begin(
+    tmp_path: Path, clip: Path, method: str, steps: int
+) -> None:
+    fields = {
+        "task": "extend",
+        "source": str(clip),
+        "seconds": 1.0,
+        "method": method,
+        "steps": steps,
+        "refine": 2,
+    }
+    total = calls_of(fields, tmp_path / "whole")
+    assert total > steps
+    for cancel_at in range(1, total + 1):
+        made = calls_of(fields, tmp_path / f"cut{cancel_at}", cancel_at)
+        allowed = cancel_at + CALLS_OF_A_STEP.get(method, 1)
+        assert made <= allowed, f"cancelled in call {cancel_at} of {total}"
