@@ -83,6 +83,11 @@ def _run(options: argparse.Namespace, console: Console, make_engine: EngineFacto
         result = doctor.as_result(checks)
         console.result(result, doctor.as_lines(checks))
         return EXIT_OK if result["ok"] else EXIT_FAILED
+    if options.command == "play":
+        from daw_bridge.commands import play
+
+        play.run(options, Config.load({"data_dir": options.data_dir}), console)
+        return EXIT_OK
     config = Config.load({"data_dir": options.data_dir, "token": options.token})
     if options.command in RENDER_COMMANDS:
         from daw_bridge.commands import render

@@ -22,7 +22,7 @@ from engine.units import Metre
 
 _COUNT_IN = Field("count-in", "integer", "bars before the first one", 1, "bars", 0, 16)
 _BARS = Field("bars", "integer", "length", None, "bars", 1, 512)
-_WAIT = Field("wait", "number", "how long to wait for the host", 60.0, "s", 0.1, 3600.0)
+WAIT = Field("wait", "number", "how long to wait for the host", 60.0, "s", 0.1, 3600.0)
 _NOTE_VALUES = (1, 2, 4, 8, 16, 32, 3, 6, 12, 24, 48)
 
 Accompany = Callable[[list[str]], None]
@@ -70,7 +70,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
         bars=None if options.bars is None else cast_field(_BARS, options.bars),
         count_in_bars=cast_field(_COUNT_IN, options.count_in),
         step_beats=None if options.quantise is None else step_of(options.quantise),
-        wait_s=cast_field(_WAIT, options.wait),
+        wait_s=cast_field(WAIT, options.wait),
     )
 
 

@@ -69,6 +69,47 @@ class Recording:
         return round(self.length_beats / float(self.metre.bar_beats))
 
 
+class Follower:
+    """A host's transport: where it began, whether it runs, when it will come to a beat.
+
+    Messages come in the driver's thread.
+
+    Attributes:
+        origin_beats: of the song, where it began.
+        has_stopped: it ran, and was stopped.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.clock = MidiClock()
+        self.origin_beats = Fraction(0)
+        self.runs = False
+        self.has_stopped = False
+
+    def handle(self, message: Any, at_s: float) -> None:
+        """Take a message of the port; what is none of the transport's is left alone."""
+        with self.lock:
+            if message.type == "clock":
+                if self.runs:
+                    self.clock.tick(at_s)
+            elif message.type == "songpos":
+                self.origin_beats = message.pos * _SIXTEENTH_BEATS
+            elif message.type in ("start", "continue"):
+                if message.type == "start":
+                    self.origin_beats = Fraction(0)
+                self.clock.restart()
+                self.runs, self.has_stopped = True, False
+            elif message.type == "stop":
+                self.has_stopped, self.runs = self.has_stopped or self.runs, False
+
+    def reaches_at(self, beat: float) -> float | None:
+        """The second (`time.monotonic`) of a beat; None while the host stands still."""
+        with self.lock:
+            if not self.runs:
+                return None
+            return self.clock.next_at(beat - float(self.origin_beats))
+
+
 class Session:
     """Takes the messages of a port while the caller waits in `run`."""
 
@@ -92,31 +133,15 @@ class Session:
         self._by_hand = stopped
         self._say = say
         self._bar_beats = float(plan.metre.bar_beats)
-        self._lock = threading.Lock()  # messages come in the driver's thread
         self._played: list[Played] = []
-        self._clock = MidiClock()
-        self._origin_beats = Fraction(0)
-        self._runs = False
-        self._host_stopped = False
+        self._host = Follower()
         self._zero_s = math.inf
 
     def handle(self, message: Any, at_s: float) -> None:
         """Take a message of the port."""
-        with self._lock:
-            if message.type == "clock":
-                if self._runs:
-                    self._clock.tick(at_s)
-            elif message.type == "songpos":
-                self._origin_beats = message.pos * _SIXTEENTH_BEATS
-            elif message.type in ("start", "continue"):
-                if message.type == "start":
-                    self._origin_beats = Fraction(0)
-                self._clock.restart()
-                self._runs, self._host_stopped = True, False
-            elif message.type == "stop":
-                self._host_stopped, self._runs = self._runs, False
-            elif (event := played(message, at_s)) and len(self._played) < MOST_EVENTS:
-                self._played.append(event)
+        self._host.handle(message, at_s)
+        if (event := played(message, at_s)) and len(self._played) < MOST_EVENTS:
+            self._played.append(event)
 
     def run(self, listen: Listen) -> Recording:
         """Record.
@@ -141,7 +166,7 @@ class Session:
     @property
     def _zero_beats(self) -> float:
         """The first bar line after the count-in, in beats of the clock."""
-        origin, bar = self._origin_beats, self._plan.metre.bar_beats
+        origin, bar = self._host.origin_beats, self._plan.metre.bar_beats
         begun = math.ceil((origin + Fraction(self._count_in_beats)) / bar) * bar
         return float(begun - origin)
 
@@ -149,10 +174,10 @@ class Session:
         self._say("waiting for the host to start")
         deadline_s = self._now() + self._plan.wait_s
         while True:
-            with self._lock:
-                if self._clock.bpm is not None:
+            with self._host.lock:
+                if self._host.clock.bpm is not None:
                     return
-                runs = self._runs
+                runs = self._host.runs
             if self._now() > deadline_s or self._by_hand():
                 missing = "MIDI clock does not tick" if runs else "host has not started"
                 raise BridgeError(
@@ -165,7 +190,7 @@ class Session:
     def _count_in(self) -> None:
         """Say every beat before the first bar line."""
         told = -1
-        while not self._by_hand() and not self._host_stopped:
+        while not self._by_hand() and not self._host.has_stopped:
             left = -self._beats_now()
             if left <= 0.0:
                 self._say("recording")
@@ -180,7 +205,7 @@ class Session:
         bars = self._plan.bars
         length = math.inf if bars is None else bars * self._bar_beats
         begun_s = self._now()
-        while not self._by_hand() and not self._host_stopped:
+        while not self._by_hand() and not self._host.has_stopped:
             if self._beats_now() >= length or self._now() - begun_s > _LONGEST_S:
                 break
             self._sleep(_POLL_S)
@@ -193,13 +218,12 @@ class Session:
         """Beats since the first bar line that is kept."""
         if self._plan.bpm is not None:
             return (at_s - self._zero_s) * self._plan.bpm / 60.0
-        with self._lock:
-            return self._clock.beats_at(at_s) - self._zero_beats
+        with self._host.lock:
+            return self._host.clock.beats_at(at_s) - self._zero_beats
 
     def _recording(self) -> Recording:
-        with self._lock:
-            events = list(self._played)
-        bpm = self._plan.bpm or self._clock.mean_bpm or 0.0
+        events = list(self._played)
+        bpm = self._plan.bpm or self._host.clock.mean_bpm or 0.0
         if not SLOWEST_BPM <= bpm <= FASTEST_BPM:
             raise BridgeError(
                 "bad_midi",
@@ -216,9 +240,9 @@ class Session:
                 "bad_midi", "nothing was played", "play after the count-in; is it the right port?"
             )
         by_clock = self._plan.bpm is None
-        position = float(self._origin_beats) + self._zero_beats if by_clock else None
+        position = float(self._host.origin_beats) + self._zero_beats if by_clock else None
         return Recording(
-            notes, round(bpm, 3), self._plan.metre, length, position, self._clock.lost_ticks
+            notes, round(bpm, 3), self._plan.metre, length, position, self._host.clock.lost_ticks
         )
 
     def _now_length(self, events: list[Played]) -> float:

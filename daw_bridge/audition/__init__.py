@@ -1,0 +1,1 @@
+"""Playing a take through an audio device, in the host's time."""
