@@ -48,6 +48,8 @@ class Player:
         self._left = None if rounds is None else rounds * len(audio)
         self._starts_at = starts_at
         self._latency_s = latency_s
+        # Some drivers drop what they still hold when a stream ends: let it be silence.
+        self._tail = round(latency_s * sample_rate_hz)
         self._now = now
         self._ahead_s = float("inf")  # system's clock less the device's
         self._at = 0
@@ -76,10 +78,14 @@ class Player:
                 self.heard_from_s = self._heard_s(clock) + silent / self._rate
             self.begun = True
             self._copy(block[silent:])
-        if self._stopping:
+        if self._stopping and self._left != 0:
             self._fade(block)
-            return False
-        return self._left is None or self._left > 0
+            self._left = 0
+            return self._tail > 0
+        if self._left == 0:
+            self._tail -= len(block)
+            return self._tail > 0
+        return True
 
     def _heard_s(self, clock: Any) -> float:
         """When the first frame of a block will be heard, by the system's clock."""

@@ -356,3 +356,10 @@ def test_portaudio_itself_is_asked_where_it_is_installed() -> None:
     from daw_bridge.audition.devices import outputs
 
     assert all(output.channels > 0 for output in outputs())
+
+
+def test_silence_follows_for_as_long_as_the_device_holds_audio_back() -> None:
+    device = Device(lambda now: Player(ramp(1000), RATE_HZ, latency_s=0.05, now=now))
+    assert not device.run(60)
+    np.testing.assert_array_equal(device.audio[:1000], ramp(1000))
+    assert 2400 - 256 <= len(device.audio) - 1000 <= 2400 + 256
