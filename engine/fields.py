@@ -20,7 +20,7 @@ TASKS: tuple[str, ...] = (
 ROLES: tuple[str, ...] = ("drums", "bass", "chords", "lead")
 
 METHODS: tuple[str, ...] = (
-    "fast", "ditto", "doodl", "freedom", "guidance-gradients", "flowchef", "naive",
+    "fast", "ditto", "ditto-2", "doodl", "freedom", "guidance-gradients", "flowchef", "naive",
     "multidiffusion", "multidiffusion-half",
 )  # fmt: skip
 
@@ -113,8 +113,8 @@ FIELDS: tuple[Field, ...] = (
           "'A4 B4 A4', equal parts such as ABBA, or markers in seconds such as '0:A,8:B'"),
     Field("structure_from", "path", "recording whose own structure is to be followed"),
     Field("balance", "flag", "several wishes pull equally, whatever their units", False),
-    Field("method", "choice", "how the refinement works: fast goes through one step of the model, "
-          "ditto through all of them; the others are there to compare", "fast", choices=METHODS),
+    Field("method", "choice", "how the refinement works: fast guides runs towards the wish, ditto "
+          "optimises the noise of one; the others are there to compare", "fast", choices=METHODS),
     Field("candidates", "integer", "initial noises to refine; the best by an independent measure "
           "is kept", 1, "", 1, 16),
     Field("noise", "text", "latent key of an earlier render whose refined noise is the start"),

@@ -22,7 +22,7 @@ from engine.files.quantise import quantise
 from engine.meter import Meter
 from engine.models.house.model import HouseModel
 from engine.opening import open_named
-from engine.rendering import Rendering
+from engine.rendering import Rendering, iterations_of
 from engine.report import build_report
 from engine.spec import Done, Event, Progress, RenderRequest, Stem
 from engine.tasks.accompaniments import accompany_scene
@@ -32,7 +32,7 @@ from engine.tasks.sketches import generate_scene, melody_scene
 from engine.tasks.varied import vary_scene
 from engine.timeline import RenderSettings
 
-SAMPLER_VERSION = "6"  # part of every cache key: raise it when a request renders differently
+SAMPLER_VERSION = "7"  # part of every cache key: raise it when a request renders differently
 MIX = "mix"
 SCENES: dict[str, Callable[[RenderRequest, HouseModel], Scene]] = {
     "extend": extend_scene,
@@ -47,7 +47,6 @@ DEFAULT_VARIATION = {"extend": 0.4, "inpaint": 0.4, "loop": 0.4} | dict.fromkeys
     ("melody", "accompany", "vary", "generate"), 0.6
 )
 DEFAULT_STEPS = 4
-DEFAULT_REFINE = 32
 
 
 class Host(Protocol):
@@ -88,7 +87,7 @@ def settings_for(request: RenderRequest) -> RenderSettings:
     return RenderSettings(
         DEFAULT_VARIATION[request.task] if variation is None else variation,
         request.steps or DEFAULT_STEPS,
-        DEFAULT_REFINE if request.refine is None else request.refine,
+        iterations_of(request.method) if request.refine is None else request.refine,
         request.method,
         request.balance,
         request.candidates,

@@ -15,9 +15,9 @@ from engine.checkpoints import Checkpoint, Checkpoints
 from engine.files.quantise import quantise
 from engine.meter import Meter
 from engine.models.house.model import HouseModel
-from engine.optimise.guided_start import GuidedStartSettings
+from engine.optimise.fast import FastSettings
 from engine.optimise.problem import OptimisedNoise
-from engine.optimise.surrogate import DECODES, SURROGATE_STEPS
+from engine.optimise.surrogate import DECODES
 from engine.spec import ROLES, Event, Preview
 from engine.tasks.scene import Finished, Part, Scene
 from engine.timeline import (
@@ -32,6 +32,7 @@ from engine.timeline import (
 )
 
 _STEPS_HZ = 43
+_REFINE = 32
 _GUIDED_STEP_COST = 8.0  # one call with its gradient, one for the step, about four to undo it
 _DECODE_STEPS_COST = 20.0  # decoding a second of audio costs about as much as so many model calls
 
@@ -258,15 +259,21 @@ class Rendering:
         return finished
 
 
+def iterations_of(method: str) -> int:
+    """How long a method refines where nobody says it: enough to be heard in a minute."""
+    return FastSettings().iterations if method == "fast" else _REFINE
+
+
 def refine_cost(settings: RenderSettings) -> float:
     """Model calls of a window's refinement, as the meter counts them: each differentiated one is
     three."""
     evaluations = settings.refine + 1
     match settings.method:
         case "fast":
-            guided = min(GuidedStartSettings().steps, settings.refine)
-            mended = 3.0 * SURROGATE_STEPS * (settings.refine - guided) + sum(DECODES)
-            return settings.candidates * (_GUIDED_STEP_COST * guided + mended + settings.steps)
+            guided = _GUIDED_STEP_COST * settings.refine
+            return settings.candidates * (guided + settings.steps)
+        case "ditto-2":
+            return 3.0 * (evaluations * settings.candidates + sum(DECODES) + settings.steps)
         case "ditto":
             return 3.0 * settings.steps * evaluations * settings.candidates
         case "doodl":

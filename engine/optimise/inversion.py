@@ -32,10 +32,12 @@ class InversionSettings:
             start (appendix D).
         tolerance: a step is refined no more once a step forward misses no value by more (our
             choice).
+        near_enough: nor once it misses every item by at most this share of the step's own length.
     """
 
     refinements: int = 0
     tolerance: float = 1e-6
+    near_enough: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +71,30 @@ def invert(
     x = latent.detach()
     with torch.no_grad():
         for lower, higher in pairwise(reversed(levels)):
-            x = _step_back(model, x, lower, higher, settings)
+            x = undone_step(model, x, lower, higher, settings)
             on_call()
     return x
 
 
-def _step_back(
-    model: Denoiser, x: Tensor, lower: float, higher: float, settings: InversionSettings
+@torch.no_grad()
+def undone_step(
+    model: Denoiser,
+    x: Tensor,
+    lower: float,
+    higher: float,
+    settings: InversionSettings,
+    first: Tensor | None = None,
 ) -> Tensor:
+    """The state at `higher` from which one step of the sampler leads to `x` at `lower`.
+
+    Args:
+        first: what to try first; the step that DDIM inversion makes where nothing is given.
+    """
+
     def undone_at(guess: Tensor) -> Tensor:
         return x + (higher - lower) / higher * (guess - model(guess, higher, lower))
 
-    guess = undone_at(x)
+    guess = undone_at(x) if first is None else first
     best, way, least = guess, torch.zeros_like(x), torch.full_like(rms(x), float("inf"))
     share = torch.ones_like(least)
     for _ in range(settings.refinements):
@@ -91,8 +105,12 @@ def _step_back(
         least = torch.where(nearer, size, least)
         if float(off.abs().amax()) <= settings.tolerance:
             return guess
+        there = least <= settings.near_enough * rms(best - x)
+        if bool(there.all()):
+            return best
         share = torch.where(nearer, share, 0.5 * share)
-        guess = best + share * way
+        # An item that is there waits for the others, so that a batch is what its items are alone.
+        guess = torch.where(there, best, best + share * way)
     # A guess that was never tried is trusted only where every one so far came nearer.
     return torch.where(share == 1.0, guess, best)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from engine.optimise.doodl import DoodlSettings, doodl
+from engine.optimise.fast import FastSettings, optimise_fast
 from engine.optimise.flowchef import flowchef
 from engine.optimise.freedom import freedom
 from engine.optimise.guidance_gradients import guidance_gradients
@@ -16,7 +17,7 @@ from engine.optimise.keeper import Keeper
 from engine.optimise.masking import MULTIDIFFUSION, MULTIDIFFUSION_HALF, NAIVE, masking
 from engine.optimise.noise import NoiseSettings, optimise_noise
 from engine.optimise.problem import OptimisedNoise, Problem, Watch
-from engine.optimise.surrogate import FastSettings, optimise_fast
+from engine.optimise.surrogate import SurrogateSettings, optimise_through_surrogate
 
 Reached = Callable[[], bool]  # asked after every evaluation; True ends the run early
 
@@ -106,8 +107,17 @@ def _ditto(problem: Problem, noise: Tensor, effort: Effort) -> OptimisedNoise:
 def _fast(problem: Problem, noise: Tensor, effort: Effort) -> OptimisedNoise:
     settings = FastSettings()
     if effort.iterations is not None:
-        settings = replace(settings, steps=effort.iterations)
+        settings = replace(settings, iterations=effort.iterations)
     return optimise_fast(problem, noise, settings, effort.watch, reached=effort.reached)
+
+
+def _ditto_2(problem: Problem, noise: Tensor, effort: Effort) -> OptimisedNoise:
+    settings = SurrogateSettings()
+    if effort.iterations is not None:
+        settings = replace(settings, steps=effort.iterations)
+    return optimise_through_surrogate(
+        problem, noise, settings, effort.watch, reached=effort.reached
+    )
 
 
 def _doodl(problem: Problem, noise: Tensor, effort: Effort) -> OptimisedNoise:
@@ -125,8 +135,12 @@ def _once(run: Callable[[Problem, Tensor], OptimisedNoise]) -> Runner:
 METHODS: dict[str, Method] = {
     "draft": Method("the model's own conditional sampling, no optimisation", _once(draft)),
     "fast": Method(
-        "the noise optimised through one step of the model, then sampled in a few",
+        "guided runs, each undone to the noise it stands for",
         _fast,
+    ),
+    "ditto-2": Method(
+        "the noise optimised through one step of the model, then sampled in a few",
+        _ditto_2,
     ),
     "ditto": Method("the initial noise optimised through the sampler", _ditto, whole_run=True),
     "doodl": Method("the noise optimised through EDICT's coupled chains", _doodl, whole_run=True),

@@ -1,4 +1,4 @@
-"""The fast path: the noise is optimised through one step of the flow map (DITTO-2).
+"""DITTO-2: the noise is optimised through one step of the flow map.
 
 Novack et al., ISMIR 2024: a distilled model that makes the whole way in one step stands in for the
 sampler while the noise is optimised, and the noise found is then sampled in a few more steps. The
@@ -21,7 +21,7 @@ AS_GOOD = 1.05  # of the losses within so much of the lowest, that of the most s
 
 
 @dataclass(frozen=True, slots=True)
-class FastSettings:
+class SurrogateSettings:
     """How to optimise through the surrogate.
 
     Attributes:
@@ -41,10 +41,10 @@ class FastSettings:
     likelihood: float = 0.0
 
 
-def optimise_fast(
+def optimise_through_surrogate(
     problem: Problem,
     noise: Tensor,
-    settings: FastSettings,
+    settings: SurrogateSettings,
     watch: Watch | None = None,
     *,
     reached: Callable[[], bool] | None = None,

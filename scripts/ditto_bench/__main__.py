@@ -14,7 +14,7 @@ import platform
 import re
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -42,7 +42,7 @@ from engine.models.house.model import HouseModel, load_house
 
 FOLDER = ROOT / ".training" / "bench-ditto"
 PAGE = ROOT / "docs" / "benchmarks.md"
-QUICK = Extent(steps=2, scale=0.0, fast_iterations=2, long_steps=3)
+QUICK = Extent(steps=2, scale=0.0, fast_iterations=2, surrogate_iterations=2, long_steps=3)
 QUICK_NOTE = "A quick run: a first look at whether everything works, good for nothing else."
 _PICTURE = Path("images") / "ditto-losses.png"
 _QUICK_TASKS = ("outpaint-1", *CONTROLS, "intensity-changed", "intensity+structure")
@@ -84,7 +84,7 @@ def extent_of(options: argparse.Namespace, tunes: bool) -> Extent:
     steps = options.steps or last.get("steps", plain.steps)
     scale = options.iterations_scale
     scale = last.get("scale", plain.scale) if scale is None else scale
-    found = Extent(steps, scale, plain.fast_iterations, plain.long_steps, tunes)
+    found = replace(plain, steps=steps, scale=scale, tunes=tunes)
     if not options.page and not options.forecast:
         options.folder.mkdir(parents=True, exist_ok=True)
         said.write_text(json.dumps(asdict(found)), encoding="utf-8")

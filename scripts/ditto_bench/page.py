@@ -10,7 +10,7 @@ from evaluation.verdicts import number
 from ditto_bench import tables
 from ditto_bench.acceptance import Line, lines, summary
 from ditto_bench.plan import CONTROLS, Extent
-from ditto_bench.results import FEWEST_ITEMS, Found
+from ditto_bench.results import FEWEST_ITEMS, TOLERANCES, Found
 
 _SECTIONS = (
     ("Outpainting, looping and inpainting (tables 1 and 2)", tables.painting),
@@ -92,8 +92,10 @@ def _how(found: Found, facts: Facts) -> list[str]:
     return [
         f"- Sampler: {extent.steps} steps of DDIM where nothing else is said.",
         f"- Iterations: {_iterations(extent)} The fast path has its own number, "
-        f"{extent.iterations('fast', 'intensity')}. A run stops early at 2 dB² of intensity and at "
-        "0.6 nats of melody. Loss and result are those of the best iterate.",
+        f"{extent.iterations('fast', 'intensity')}. A run stops early at "
+        f"{number(TOLERANCES['intensity'])} dB² of intensity and at "
+        f"{number(TOLERANCES['melody'])} nats of melody. Loss and result are those of the best "
+        "iterate.",
         "- Overlap: references are held-out pieces, rendered (`scripts/training_pieces.py`), and "
         "the prompt is their own style, key and tempo. The loop maps a second of either edge to "
         "the opposite end. Seams are judged on the decoded window, spliced with a crossfade of "

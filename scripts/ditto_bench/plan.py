@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from engine.optimise.fast import FastSettings
+from engine.optimise.surrogate import SurrogateSettings
+
 Kind = Literal["run", "memory", "music"]
 Start = Literal["fresh", "found"]
 
@@ -15,12 +18,12 @@ CONTROLS = ("intensity", "melody", "structure")
 TOGETHER = ("intensity+outpaint-2", "intensity+structure", "intensity+melody")
 GUIDED = ("guidance-gradients", "freedom", "flowchef")
 MASKED = ("naive", "multidiffusion", "multidiffusion-half")
-ITERATING = ("fast", "ditto", "doodl")
+ITERATING = ("fast", "ditto-2", "ditto", "doodl")
 REUSED = ("fast", "ditto")  # methods whose noise is gone on with
 LONG_STEPS, MEMORY_STEPS = 50, 5
 _LONG_ITEMS, _SAMPLER_ITEMS = 4, 24
 _PUBLISHED, _PUBLISHED_SLOW = 70, 150  # iterations; the latter for melody and structure
-_TIERS = ("fast", "ditto", "doodl")
+_TIERS = ("fast", "ditto-2", "ditto", "doodl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +33,16 @@ class Extent:
     Attributes:
         steps: of the sampler.
         scale: of the iterations of DITTO and DOODL; 1 is as published.
-        fast_iterations: of the fast path, which has its own number.
+        fast_iterations, surrogate_iterations: of the fast path and of DITTO-2, which have their own
+            numbers.
         long_steps: those that DITTO and DOODL are also timed at.
         tunes: whether there are tunes to ask for.
     """
 
     steps: int = 20
     scale: float = 1.0
-    fast_iterations: int = 32
+    fast_iterations: int = FastSettings().iterations
+    surrogate_iterations: int = SurrogateSettings().steps
     long_steps: int = LONG_STEPS
     tunes: bool = True
 
@@ -47,6 +52,8 @@ class Extent:
             return 0
         if method == "fast":
             return self.fast_iterations
+        if method == "ditto-2":
+            return self.surrogate_iterations
         slow = "melody" in task or "structure" in task
         return max(2, round(self.scale * (_PUBLISHED_SLOW if slow else _PUBLISHED)))
 
@@ -184,7 +191,8 @@ def cost(job: Job) -> float:
     if job.kind == "memory":
         return 10.0 + _AGAIN_S * job.steps * (2 if job.method == "doodl" else 1)
     calls_s = {
-        "fast": _GRADIENT_S * (0.75 + 2 * 0.25) * job.iterations + 15 * _CALL_S,
+        "fast": (_GRADIENT_S + 5 * _CALL_S) * job.iterations,
+        "ditto-2": _GRADIENT_S * (0.75 + 2 * 0.25) * job.iterations + 15 * _CALL_S,
         "ditto": _AGAIN_S * job.steps * job.iterations,
         "doodl": 2 * _AGAIN_S * job.steps * job.iterations,
         "freedom": (_CALL_S + _GRADIENT_S) * job.steps,

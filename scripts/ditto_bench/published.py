@@ -37,7 +37,7 @@ CONTROLS: Mapping[str, Row] = {
     "freedom": {"intensity": 23.292, "melody": 0.31544, "structure": 0.018},
     "doodl": {"intensity": 4.785, "melody": 0.81592, "structure": 0.074},
     "ditto": {"intensity": 4.758, "melody": 0.82625, "structure": 0.024},
-    "fast": {"intensity": 3.311, "melody": 0.852},
+    "ditto-2": {"intensity": 3.311, "melody": 0.852},
 }
 CONTROL_DISTANCES: Mapping[str, Row] = {
     "draft": {"intensity": 0.707, "melody": 0.707, "structure": 0.707},
@@ -45,7 +45,7 @@ CONTROL_DISTANCES: Mapping[str, Row] = {
     "freedom": {"intensity": 0.673, "melody": 0.706, "structure": 0.668},
     "doodl": {"intensity": 0.695, "melody": 0.715, "structure": 0.653},
     "ditto": {"intensity": 0.682, "melody": 0.699, "structure": 0.632},
-    "fast": {"intensity": 0.640},
+    "ditto-2": {"intensity": 0.640},
 }
 
 # Table 5, by method and sampler steps: dB², iterations to 2 dB², seconds of one, its memory in GB
@@ -76,5 +76,5 @@ LATENCY: Mapping[str, Row] = {
     "freedom": {"intensity": 2.867},
     "doodl": {"intensity": 206.897},
     "ditto": {"intensity": 82.192, "melody": 230.8, "structure": 245.3},
-    "fast": {"intensity": 5.47, "melody": 22.5, "structure": 11.75},
+    "ditto-2": {"intensity": 5.47, "melody": 22.5, "structure": 11.75},
 }

@@ -12,17 +12,20 @@ from typing import Any
 from evaluation.store import Figures, Store
 
 from ditto_bench.plan import Job
+from engine.controls.melody import ENOUGH
 from engine.optimise.doodl import DoodlSettings
+from engine.optimise.fast import FastSettings
 from engine.optimise.flowchef import FlowChefSettings
 from engine.optimise.freedom import FreeDomSettings
 from engine.optimise.guidance_gradients import GuidanceGradientsSettings
 from engine.optimise.masking import MULTIDIFFUSION, MULTIDIFFUSION_HALF, NAIVE
 from engine.optimise.noise import NoiseSettings
-from engine.optimise.surrogate import FastSettings
+from engine.optimise.surrogate import SurrogateSettings
 
 VERSION = 1  # raise it when the same job would mean something else
 SETTINGS: Mapping[str, object] = {
     "fast": FastSettings(),
+    "ditto-2": SurrogateSettings(),
     "ditto": NoiseSettings(),
     "doodl": DoodlSettings(),
     "freedom": FreeDomSettings(),
@@ -55,6 +58,7 @@ class Results:
             "material": self.material,
             "settings": repr(SETTINGS.get(job.method, "")),
             "version": VERSION,
+            **({"enough": ENOUGH} if "melody" in job.task else {}),
         }
 
     def load(self, job: Job) -> Figures | None:

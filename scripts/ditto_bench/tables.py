@@ -31,6 +31,7 @@ NAMES = {
     "flowchef": "FlowChef",
     "doodl": "DOODL",
     "ditto": "DITTO",
+    "ditto-2": "DITTO-2, on our flow map",
     "fast": "fast",
 }
 RULES = {"euler": "DDIM", "dpm-solver-2m": "DPM-Solver++(2M)"}

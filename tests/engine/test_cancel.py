@@ -20,9 +20,9 @@ from engine.spec import RenderRequest
 from tests.engine.fake_model import FakeModel
 
 RATE_HZ = 44_100
-# Of what is more than one call: EDICT moves two states in turn, and the fast path's guided start is
-# undone step by step, each of them asked again until it agrees.
-CALLS_OF_A_STEP = {"doodl": 2, "fast": 12}
+# Of what is more than one call: EDICT moves two states in turn, and a guided step is one call with
+# its gradient and one that makes it.
+CALLS_OF_A_STEP = {"doodl": 2, "fast": 2}
 
 
 class CountingModel(FakeModel):

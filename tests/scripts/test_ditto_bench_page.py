@@ -17,6 +17,8 @@ from ditto_bench.results import Found, iterations_to_tolerance, race, reuse, upd
 from ditto_bench.runner import Clock, work
 from ditto_bench.store import Results
 
+from engine.controls.melody import TOLERANCE_NATS
+
 Figures = dict[str, Any]
 EXTENT = Extent()
 ITEMS = 8
@@ -129,11 +131,14 @@ def test_a_race_is_to_the_loss_of_the_fast_path() -> None:
     assert result is not None
     assert (result.ratio, result.short) == (4.0, 0)
     figures["fast"]["best"] = 0.5
-    figures["ditto"]["trace"] = [[4.0, 9.0], [8.0, 0.6]]  # the tolerance, where a run stops
+    figures["ditto"]["trace"] = [
+        [4.0, 9.0],
+        [8.0, TOLERANCE_NATS],
+    ]  # where a run stops
     result = race(Found(EXTENT, {planned[name]: row for name, row in figures.items()}), "melody")
     assert result is not None
     assert (result.ratio, result.short) == (4.0, 0)
-    figures["ditto"]["trace"] = [[4.0, 9.0], [8.0, 0.7]]
+    figures["ditto"]["trace"] = [[4.0, 9.0], [8.0, TOLERANCE_NATS + 0.1]]
     result = race(Found(EXTENT, {planned[name]: row for name, row in figures.items()}), "melody")
     assert result is not None
     assert (result.ratio, result.short) == (10.0, 1)

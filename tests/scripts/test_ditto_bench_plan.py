@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from _tunes import Tune
 from ditto_bench.curves import CURVES, FORMS, SWINGS_DB, curve_of, form_of
-from ditto_bench.plan import SECTIONS, Extent, Job, cost, jobs
+from ditto_bench.plan import ITERATING, SECTIONS, Extent, Job, cost, jobs
 from ditto_bench.tunes import cut, cuts, is_held_out
 
 from engine.curves import Form
@@ -96,9 +96,9 @@ def test_every_first_item_comes_before_any_second_one() -> None:
 
 def test_what_is_cheap_and_tells_much_comes_first() -> None:
     planned = [job for job in jobs(Extent(), 1) if job.kind == "run"]
-    kinds = [job.method if job.method in ("fast", "ditto", "doodl") else "" for job in planned]
+    kinds = [job.method if job.method in ITERATING else "" for job in planned]
     order = list(dict.fromkeys(kinds))
-    assert order == ["", "fast", "ditto", "doodl"]
+    assert order == ["", *ITERATING]
     assert kinds == sorted(kinds, key=order.index)
     fresh = [cost(job) for job in planned if job.method == "ditto" and job.start == "fresh"]
     assert fresh == sorted(fresh)
@@ -121,7 +121,8 @@ def test_iterations_are_the_published_ones_times_the_scale() -> None:
     assert Extent().iterations("ditto", "intensity") == 70
     assert Extent().iterations("doodl", "intensity+melody") == 150
     assert Extent(scale=0.1).iterations("ditto", "structure") == 15
-    assert Extent(scale=0.1).iterations("fast", "structure") == 32
+    assert Extent(scale=0.1).iterations("fast", "structure") == 8
+    assert Extent(scale=0.1).iterations("ditto-2", "structure") == 32
     assert Extent().iterations("freedom", "melody") == 0
 
 

@@ -1,4 +1,4 @@
-"""The fast path on a flow map whose every step is exact, and on one that gets worse with steps."""
+"""DITTO-2 on a flow map whose every step is exact, and on one that gets worse with steps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ from engine.controls.overlap import overlap_objective
 from engine.models.toy import GaussianModel
 from engine.optimise.methods import run_method
 from engine.optimise.problem import OptimisedNoise, Problem
-from engine.optimise.surrogate import AS_GOOD, FastSettings, decoded, optimise_fast
+from engine.optimise.surrogate import (
+    AS_GOOD,
+    SurrogateSettings,
+    decoded,
+    optimise_through_surrogate,
+)
 
 MEAN = torch.linspace(-1.0, 1.0, 12, dtype=torch.float64).view(1, 3, 4)
 
@@ -47,17 +52,19 @@ def _noise(batch: int = 1) -> Tensor:
 
 def test_the_noise_found_through_one_step_serves_the_whole_sampler() -> None:
     problem = _problem(ExactMap())
-    run = optimise_fast(problem, _noise(), FastSettings(400, 0.02, norm_drift=1.0))
+    run = optimise_through_surrogate(
+        problem, _noise(), SurrogateSettings(400, 0.02, norm_drift=1.0)
+    )
     assert run.best_loss < 1e-3
     assert float(problem.objective(problem.generate(run.noise, "none")).mean()) < 1e-3
 
 
 def test_one_iteration_costs_one_call_and_polishing_two() -> None:
     model = ExactMap()
-    optimise_fast(_problem(model), _noise(), FastSettings(12, polish=0.0))
+    optimise_through_surrogate(_problem(model), _noise(), SurrogateSettings(12, polish=0.0))
     assert model.calls == 13 + 1 + 2 + 4 + 8 + 20
     model.calls = 0
-    optimise_fast(_problem(model), _noise(), FastSettings(12, polish=0.25))
+    optimise_through_surrogate(_problem(model), _noise(), SurrogateSettings(12, polish=0.25))
     assert model.calls == 10 + 2 * 4 + 1 + 2 + 4 + 8 + 20
 
 
@@ -79,8 +86,11 @@ def test_of_results_as_good_as_the_best_the_one_of_most_steps_is_kept(
 
 def test_every_candidate_keeps_its_own_best_decode() -> None:
     problem = _problem(ExactMap(0.05))
-    run = optimise_fast(problem, _noise(3), FastSettings(8))
-    apart = [optimise_fast(problem, _noise(3)[k : k + 1], FastSettings(8)) for k in range(3)]
+    run = optimise_through_surrogate(problem, _noise(3), SurrogateSettings(8))
+    apart = [
+        optimise_through_surrogate(problem, _noise(3)[k : k + 1], SurrogateSettings(8))
+        for k in range(3)
+    ]
     assert run.latent.shape == (3, 3, 4)
     for k, alone in enumerate(apart):
         assert torch.allclose(run.latent[k], alone.latent[0])
@@ -90,7 +100,7 @@ def test_every_candidate_keeps_its_own_best_decode() -> None:
 def test_a_wish_that_is_met_ends_the_run() -> None:
     model = ExactMap()
     seen: list[OptimisedNoise] = []
-    run = run_method("fast", _problem(model), _noise(), 40, seen.append, reached=lambda: True)
+    run = run_method("ditto-2", _problem(model), _noise(), 40, seen.append, reached=lambda: True)
     assert len(seen) == 2  # the first evaluation of either stage
     assert len(run.losses) == 3
 
@@ -98,7 +108,7 @@ def test_a_wish_that_is_met_ends_the_run() -> None:
 def test_where_nothing_is_won_the_draft_stays() -> None:
     problem = _problem(ExactMap())
     misled = Problem(ExactMap(0.4), problem.levels, problem.objective, problem.prior)
-    run = optimise_fast(misled, _noise(2), FastSettings(2, rate=1e-9))
+    run = optimise_through_surrogate(misled, _noise(2), SurrogateSettings(2, rate=1e-9))
     draft = misled.generate(_noise(2), "none")
     assert bool((run.best <= misled.objective(draft)).all())
     lost = run.best == misled.objective(draft)

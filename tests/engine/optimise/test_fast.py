@@ -1,0 +1,113 @@
+"""The fast path on a model whose every step is known in closed form."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from engine.controls.overlap import overlap_objective
+from engine.models.toy import GaussianModel
+from engine.optimise.fast import FastSettings, better_of, optimise_fast
+from engine.optimise.freedom import FreeDomSettings, freedom
+from engine.optimise.inversion import InversionSettings
+from engine.optimise.methods import run_method
+from engine.optimise.problem import OptimisedNoise, Problem
+from engine.sampling.levels import levels
+
+MEAN = torch.linspace(-1.0, 1.0, 12, dtype=torch.float64).view(1, 3, 4)
+ONCE = FastSettings(iterations=8)
+EXACT = replace(ONCE, undoing=InversionSettings(60, 1e-12), norm_drift=1.0)
+
+
+def _problem(level: float = 1.0, shift: float = 0.6) -> Problem:
+    objective = overlap_objective(MEAN + shift, torch.ones(1, 1, 4, dtype=torch.float64))
+    prior = torch.full((1, 3, 4), 0.3, dtype=torch.float64)
+    return Problem(GaussianModel(MEAN, 0.5), levels(level, 8), objective, prior)
+
+
+def _noise(batch: int = 1) -> Tensor:
+    return torch.randn(batch, 3, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("level", [1.0, 0.4])
+@pytest.mark.parametrize("iterations", [8, 16])
+def test_the_plain_sampler_gives_from_the_noise_what_the_guided_run_gave(
+    level: float, iterations: int
+) -> None:
+    problem = _problem(level)
+    run = optimise_fast(problem, _noise(2), replace(EXACT, iterations=iterations))
+    plain = problem.generate(_noise(2), "none")
+    assert bool((run.best < 0.9 * problem.objective(plain)).all())
+    again = problem.generate(run.noise, "none")
+    torch.testing.assert_close(again, run.latent, rtol=0.0, atol=1e-9)
+
+
+def test_a_run_is_that_of_freedom() -> None:
+    problem = _problem().in_steps(8)
+    run = optimise_fast(problem, _noise(), replace(EXACT, strength=0.2))
+    published = freedom(problem, _noise(), FreeDomSettings(strength=0.2))
+    torch.testing.assert_close(run.latent, published.latent)
+
+
+def test_a_second_run_goes_on_from_the_first() -> None:
+    problem = _problem()
+    once = optimise_fast(problem, _noise(), EXACT)
+    twice = optimise_fast(problem, _noise(), replace(EXACT, iterations=16))
+    weaker = replace(EXACT, strength=EXACT.fall * EXACT.strength)
+    begun = optimise_fast(problem, once.noise, weaker)
+    assert twice.best_loss < once.best_loss
+    torch.testing.assert_close(twice.latent, begun.latent)
+
+
+def test_the_norm_is_held() -> None:
+    run = optimise_fast(_problem(shift=4.0), _noise(), replace(ONCE, norm_drift=0.01))
+    assert abs(float(run.noise.norm() / _noise().norm()) - 1.0) == pytest.approx(0.01)
+    assert run.drift == pytest.approx(0.01)
+
+
+def test_candidates_are_what_each_is_alone() -> None:
+    run = optimise_fast(_problem(), _noise(3))
+    for row in range(3):
+        alone = optimise_fast(_problem(), _noise(3)[row : row + 1])
+        torch.testing.assert_close(run.noise[row], alone.noise[0])
+        torch.testing.assert_close(run.latent[row], alone.latent[0])
+
+
+@pytest.mark.parametrize(("answers", "seen"), [([True], 0), ([False] * 9 + [True], 9)])
+def test_a_wish_that_is_met_ends_the_run(answers: list[bool], seen: int) -> None:
+    """By the draft, and by the result of the first run."""
+    asked = iter(answers)
+    watched: list[OptimisedNoise] = []
+    run = run_method("fast", _problem(), _noise(), 40, watched.append, reached=lambda: next(asked))
+    assert len(watched) == seen
+    assert len(run.losses) == max(seen, 1)
+
+
+def test_no_step_is_corrected_while_what_is_expected_meets_the_wish() -> None:
+    problem = _problem()
+    asked = iter([False, *[True] * 9])
+    run = optimise_fast(problem, _noise(), EXACT, reached=lambda: next(asked))
+    plain = problem.in_steps(8).generate(_noise(), "none")
+    torch.testing.assert_close(run.latent, plain)
+    torch.testing.assert_close(run.noise, _noise())
+
+
+def test_where_nothing_is_won_the_draft_stays() -> None:
+    problem = _problem()
+    backwards = replace(EXACT, strength=-0.3)
+    run = optimise_fast(problem, _noise(2), backwards)
+    assert torch.equal(run.noise, _noise(2))
+    assert torch.equal(run.latent, problem.generate(_noise(2), "none"))
+
+
+def test_of_two_runs_each_item_keeps_its_better_one() -> None:
+    ones, twos = torch.ones(2, 3, 4), torch.full((2, 3, 4), 2.0)
+    first = OptimisedNoise(ones, ones, torch.tensor([0.1, 0.9]), 0, [0.5], 0.01)
+    second = OptimisedNoise(twos, twos, torch.tensor([0.2, 0.3]), 1, [0.5, 0.4, 0.25], 0.02)
+    both = better_of(first, second)
+    assert both.noise[:, 0, 0].tolist() == both.latent[:, 0, 0].tolist() == [1.0, 2.0]
+    assert both.best.tolist() == pytest.approx([0.1, 0.3])
+    assert (both.losses, both.best_step, both.drift) == ([0.5, 0.4, 0.25], 2, 0.02)
