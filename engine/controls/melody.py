@@ -20,10 +20,12 @@ from engine.controls.control import ALL, Comparison, Objective, Samples, Scope, 
 
 HIGH_PASS_HZ = 261.2
 TOP_HZ = 4200.0
-# A frame in which the tune has this share of what sounds above middle C pulls no more (ours): it is
-# the strongest already, and more of it only drains everything else that plays.
-ENOUGH = 0.4
-TOLERANCE_NATS = 0.97  # our choice: nine frames in ten are right; -log(ENOUGH) is all of them
+# A frame pulls no more once the tune has enough of what sounds above middle C (ours): the first of
+# these shares and somewhat more than any other pitch class, or the second. More of it only drains
+# everything else that plays.
+ENOUGH = (0.4, 0.5)
+AHEAD = 1.25
+TOLERANCE_NATS = 0.05  # our choice: nine frames in ten are right
 _SEMITONES = 12
 _TOLERANCE_SEMITONES = 0.6
 _PROBABILITY_FLOOR = 1e-4
@@ -111,7 +113,8 @@ def melody_objective(
         sample_rate_hz: rate of the audio behind the mel bands.
 
     Returns:
-        latent -> loss `[batch]` in nats a frame; log 12 = 2.48 is chance, `-log(ENOUGH)` the least.
+        latent -> loss `[batch]`, the negative log likelihood in nats a frame above that of a tune
+        that has enough; 0 where it has enough everywhere.
 
     Raises:
         ValueError: the tune has no sounding frame.
@@ -125,7 +128,9 @@ def melody_objective(
         frames = mel_chroma(log_mel(latent), sample_rate_hz)
         chroma = frames.reshape(*frames.shape[:-1], latent.shape[-1], -1).mean(dim=-1)
         likelihood = (chroma * melody_chroma).sum(dim=1)
-        surprise = -(likelihood + _PROBABILITY_FLOOR).clamp_max(ENOUGH).log()
-        return (surprise * sounding).sum(dim=1) / count
+        strongest = (chroma * (1.0 - melody_chroma)).amax(dim=1)
+        enough = (AHEAD * strongest).clamp(*ENOUGH)
+        short = (enough / (likelihood + _PROBABILITY_FLOOR)).log().clamp_min(0.0)
+        return (short * sounding).sum(dim=1) / count
 
     return loss

@@ -12,7 +12,7 @@ from typing import Any
 from evaluation.store import Figures, Store
 
 from ditto_bench.plan import Job
-from engine.controls.melody import ENOUGH
+from engine.controls.melody import AHEAD, ENOUGH
 from engine.optimise.doodl import DoodlSettings
 from engine.optimise.fast import FastSettings
 from engine.optimise.flowchef import FlowChefSettings
@@ -58,7 +58,7 @@ class Results:
             "material": self.material,
             "settings": repr(SETTINGS.get(job.method, "")),
             "version": VERSION,
-            **({"enough": ENOUGH} if "melody" in job.task else {}),
+            **({"enough": (*ENOUGH, AHEAD)} if "melody" in job.task else {}),
         }
 
     def load(self, job: Job) -> Figures | None:
