@@ -25,6 +25,7 @@ from engine.opening import open_named
 from engine.rendering import Rendering, iterations_of
 from engine.report import build_report
 from engine.spec import Done, Event, Progress, RenderRequest, Stem
+from engine.tagging import tags_of
 from engine.tasks.accompaniments import accompany_scene
 from engine.tasks.clips import extend_scene, inpaint_scene, loop_scene
 from engine.tasks.scene import Finished, Scene
@@ -32,7 +33,7 @@ from engine.tasks.sketches import generate_scene, melody_scene
 from engine.tasks.varied import vary_scene
 from engine.timeline import RenderSettings
 
-SAMPLER_VERSION = "7"  # part of every cache key: raise it when a request renders differently
+SAMPLER_VERSION = "8"  # part of every cache key: raise it when a request renders differently
 MIX = "mix"
 SCENES: dict[str, Callable[[RenderRequest, HouseModel], Scene]] = {
     "extend": extend_scene,
@@ -216,12 +217,14 @@ class Job:
 
     def _write(self, scene: Scene, finished: Finished) -> dict[str, Path]:
         """The files of the result, the stems first and the mix last."""
+        tags = tags_of(scene, finished, self.request, self.host.model)
         return {
             name: write_audio(
                 self.spool_dir / f"{name}.wav",
                 samples,
                 scene.sample_rate_hz,
                 scene.subtype,
+                tags=tags if name == MIX else replace(tags, title=f"{tags.title} ({name})"),
                 overwrite=True,
             )
             for name, samples in (*finished.stems.items(), (MIX, finished.samples))

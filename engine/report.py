@@ -53,7 +53,7 @@ def build_report(
         "channels": int(samples.shape[0]),
         "length_samples": int(samples.shape[1]),
         "length_error_samples": int(samples.shape[1]) - scene.expected_samples,
-        **_place(scene, int(samples.shape[1])),
+        **place_of(scene, int(samples.shape[1])),
         "new_samples": list(finished.new),
         "headroom_db": finished.headroom_db,
         "seams": [_seam(scene, samples, at) for at in finished.seams],
@@ -175,7 +175,7 @@ def _grid(scene: Scene, finished: Finished, samples: Samples) -> dict[str, Any]:
     return figures
 
 
-def _place(scene: Scene, length_samples: int) -> dict[str, Any]:
+def place_of(scene: Scene, length_samples: int) -> dict[str, Any]:
     """Where the result belongs: beside its source, and in the host's song where that is known."""
     rate, offset = scene.sample_rate_hz, scene.grid_start_samples
     place: dict[str, Any] = {

@@ -19,6 +19,7 @@ import soundfile
 from engine.files.containers import Samples, encode, truncated_by_bytes
 from engine.files.quantise import quantise
 from engine.files.read import read_bytes, shown_name
+from engine.files.tags import Tags
 from engine.spec import BridgeError
 
 __all__ = [
@@ -238,6 +239,7 @@ def write_audio(
     subtype: str,
     container: str = "WAV",
     *,
+    tags: Tags | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write a clip atomically: it is there complete, or not at all.
@@ -247,13 +249,14 @@ def write_audio(
             `quantise` does.
         subtype: `PCM_U8`, `PCM_16`, `PCM_24`, `PCM_32`, `FLOAT` or `DOUBLE`.
         container: `WAV`, `AIFF` or `FLAC`.
+        tags: what the file says of itself.
 
     Raises:
         BridgeError: `bad_request` when the file exists and `overwrite` is false, when the folder
             is missing or the container cannot hold the subtype; `too_large` beyond 4 GiB.
     """
     target = Path(path)
-    data = encode(np.asarray(samples, dtype=np.float64), sample_rate_hz, subtype, container)
+    data = encode(np.asarray(samples, dtype=np.float64), sample_rate_hz, subtype, container, tags)
     part = target.with_name(f".{target.name}.{os.getpid()}.{os.urandom(4).hex()}.part")
     try:
         with open(part, "xb") as file:

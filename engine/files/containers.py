@@ -14,21 +14,29 @@ import numpy.typing as npt
 import soundfile
 
 from engine.files.quantise import FLOAT_BITS, INTEGER_BITS, to_integers
+from engine.files.tags import Tags, chunk, riff_chunks
 from engine.spec import BridgeError
 
 Samples = npt.NDArray[np.float64]
 
-_MAX_RIFF_BYTES = (1 << 32) - 1024
+_MAX_RIFF_BYTES = (1 << 32) - (1 << 14)  # the other chunks are smaller than the difference
 _STREAMED_SIZES = (0, 0xFFFFFFFF, 0x7FFFFFFF)  # written by programs that could not seek back
 _FORMAT_PCM, _FORMAT_FLOAT, _FORMAT_EXTENSIBLE = 1, 3, 0xFFFE
 _GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")
 
 
-def encode(samples: Samples, sample_rate_hz: int, subtype: str, container: str) -> bytes:
+def encode(
+    samples: Samples,
+    sample_rate_hz: int,
+    subtype: str,
+    container: str,
+    tags: Tags | None = None,
+) -> bytes:
     """The bytes of an audio file; deterministic for WAV.
 
     Args:
         samples: float64 `[channels, samples]`.
+        tags: what the file says of itself; a WAV can say all of it, the others its texts.
 
     Raises:
         BridgeError: `bad_request` for a combination that cannot be written, `too_large` beyond
@@ -40,7 +48,7 @@ def encode(samples: Samples, sample_rate_hz: int, subtype: str, container: str) 
         known = ", ".join((*INTEGER_BITS, *FLOAT_BITS))
         raise BridgeError("bad_request", f"the sample format {subtype!r} is not written", known)
     if container == "WAV" and subtype != "PCM_S8":
-        return _wav_bytes(samples, sample_rate_hz, subtype)
+        return _wav_bytes(samples, sample_rate_hz, subtype, tags)
     if container not in ("WAV", "AIFF", "FLAC") or not soundfile.check_format(container, subtype):
         raise BridgeError("bad_request", f"{container} files cannot hold {subtype} samples")
     buffer = io.BytesIO()
@@ -49,11 +57,15 @@ def encode(samples: Samples, sample_rate_hz: int, subtype: str, container: str) 
         frames: npt.NDArray[np.generic] = (to_integers(samples, subtype) << shift).astype(np.int32)
     else:
         frames = samples
-    soundfile.write(buffer, frames.T, sample_rate_hz, subtype, format=container)
+    form = (sample_rate_hz, samples.shape[0], subtype)
+    with soundfile.SoundFile(buffer, "w", *form, format=container) as sound:
+        for name, text in ({} if tags is None else tags.texts).items():
+            setattr(sound, name, text)
+        sound.write(frames.T)
     return buffer.getvalue()
 
 
-def _wav_bytes(samples: Samples, sample_rate_hz: int, subtype: str) -> bytes:
+def _wav_bytes(samples: Samples, sample_rate_hz: int, subtype: str, tags: Tags | None) -> bytes:
     channels, length = samples.shape
     bits = INTEGER_BITS.get(subtype) or FLOAT_BITS[subtype]
     frame_bytes = channels * bits // 8
@@ -67,15 +79,13 @@ def _wav_bytes(samples: Samples, sample_rate_hz: int, subtype: str) -> bytes:
         form += struct.pack("<HHIH", 22, bits, 0, code) + _GUID_TAIL
     else:
         form = struct.pack("<HHIIHH", code, *rates)
-    chunks = _chunk(b"fmt ", form)
+    chunks = chunk(b"fmt ", form)
     if code == _FORMAT_FLOAT:
-        chunks += _chunk(b"fact", struct.pack("<I", length))
-    chunks += _chunk(b"data", payload)
+        chunks += chunk(b"fact", struct.pack("<I", length))
+    if tags is not None:
+        chunks += riff_chunks(tags, sample_rate_hz, channels, length, bits)
+    chunks += chunk(b"data", payload)
     return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks
-
-
-def _chunk(name: bytes, body: bytes) -> bytes:
-    return name + struct.pack("<I", len(body)) + body + b"\0" * (len(body) % 2)
 
 
 def _interleaved(samples: Samples, subtype: str) -> bytes:

@@ -66,6 +66,7 @@ OURS: dict[str, set[str]] = {
         "engine.tasks",
         "engine.timeline",
     },
+    "engine.tagging": {"engine.files", "engine.models", "engine.report", "engine.tasks"},
     "engine.meter": {"engine.optimise"},
     "engine.checkpoints": {"engine.optimise"},
     "engine.rendering": {
@@ -86,6 +87,7 @@ OURS: dict[str, set[str]] = {
         "engine.opening",
         "engine.rendering",
         "engine.report",
+        "engine.tagging",
         "engine.tasks",
         "engine.timeline",
     },
