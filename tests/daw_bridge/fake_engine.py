@@ -62,7 +62,7 @@ class FakeEngine:
         *,
         sparing: bool = False,
     ) -> Iterator[Event]:
-        orders = dict(word.partition("=")[::2] for word in request.prompt.split())
+        orders = _orders(request)
         yield Progress("draft", 0.25, step=1, steps=4, eta_s=float(orders.get("eta", 1.5)))
         _misbehave(orders)
         for revision in range(int(orders.get("previews", 0))):
@@ -79,19 +79,31 @@ class FakeEngine:
         yield Progress("refine", 0.75, eta_s=0.1)
         if "silent" in orders:
             return
-        length = round((request.seconds or 0.1) * SAMPLE_RATE_HZ)
-        stems = list(filter(None, orders.get("stems", "").split(",")))
-        stems += (request.roles or ROLES) if request.stems else ()
-        for number, name in enumerate((*stems, "mix")):
+        length = 0
+        for name, data, length in results_of(request):
             path = spool_dir / f"{name}.wav"
-            seed = request.seed + 1000 * (len(stems) - number)  # the mix is the seed's own
-            path.write_bytes(wav_bytes(length, seed, orders.get("bits", "float")))
+            path.write_bytes(data)
             with open_named(path) as file:  # as the real one reads its results to report on them
                 assert file.read(4) == b"RIFF"
             yield Stem(name, str(path), SAMPLE_RATE_HZ, CHANNELS, length)
         loss: Any = math.nan if "nan" in orders else object() if "unsaid" in orders else 0.5
         report = {"loss": loss, "length_samples": length} | ({"sparing": True} if sparing else {})
         yield Done(report, {"request": request.to_mapping()})
+
+
+def results_of(request: RenderRequest) -> Iterator[tuple[str, bytes, int]]:
+    """Name, bytes and length in samples of every file that a request makes, the mix last."""
+    orders = _orders(request)
+    length = round((request.seconds or 0.1) * SAMPLE_RATE_HZ)
+    stems = list(filter(None, orders.get("stems", "").split(",")))
+    stems += (request.roles or ROLES) if request.stems else ()
+    for number, name in enumerate((*stems, "mix")):
+        seed = request.seed + 1000 * (len(stems) - number)  # the mix is the seed's own
+        yield name, wav_bytes(length, seed, orders.get("bits", "float")), length
+
+
+def _orders(request: RenderRequest) -> dict[str, str]:
+    return dict(word.partition("=")[::2] for word in request.prompt.split())
 
 
 def _misbehave(orders: dict[str, str]) -> None:

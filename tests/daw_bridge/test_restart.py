@@ -15,9 +15,9 @@ import pytest
 
 from daw_bridge.app import App, serve
 from daw_bridge.client import Client, find_server
-from daw_bridge.config import Config
 from engine.spec import BridgeError
-from tests.daw_bridge.conftest import FACTORY, MakeConfig
+from tests.daw_bridge.conftest import MakeConfig
+from tests.daw_bridge.served import start_daemon
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -115,39 +115,10 @@ async def test_serve_stops_on_a_signal(make_config: MakeConfig) -> None:
     await asyncio.wait_for(serve(make_config(), on_ready), 30)
 
 
-_SERVE = """
-import asyncio, sys
-from daw_bridge.app import serve
-from daw_bridge.config import Config
-heavy = {"torch", "numpy", "scipy", "librosa", "soundfile"}
-def on_ready(app):
-    assert not heavy & set(sys.modules), heavy & set(sys.modules)
-    print("ready", flush=True)
-asyncio.run(serve(Config.load(), on_ready))
-"""
-
-
-def _start(config: Config) -> subprocess.Popen[bytes]:
-    environment = {
-        **os.environ,
-        "DAW_BRIDGE_PORT": "0",
-        "DAW_BRIDGE_OSC_PORT": "0",
-        "DAW_BRIDGE_DATA_DIR": str(config.data_dir),
-        "DAW_BRIDGE_ENGINE_FACTORY": f"{FACTORY}:create_engine",
-        "PYTHONPATH": str(ROOT),
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-c", _SERVE], env=environment, stdout=subprocess.PIPE
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"ready\n"
-    return process
-
-
 async def test_daemon_killed_while_it_works(make_config: MakeConfig) -> None:
     """The real thing: SIGKILL, a stale server.json, and everything goes on."""
     config = make_config()
-    with await asyncio.to_thread(_start, config) as process:
+    with await asyncio.to_thread(start_daemon, config.data_dir) as process:
         info = await asyncio.to_thread(find_server, config.data_dir)
         assert info is not None
         async with Client(info.url, info.token) as client:
@@ -161,7 +132,7 @@ async def test_daemon_killed_while_it_works(make_config: MakeConfig) -> None:
         await asyncio.to_thread(process.wait)
     assert (config.data_dir / "server.json").exists()
     assert await asyncio.to_thread(find_server, config.data_dir) is None
-    with await asyncio.to_thread(_start, config) as process:
+    with await asyncio.to_thread(start_daemon, config.data_dir) as process:
         info = await asyncio.to_thread(find_server, config.data_dir)
         assert info is not None
         async with Client(info.url, info.token) as client:
