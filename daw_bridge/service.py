@@ -84,6 +84,7 @@ class Service:
             "watch": self._watch,
             "jobs": self._jobs,
             "takes": self._list_takes,
+            "rate": self._rate,
             "upload": self.transfers.begin_upload,
             "stream": self.transfers.begin_stream,
             "models": self._models,
@@ -249,6 +250,11 @@ class Service:
         take = await asyncio.to_thread(self._takes.get, wanted)
         fields = await asyncio.to_thread(done_fields, self._takes, take)
         peer.send(reply(call.id, "takes", takes=[{**take.summary(), **fields}]))
+
+    async def _rate(self, call: Call, peer: Peer) -> None:
+        take = call.get("take")
+        rating = await asyncio.to_thread(self._takes.rate, take, call.values)
+        peer.send(reply(call.id, "rated", take=take, **rating.to_mapping()))
 
     async def _models(self, call: Call, peer: Peer) -> None:
         if not self._supervisor.info:

@@ -1,4 +1,4 @@
-"""The commands that ask: models, takes, jobs, and the one that stops a job."""
+"""The commands that ask: models, takes, jobs; those that rate a take and stop a job."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from daw_bridge.commands.arguments import given_values
 from daw_bridge.commands.console import Console, table
-from daw_bridge.commands.local import EngineFactory, finished_take
+from daw_bridge.commands.local import EngineFactory, finished_take, open_store
 from daw_bridge.commands.remote import ask, find_daemon
 from daw_bridge.config import Config
 from daw_bridge.protocol.table import COMMAND_BY_NAME
@@ -18,7 +18,7 @@ from engine.spec import BridgeError, cast_field
 def run(
     options: argparse.Namespace, config: Config, console: Console, make_engine: EngineFactory
 ) -> None:
-    """Answer one of `models`, `takes`, `jobs` and `cancel`.
+    """Answer one of `models`, `takes`, `jobs`, `rate` and `cancel`.
 
     Raises:
         BridgeError: as the daemon refuses; `unavailable` for `jobs` and `cancel` without one.
@@ -34,6 +34,10 @@ def run(
         answer = _local_models(config, make_engine)
     elif command == "takes":
         answer = _local_takes(config, fields)
+    elif command == "rate":
+        take = fields["take"]
+        rating = open_store(config).rate(take, fields)
+        answer = {"take": take, **rating.to_mapping()}
     else:
         raise BridgeError(
             "unavailable", "no daemon is running, so there are no jobs", "daw-bridge serve"
@@ -66,6 +70,10 @@ def _show(command: str, answer: dict[str, Any], console: Console) -> None:
     if command == "cancel":
         console.result({"job": answer["job"]}, [f"{answer['job']} stops"])
         return
+    if command == "rate":
+        rated = {name: answer[name] for name in ("take", "verdict", "stars", "note")}
+        console.result(rated, [f"{answer['take']}: {_rating(answer)}"])
+        return
     entries: list[dict[str, Any]] = answer[command]
     rows = [_row(command, entry) for entry in entries]
     console.result({command: entries}, table(rows) if rows else [f"no {command} yet"])
@@ -77,6 +85,14 @@ def _row(command: str, entry: dict[str, Any]) -> list[str]:
             return [entry["name"], entry.get("digest", "")[:16]]
         case "takes":
             length_s = entry["length_samples"] / entry["sample_rate_hz"]
-            return [entry["take"], entry["task"], f"{length_s:.2f} s", entry["path"]]
+            about = [entry["take"], entry["task"], f"{length_s:.2f} s", _rating(entry)]
+            return [*about, entry["path"]]
         case _:
             return [entry["job"], entry["task"], entry["state"], f"{entry['fraction']:.0%}"]
+
+
+def _rating(entry: dict[str, Any]) -> str:
+    """A rating in few words: `keep, 4 of 5, the fill drags`; a dash where nothing is said."""
+    stars = entry["stars"]
+    said = (entry["verdict"], f"{stars} of 5" if stars else "", entry["note"])
+    return ", ".join(text for text in said if text) or "-"

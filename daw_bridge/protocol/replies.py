@@ -16,6 +16,13 @@ PLACE = (
         absent=-1.0),
 )  # fmt: skip
 
+_RATING = (
+    Arg("verdict", "s", "`keep` or `discard`, as the musician said; empty in OSC when unsaid",
+        absent=""),
+    Arg("stars", "i", "1 to 5, as the musician said; 0 in OSC when unsaid", "stars", absent=0),
+    Arg("note", "s", "the musician's words; empty in OSC when unsaid", clip=True, absent=""),
+)  # fmt: skip
+
 REPLIES: tuple[Reply, ...] = (
     Reply(
         "hello",
@@ -180,6 +187,7 @@ REPLIES: tuple[Reply, ...] = (
             Arg("channels", "i", "channels"),
             Arg("length_samples", "i", "length", "samples"),
             *PLACE,
+            *_RATING,
             Arg("created", "", "time it was kept, UTC"),
             Arg("files", "", "every stem"),
             Arg("report", "", "figures, when one take was asked for"),
@@ -189,6 +197,7 @@ REPLIES: tuple[Reply, ...] = (
     ),
     Reply("takes", "the takes; OSC sends one `take` for each before it",
           (Arg("count", "i", "entries"),), items="take"),
+    Reply("rated", "the rating as it is now", (Arg("take", "s", "take id"), *_RATING)),
     Reply(
         "model",
         "one entry of `models`",

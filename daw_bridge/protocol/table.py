@@ -169,6 +169,17 @@ COMMANDS: tuple[Command, ...] = (
         ("takes",),
     ),
     Command(
+        "rate",
+        "say what a take is worth; what is not given stays as it was, and nothing is removed",
+        (
+            Field("take", "text", "take id", required=("rate",)),
+            Field("verdict", "choice", "whether it is one to keep", choices=("keep", "discard")),
+            Field("stars", "integer", "how good it is", None, "stars", 1, 5),
+            Field("note", "text", "in words; an empty one removes the note"),
+        ),
+        ("rated",),
+    ),
+    Command(
         "upload",
         "begin an upload; binary frames of kind `upload` follow; the id it ends with can stand "
         "as `upload:ID` where a path can",

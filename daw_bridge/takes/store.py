@@ -4,30 +4,30 @@
     takes/t-0007/recipe.json                        how to make it again
     takes/t-0007/report.json                        the figures of its seams and grid
     takes/t-0007/take.json                          what this folder holds
+    takes/t-0007/rating.json                        what the musician thinks of it, once said
 
 A take is put together in a hidden folder and then renamed, so a folder `t-...` is always
-complete, and nothing is ever overwritten. The store may be shared by a daemon and by command
-lines that render without one.
+complete, and nothing but a rating is ever overwritten. The store may be shared by a daemon and
+by command lines that render without one.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from daw_bridge.takes.files import read_json, sync, write_json
 from daw_bridge.takes.naming import slug, take_slug
+from daw_bridge.takes.ratings import Rating, read_rating, write_rating
 from engine.spec import BridgeError, Done, RenderRequest, Stem
-from engine.units import finite_figures
 
 MAIN_STEM = "mix"
 PLACE = ("offset_samples", "position_samples", "position_beats", "length_beats")
@@ -55,6 +55,7 @@ class Take:
     Attributes:
         files: the main file first, then the stems.
         place: where it belongs beside its source and in the song, as in its report.
+        rating: what the musician thinks of it.
         created: UTC, ISO 8601.
         job: id of the job that made it, empty without a daemon.
     """
@@ -65,6 +66,7 @@ class Take:
     job: str
     files: tuple[TakeFile, ...]
     place: dict[str, Any] = field(default_factory=dict)
+    rating: Rating = field(default_factory=Rating)
 
     @property
     def main(self) -> TakeFile:
@@ -94,6 +96,7 @@ class Take:
             "channels": main.channels,
             "length_samples": main.length_samples,
             **self.place,
+            **self.rating.to_mapping(),
             "created": self.created,
             "files": [asdict(item) for item in self.files],
         }
@@ -146,8 +149,8 @@ class TakeStore:
         job: str,
     ) -> Take:
         recipe = {"request": request.to_mapping(), **done.recipe}
-        _write_json(incoming / "recipe.json", recipe)
-        _write_json(incoming / "report.json", done.report)
+        write_json(incoming / "recipe.json", recipe)
+        write_json(incoming / "report.json", done.report)
         record = {
             "task": request.task,
             "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -164,10 +167,10 @@ class TakeStore:
                 for name, stem in names.items()
             ],
         }
-        _write_json(incoming / "take.json", record)
-        _sync(incoming)
+        write_json(incoming / "take.json", record)
+        sync(incoming)
         folder = self._publish(incoming)
-        _sync(self._folder)
+        sync(self._folder)
         return _take_of(folder, record)
 
     def _publish(self, incoming: Path) -> Path:
@@ -214,7 +217,7 @@ class TakeStore:
             BridgeError: `not_found`.
         """
         self.get(take_id)
-        return _read_json(self._folder / take_id / "recipe.json")
+        return read_json(self._folder / take_id / "recipe.json")
 
     def report(self, take_id: str) -> dict[str, Any]:
         """The figures of a take.
@@ -223,7 +226,16 @@ class TakeStore:
             BridgeError: `not_found`.
         """
         self.get(take_id)
-        return _read_json(self._folder / take_id / "report.json")
+        return read_json(self._folder / take_id / "report.json")
+
+    def rate(self, take_id: str, changes: Mapping[str, Any]) -> Rating:
+        """Rate a take by `verdict`, `stars` and `note`; what is not said stays.
+
+        Raises:
+            BridgeError: `not_found`; `bad_request` and `unavailable` as `write_rating`.
+        """
+        self.get(take_id)
+        return write_rating(self._folder / take_id, changes)
 
     def take_of_job(self, job_id: str, among: int = 50) -> str | None:
         """Id of the take that a job made, looked for among the newest."""
@@ -265,11 +277,11 @@ def _bring(origin: Path, target: Path, spool_dir: Path | None) -> None:
         shutil.move(origin, target)  # which copies where the spool lies on another disk
     else:
         shutil.copyfile(origin, target)
-    _sync(target)
+    sync(target)
 
 
 def _read_take(folder: Path) -> Take:
-    return _take_of(folder, _read_json(folder / "take.json"))
+    return _take_of(folder, read_json(folder / "take.json"))
 
 
 def _take_of(folder: Path, record: dict[str, Any]) -> Take:
@@ -286,38 +298,10 @@ def _take_of(folder: Path, record: dict[str, Any]) -> Take:
             for item in record["files"]
         )
         place = {name: record.get("place", {}).get(name) for name in PLACE}
-        take = Take(folder.name, record["task"], record["created"], record["job"], files, place)
+        about = (record["task"], record["created"], record["job"])
+        take = Take(folder.name, *about, files, place, read_rating(folder))
     except (KeyError, TypeError) as error:
         raise BridgeError("not_found", f"{folder.name} is damaged: {error!r}") from None
     if not files:
         raise BridgeError("not_found", f"{folder.name} is damaged: it has no audio")
     return take
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BridgeError("not_found", f"{path.parent.name} is damaged: {error}") from None
-    if not isinstance(values, dict):
-        raise BridgeError("not_found", f"{path.parent.name} is damaged: {path.name} is no object")
-    return values
-
-
-def _write_json(path: Path, values: dict[str, Any]) -> None:
-    # A name that is not Unicode becomes the same escape that JSON has for it.
-    with path.open("x", encoding="utf-8", errors="backslashreplace") as file:
-        json.dump(finite_figures(values), file, indent=1, ensure_ascii=False, allow_nan=False)
-        file.write("\n")
-    _sync(path)
-
-
-def _sync(path: Path) -> None:
-    """Make sure that a file or folder is on the disk."""
-    if path.is_dir() and os.name == "nt":
-        return  # Windows opens no folders
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -250,6 +250,21 @@ def test_lists_are_alike(working: dict[str, Wire]) -> None:
         assert _name(_until(working[name], "done", "failed")[-1]) == "done"
 
 
+def test_a_rating_given_over_one_wire_is_told_over_all(working: dict[str, Wire]) -> None:
+    maker = working["websocket"]
+    maker.say(Call("1", "generate", {"seconds": 0.05}))
+    take = _until(maker, "done")[-1]["take"]
+    for stars, name in enumerate(NAMES, 1):
+        heard = _ask(working[name], "rate", take=take, stars=stars, verdict="keep", note="ä")
+        assert (heard["take"], heard["stars"], heard["verdict"]) == (take, stars, "keep")
+        (listed,) = _ask(maker, "takes", limit=1)["takes"]
+        assert (listed["stars"], listed["verdict"], listed["note"]) == (stars, "keep", "ä")
+        for other in ("osc-udp", "osc-tcp"):
+            working[other].say(Call("2", "takes", {"limit": 1}))
+            told, _ = _until(working[other], "takes")
+            assert (told["stars"], told["verdict"], told["note"]) == (stars, "keep", "ä")
+
+
 def _without_null(item: str, key: str, known: Message) -> Any:
     (arg,) = (arg for arg in REPLY_BY_NAME[item].args if arg.name == key)
     return arg.absent if known[key] is None else known[key]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
@@ -129,6 +130,50 @@ def test_take_is_kept_though_the_folder_was_moved_away(store: TakeStore, tmp_pat
 def test_take_without_audio_is_refused(store: TakeStore) -> None:
     with pytest.raises(BridgeError, match="without audio"):
         store.adopt(REQUEST, [], DONE)
+
+
+def test_a_rating_is_kept_and_added_to(store: TakeStore, tmp_path: Path) -> None:
+    take = adopt(store, tmp_path)
+    before = take.summary()
+    assert (before["verdict"], before["stars"], before["note"]) == (None, None, None)
+    store.rate(take.id, {"verdict": "keep", "note": "the fill drags \udc80 ä"})
+    store.rate(take.id, {"stars": 4, "take": take.id})
+    rating = {"verdict": "keep", "stars": 4, "note": "the fill drags \udc80 ä"}
+    again = TakeStore(tmp_path / "takes")
+    assert again.get(take.id).rating.to_mapping() == rating
+    assert again.list(1)[0].summary() == {**before, **rating}
+    assert again.rate(take.id, {"note": ""}).to_mapping() == {**rating, "note": None}
+    assert sorted(path.name for path in (tmp_path / "takes" / take.id).iterdir()) == sorted(
+        [Path(take.main.path).name, "rating.json", "recipe.json", "report.json", "take.json"]
+    )
+    with pytest.raises(BridgeError, match="says nothing"):
+        store.rate(take.id, {"verdict": None})
+    with pytest.raises(BridgeError, match="no take"):
+        store.rate("t-0009", {"stars": 1})
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"stars": "many", "verdict": 3, "note": []}'])
+def test_a_damaged_rating_costs_no_take(store: TakeStore, tmp_path: Path, text: str) -> None:
+    take = adopt(store, tmp_path)
+    (tmp_path / "takes" / take.id / "rating.json").write_text(text)
+    assert store.list(5) == [take]
+    assert store.rate(take.id, {"stars": 5}).stars == 5
+
+
+def test_a_full_disk_leaves_the_rating_as_it_was(
+    store: TakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = adopt(store, tmp_path)
+    store.rate(take.id, {"stars": 2})
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(BridgeError, match="no space left"):
+            store.rate(take.id, {"stars": 5})
+    assert store.get(take.id).rating.stars == 2
 
 
 @pytest.mark.parametrize("take_id", ["", "t-1", "t-9999", "../takes/t-0001", "t-0001/..", "\0"])
