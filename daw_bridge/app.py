@@ -44,7 +44,7 @@ from daw_bridge.transport.osc import OscServer
 from daw_bridge.transport.osc_tcp import OscTcpServer, TcpHandlers, TcpLimits
 from daw_bridge.transport.websocket import Handlers, Limits, WebSocketServer
 from daw_bridge.watchers import Watchers
-from engine.spec import Done, Event, RenderRequest, Stem
+from engine.spec import BridgeError, Done, Event, RenderRequest, Stem
 
 _log = logging.getLogger(__name__)
 
@@ -282,7 +282,11 @@ class App:
 
     def _render(self, job_id: str, request: RenderRequest) -> AsyncGenerator[Event, None]:
         spool_dir = self._spool_dir / job_id
-        spool_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            spool_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            problem = f"{spool_dir} cannot be made: {error.strerror}"
+            raise BridgeError("unavailable", problem, "is the disk full?") from None
         return self._supervisor.render(job_id, request, spool_dir)
 
     async def _adopt(self, job: Job, stems: Sequence[Stem], done: Done) -> dict[str, Any]:

@@ -221,4 +221,5 @@ def _uploaded(call_id: str, upload_id: str, size_bytes: int) -> Message:
 def _as_refusal(error: BridgeError | OSError) -> BridgeError:
     if isinstance(error, BridgeError):
         return error
-    return BridgeError("unavailable", f"the upload cannot be kept: {error.strerror}")
+    problem = f"the upload cannot be kept: {error.strerror}"
+    return BridgeError("unavailable", problem, "is the disk full?")

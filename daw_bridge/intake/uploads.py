@@ -116,10 +116,14 @@ class Upload:
             digest = self._hash.hexdigest()
             try:
                 self._check_whole(digest)
+                return self._keep(digest[:ID_LENGTH])
+            except OSError:
+                if not self._digest:  # nobody could go on with it
+                    self._partial.unlink(missing_ok=True)
+                raise
             except BridgeError:
                 self._partial.unlink(missing_ok=True)
                 raise
-            return self._keep(digest[:ID_LENGTH])
 
     def leave(self) -> None:
         """The client is gone: what has a digest waits for it to come back, the rest goes."""

@@ -65,6 +65,7 @@ class Scheduler:
         self._wake = asyncio.Event()
         self._running: Job | None = None
         self._discarding: set[asyncio.Task[None]] = set()
+        self._unwritten: dict[str, Job] = {}
 
     @property
     def queue(self) -> JobQueue:
@@ -86,13 +87,16 @@ class Scheduler:
         """
         superseded = self._queue.in_slot(placement.slot)
         jobs = self._queue.submit(requests, self._ports.now_s(), placement)
+        written: list[Job] = []
         try:
             for job in jobs:
                 self._ports.record(job)
+                written.append(job)
         except BridgeError:
             # What is not in the journal has not been accepted.
             for job in jobs:
                 self._queue.cancel(job.id, self._ports.now_s(), "the journal refused it")
+            for job in written:
                 self._record(job)
             raise
         for old in superseded:
@@ -231,10 +235,14 @@ class Scheduler:
             self._ports.publish(job, {"event": "cancelled", "reason": job.reason}, None)
 
     def _record(self, job: Job) -> None:
+        """Journal a job, after those that the disk has refused before."""
+        self._unwritten[job.id] = job
         try:
-            self._ports.record(job)
+            for each in list(self._unwritten.values()):
+                self._ports.record(each)
+                del self._unwritten[each.id]
         except BridgeError:
-            # The job itself can go on; only its survival of a restart is at stake.
+            # The job itself can go on; only its survival of a restart is at stake until then.
             _log.exception("job %s is not journalled", job.id)
 
 
