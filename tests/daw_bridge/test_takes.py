@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -226,3 +227,26 @@ def test_estimated_tempo_stands_in_the_name() -> None:
     report = {"grid": {"bpm": 89.996}}
     assert take_slug(request, report) == "slow-warm-strings-generate-90bpm-seed1"
     assert take_slug(request, {"grid": None}) == "slow-warm-strings-generate-seed1"
+
+
+@pytest.mark.parametrize(
+    ("asked", "report", "expected"),
+    [
+        ("F# minor", {"key": "A minor"}, "Fsharp-minor"),
+        (None, {"key": "Eb major", "heard_key": "A minor"}, "Eb-major"),
+        (None, {"heard_key": "C# minor"}, "Csharp-minor"),
+        ("../../B♭", {}, "Bb"),
+        ("in " + "x" * 90, {}, "in-" + "x" * 21),
+    ],
+)
+def test_the_key_stands_in_the_name(
+    asked: str | None, report: dict[str, str], expected: str
+) -> None:
+    request = RenderRequest("extend", source="/a/groove.wav", bars=4.0, bpm=120.0, key=asked)
+    assert take_slug(request, report) == f"groove-extend-120bpm-{expected}-4bars-seed0"
+
+
+@pytest.mark.parametrize("report", [{}, {"heard_key": None}, {"key": 3}])
+def test_a_key_that_nobody_knows_is_not_named(report: dict[str, Any]) -> None:
+    request = RenderRequest("extend", source="/a/groove.wav", bars=4.0, bpm=120.0)
+    assert take_slug(request, report) == "groove-extend-120bpm-4bars-seed0"
