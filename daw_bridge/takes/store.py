@@ -170,7 +170,8 @@ class TakeStore:
         write_json(incoming / "take.json", record)
         sync(incoming)
         folder = self._publish(incoming)
-        sync(self._folder)
+        with contextlib.suppress(OSError):
+            sync(self._folder)  # the take is there already, and to be told so
         return _take_of(folder, record)
 
     def _publish(self, incoming: Path) -> Path:
