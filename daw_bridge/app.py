@@ -63,6 +63,7 @@ class App:
         self._spool_dir = config.data_dir / "spool"
         self._stop = asyncio.Event()
         self._metrics = Metrics()
+        self._began_s: dict[str, float] = {}  # of what is rendered, by a clock that does not jump
         self._exits = contextlib.AsyncExitStack()
 
     @property
@@ -198,8 +199,8 @@ class App:
     def _publish(self, job: Job, fields: dict[str, Any], event: Event | None) -> None:
         self._watchers.publish(job.id, fields, event)
         if (end := fields["event"]) in ENDS:
-            began_s, ended_s = job.started_s, job.finished_s
-            render_s = None if began_s is None or ended_s is None else ended_s - began_s
+            began_s = self._began_s.pop(job.id, None)
+            render_s = None if began_s is None else time.monotonic() - began_s
             self._metrics.job_ended(end, render_s)
             told = {"job": job.id, "task": job.request.task, "end": end, "render_s": render_s}
             _log.info("%s (%s) is %s", job.id, job.request.task, end, extra={"fields": told})
@@ -281,6 +282,7 @@ class App:
         return is_token(given, self.token)
 
     def _render(self, job_id: str, request: RenderRequest) -> AsyncGenerator[Event, None]:
+        self._began_s[job_id] = time.monotonic()
         spool_dir = self._spool_dir / job_id
         try:
             spool_dir.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,8 @@
 A job whose engine, or whose daemon, died while it ran is queued again once, at the front; the
 second time it is poison and fails. Interactive jobs come before batch jobs, the first in first out
 within each; a batch job that makes way for an interactive one goes back to the front of its own.
-Times are seconds since the epoch, given by the caller.
+Times are seconds since the epoch, given by the caller; where its clock is set back, a job ends no
+sooner than it began.
 """
 
 from __future__ import annotations
@@ -204,7 +205,7 @@ class JobQueue:
             return None
         job = line.popleft()
         self._move(job, State.RUNNING)
-        job.started_s = now_s
+        job.started_s = max(now_s, job.created_s)
         job.making_way = False
         return job
 
@@ -296,7 +297,7 @@ class JobQueue:
 
     def _end(self, job: Job, state: State, now_s: float) -> None:
         self._move(job, state)
-        job.finished_s = now_s
+        job.finished_s = max(now_s, job.started_s or job.created_s)
         job.eta_s = None
         self._finished.append(job)
         while len(self._finished) > self._max_finished:
