@@ -93,6 +93,10 @@ def _run(options: argparse.Namespace, console: Console, make_engine: EngineFacto
         from daw_bridge.commands import render
 
         render.run(options, config, console, make_engine)
+    elif options.command == "takes" and options.verify:
+        from daw_bridge.commands import verify
+
+        return verify.run(options, config, console)
     else:
         from daw_bridge.commands import listing
 

@@ -71,6 +71,12 @@ def build_parser() -> argparse.ArgumentParser:
     for name in LISTINGS:
         listing = commands.add_parser(name, help=_ABOUT[name], allow_abbrev=False)
         _add_fields(listing, COMMAND_BY_NAME[name].fields)
+        if name == "takes":
+            listing.add_argument(
+                "--verify",
+                action="store_true",
+                help="check the files of all takes, or of --take, against their checksums",
+            )
         _add_connection(listing)
     rate = commands.add_parser("rate", help=_ABOUT["rate"], allow_abbrev=False)
     rate.add_argument("take", metavar="TAKE", help="take to rate")

@@ -108,7 +108,8 @@ REPLIES: tuple[Reply, ...] = (
             Arg("take", "s", "take id"),
             Arg("path", "s", "the take's main file"),
             *PLACE,
-            Arg("files", "", "every stem: name, path, sample_rate_hz, channels, length_samples"),
+            Arg("files", "", "every stem: name, path, sample_rate_hz, channels, length_samples and "
+                "the SHA-256 of the file, empty in the oldest takes"),
             Arg("report", "", "figures of the render"),
             Arg("recipe", "", "how to make it again"),
         ),

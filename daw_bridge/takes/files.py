@@ -1,7 +1,8 @@
-"""The small JSON files of a take, on the disk for good when a function returns."""
+"""The files of a take: JSON that is on the disk for good when a function returns, and digests."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
@@ -54,6 +55,16 @@ def replace_json(path: Path, values: Mapping[str, Any]) -> None:
     finally:
         partial.unlink(missing_ok=True)
     sync(path.parent)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal.
+
+    Raises:
+        OSError: as the system.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sync(path: Path) -> None:

@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from daw_bridge.takes.files import read_json, sync, write_json
+from daw_bridge.takes.files import file_digest, read_json, sync, write_json
 from daw_bridge.takes.naming import slug, take_slug
 from daw_bridge.takes.ratings import Rating, read_rating, write_rating
 from engine.spec import BridgeError, Done, RenderRequest, Stem
@@ -39,13 +39,18 @@ _ABANDONED_AFTER_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class TakeFile:
-    """One audio file of a take."""
+    """One audio file of a take.
+
+    Attributes:
+        sha256: of its bytes, in hexadecimal; empty in takes from before it was kept.
+    """
 
     name: str
     path: str
     sample_rate_hz: int
     channels: int
     length_samples: int
+    sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +168,7 @@ class TakeStore:
                     "sample_rate_hz": stem.sample_rate_hz,
                     "channels": stem.channels,
                     "length_samples": stem.length_samples,
+                    "sha256": file_digest(incoming / name),
                 }
                 for name, stem in names.items()
             ],
@@ -193,7 +199,7 @@ class TakeStore:
     def list(self, limit: int) -> list[Take]:
         """The newest takes, newest first; folders that are damaged are left out."""
         takes: list[Take] = []
-        for folder in sorted(self._folders(), key=_number, reverse=True):
+        for folder in reversed(self.folders()):
             if len(takes) == limit:
                 break
             with contextlib.suppress(BridgeError):
@@ -206,10 +212,22 @@ class TakeStore:
         Raises:
             BridgeError: `not_found`.
         """
+        return _read_take(self.folder(take_id))
+
+    def folder(self, take_id: str) -> Path:
+        """Where a take lies, damaged or not.
+
+        Raises:
+            BridgeError: `not_found`.
+        """
         # The form is checked first: an id is no path.
         if not _FOLDER_FORM.fullmatch(take_id) or not (self._folder / take_id).is_dir():
             raise BridgeError("not_found", f"no take {take_id[:40]!r}", "takes lists them")
-        return _read_take(self._folder / take_id)
+        return self._folder / take_id
+
+    def folders(self) -> Sequence[Path]:
+        """Every take's folder, damaged or not, oldest first."""
+        return sorted(self._folders(), key=_number)
 
     def recipe(self, take_id: str) -> dict[str, Any]:
         """How to make a take again; `request` holds what was asked.
@@ -295,6 +313,7 @@ def _take_of(folder: Path, record: dict[str, Any]) -> Take:
                 item["sample_rate_hz"],
                 item["channels"],
                 item["length_samples"],
+                item.get("sha256", ""),
             )
             for item in record["files"]
         )

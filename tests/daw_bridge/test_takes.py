@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import threading
@@ -10,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from daw_bridge.cli import main
 from daw_bridge.takes.naming import slug, take_slug
 from daw_bridge.takes.store import Take, TakeStore
+from daw_bridge.takes.verify import Verified, verify_takes
 from engine.spec import BridgeError, Done, RenderRequest, Stem
 
 REQUEST = RenderRequest("extend", source="/clips/My groove.wav", bars=2.0, bpm=123.4, seed=7)
@@ -250,3 +253,42 @@ def test_the_key_stands_in_the_name(
 def test_a_key_that_nobody_knows_is_not_named(report: dict[str, Any]) -> None:
     request = RenderRequest("extend", source="/a/groove.wav", bars=4.0, bpm=120.0)
     assert take_slug(request, report) == "groove-extend-120bpm-4bars-seed0"
+
+
+def test_what_was_changed_after_it_was_kept_is_found(store: TakeStore, tmp_path: Path) -> None:
+    takes = [adopt(store, tmp_path, "mix", "bass") for _ in range(5)]
+    assert takes[0].main.sha256 == hashlib.sha256(b"mix").hexdigest()
+    assert all(item == Verified(item.take) for item in verify_takes(store))
+    folders = [tmp_path / "takes" / take.id for take in takes]
+    Path(takes[0].file("bass").path).write_bytes(b"bazz")
+    Path(takes[1].main.path).unlink()
+    (folders[2] / "report.json").write_text("{")
+    (folders[3] / "take.json").write_text("[]")
+    record = json.loads((folders[4] / "take.json").read_text())
+    for item in record["files"]:
+        del item["sha256"]  # as takes were kept at first
+    (folders[4] / "take.json").write_text(json.dumps(record))
+    found = list(verify_takes(store))
+    assert [item.take for item in found] == [take.id for take in takes]
+    reasons = ("bass.wav does not match", "cannot be read", "is damaged", "take.json is no object")
+    for item, reason in zip(found, reasons, strict=False):
+        assert len(item.damaged) == 1
+        assert reason in item.damaged[0]
+    assert (len(found[4].damaged), len(found[4].unchecked)) == (0, 2)
+    assert list(verify_takes(store, "t-0004")) == [found[3]]
+    with pytest.raises(BridgeError, match="no take"):
+        list(verify_takes(store, "t-0099"))
+
+
+def test_verify_on_the_command_line(
+    store: TakeStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    take = adopt(store, tmp_path)
+    typed = ["takes", "--verify", "--json", "--data-dir", str(tmp_path)]
+    assert main(typed) == 0
+    assert json.loads(capsys.readouterr().out)["ok"] is True
+    Path(take.main.path).write_bytes(b"max")
+    assert main(typed) == 1
+    (told,) = json.loads(capsys.readouterr().out)["takes"]
+    assert told["damaged"] == [f"{Path(take.main.path).name} does not match its checksum"]
+    assert main([*typed, "--take", "t-0099"]) == 2
