@@ -20,7 +20,6 @@ CREATE TABLE IF NOT EXISTS entries (
     size_bytes INTEGER NOT NULL,
     used INTEGER NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS near ON entries (source_digest, model_digest, task, used);
 CREATE INDEX IF NOT EXISTS oldest ON entries (used);
 """
 _NEXT_USE = "(SELECT COALESCE(MAX(used), 0) + 1 FROM entries)"
@@ -99,15 +98,6 @@ class Index:
     def digests(self) -> set[str]:
         """Every entry known."""
         return {row[0] for row in self._connection.execute("SELECT digest FROM entries")}
-
-    def near(self, source_digest: str, model_digest: str, task: str) -> list[str]:
-        """Entries with these parts in common, the one used last first."""
-        rows = self._connection.execute(
-            "SELECT digest FROM entries WHERE source_digest = ? AND model_digest = ? AND task = ?"
-            " ORDER BY used DESC",
-            (source_digest, model_digest, task),
-        )
-        return [row[0] for row in rows]
 
     def oldest(self) -> str | None:
         """The entry unused for longest."""

@@ -120,16 +120,6 @@ class LatentCache:
             self._report_problem(f"the cache index cannot be used: {error}")
             return None
 
-    def near(self, source_digest: str, model_digest: str, task: str) -> Entry | None:
-        """The render used last that shares source, model and task: a warm start, or None."""
-        try:
-            with self._lock:
-                found = map(self._read, self._index.near(source_digest, model_digest, task))
-                return next((entry for entry in found if entry is not None), None)
-        except sqlite3.Error as error:
-            self._report_problem(f"the cache index cannot be used: {error}")
-            return None
-
     def put(
         self,
         key: CacheKey,
