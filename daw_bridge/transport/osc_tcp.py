@@ -139,7 +139,7 @@ class OscTcpServer:
         if self.client_count >= self._limits.max_clients:
             writer.close()
             return
-        outbox = Outbox(self._limits.max_outbox_bytes)
+        outbox = Outbox(self._limits.max_outbox_bytes, writer.transport.abort)
         task = asyncio.create_task(self._serve(reader, writer, outbox), name="osc-tcp")
         self._serving[task] = outbox
         task.add_done_callback(lambda ended: self._serving.pop(ended, None))

@@ -1,18 +1,27 @@
 """What waits to be sent to one client: bounded, with back-pressure.
 
 Previews and progress are dropped, oldest first, when a client reads too slowly; everything else
-is kept, and streams wait for room before they add more.
+is kept, and streams wait for room before they add more. A client that hears of all jobs and reads
+nothing would fill the memory in the end, so it is sent away.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 Frame = str | bytes
 MakeFrames = Callable[[], Awaitable[Sequence[Frame]]]
+
+_log = logging.getLogger(__name__)
+
+# What is kept for a client may be as many times the size from which previews are dropped, and as
+# much as all of its streams add at once when there is room again.
+_KEPT_TIMES = 4
+_LEAST_KEPT_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +35,18 @@ class _Parcel:
 
 
 class Outbox:
-    """The queue in front of one client's socket."""
+    """The queue in front of one client's socket.
 
-    def __init__(self, max_bytes: int) -> None:
+    Args:
+        max_bytes: what may wait before previews are dropped.
+        on_overflow: cuts the connection, once too much waits of what is kept.
+    """
+
+    def __init__(self, max_bytes: int, on_overflow: Callable[[], None] | None = None) -> None:
         self._max_bytes = max_bytes
+        self._max_kept_bytes = max(_KEPT_TIMES * max_bytes, _LEAST_KEPT_BYTES)
+        self._kept_bytes = 0
+        self._on_overflow = on_overflow
         self._parcels: deque[_Parcel] = deque()
         self._waiting_bytes = 0
         self._filled = asyncio.Event()
@@ -62,6 +79,11 @@ class Outbox:
             return
         if parcel.droppable:
             self._make_room(parcel.size_bytes)
+        elif self._kept_bytes and self._kept_bytes + parcel.size_bytes > self._max_kept_bytes:
+            self._overflow()
+            return
+        else:
+            self._kept_bytes += parcel.size_bytes
         self._parcels.append(parcel)
         self._waiting_bytes += parcel.size_bytes
         self._idle.clear()
@@ -88,16 +110,28 @@ class Outbox:
                 parcel = self._parcels.popleft()
                 for frame in await parcel.make() if parcel.make else parcel.frames:
                     await send(frame)
+                if self._closed:
+                    return
                 self._waiting_bytes -= parcel.size_bytes
+                self._kept_bytes -= 0 if parcel.droppable else parcel.size_bytes
                 if self._waiting_bytes < self._max_bytes:
                     self._room.set()
         finally:
-            # Whoever waits for room would wait for ever.
-            self._closed = True
-            self._parcels.clear()
-            self._waiting_bytes = 0
-            self._room.set()
-            self._idle.set()
+            self._close()
+
+    def _overflow(self) -> None:
+        _log.warning("a client does not read and is sent away: %d bytes wait", self._waiting_bytes)
+        self._close()
+        if self._on_overflow is not None:
+            self._on_overflow()
+
+    def _close(self) -> None:
+        self._closed = True
+        self._parcels.clear()
+        self._waiting_bytes = self._kept_bytes = 0
+        # Whoever waits for room would wait for ever.
+        self._room.set()
+        self._idle.set()
 
     def _make_room(self, size_bytes: int) -> None:
         """Drop the oldest droppable parcels until the new one fits, or none is left."""

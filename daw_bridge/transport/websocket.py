@@ -208,7 +208,7 @@ class WebSocketServer:
         if self.client_count >= self._limits.max_clients:
             await connection.close(_TRY_AGAIN_LATER, "too many clients")
             return
-        outbox = Outbox(self._limits.max_outbox_bytes)
+        outbox = Outbox(self._limits.max_outbox_bytes, connection.transport.abort)
         self._outboxes.add(outbox)
         peer = WebSocketPeer(outbox, self._handlers.encode_audio)
         writing = asyncio.create_task(_write(outbox, connection), name="outbox")

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from daw_bridge.transport import outbox as outbox_module
 from daw_bridge.transport.outbox import Frame, Outbox
 
 
@@ -88,3 +89,37 @@ async def test_who_waits_for_room_is_freed_when_the_socket_breaks() -> None:
     await asyncio.wait_for(outbox.room(), 1)
     outbox.put(["more"])
     assert outbox.waiting_bytes == 0
+
+
+async def test_who_never_reads_is_sent_away_and_costs_no_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outbox_module, "_LEAST_KEPT_BYTES", 1)
+    cut: list[int] = []
+    outbox = Outbox(100, lambda: cut.append(1))
+    outbox.put(["a single answer may be as long as it is" * 50])
+    assert not cut
+    outbox = Outbox(100, lambda: cut.append(1))
+    for _ in range(1000):
+        outbox.put(["kept" * 5])
+        outbox.put(["dropped" * 5], droppable=True)
+        assert outbox.waiting_bytes <= 5 * 100
+    assert (cut, outbox.waiting_bytes) == ([1], 0)
+    await asyncio.wait_for(outbox.room(), 1)
+
+
+async def test_who_reads_may_be_sent_any_amount(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox_module, "_LEAST_KEPT_BYTES", 1)
+    outbox, sent = Outbox(100, pytest.fail), 0
+
+    async def send(frame: Frame) -> None:
+        nonlocal sent
+        sent += len(frame)
+
+    task = asyncio.create_task(outbox.run(send))
+    for _ in range(100):
+        outbox.put(["x" * 300])
+        await outbox.flushed()
+    task.cancel()
+    await asyncio.wait([task])
+    assert sent == 30_000
