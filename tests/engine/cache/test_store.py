@@ -31,8 +31,8 @@ def cache(tmp_path: Path, problems: list[str]) -> Iterator[LatentCache]:
     opened.close()
 
 
-def make_key(name: str, source: str = "clip", model: str = "house") -> CacheKey:
-    return cache_key(source, {"task": "extend", "prompt": name}, model, "1")
+def make_key(name: str) -> CacheKey:
+    return cache_key("clip", {"task": "extend", "prompt": name}, "house", "1")
 
 
 def put(cache: LatentCache, tmp_path: Path, key: CacheKey, seed: int = 0) -> bool:
