@@ -170,9 +170,10 @@ class App:
         self._uploads.sweep()
 
     def _restored_queue(self, journal: Journal) -> JobQueue:
-        queue = JobQueue(
-            self.config.max_queued_jobs, self.config.max_job_history, journal.next_number()
-        )
+        # A journal that was moved away counts anew, and the takes of before must not be taken for
+        # those of the new jobs.
+        number = max(journal.next_number(), self._takes.last_job_number() + 1)
+        queue = JobQueue(self.config.max_queued_jobs, self.config.max_job_history, number)
         for job in queue.restore(journal.load(), time.time(), self._takes.take_of_job):
             journal.record(job)
         self._sweep_spool(queue)

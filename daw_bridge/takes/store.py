@@ -24,6 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from daw_bridge.ids import job_number
 from daw_bridge.takes.files import file_digest, read_json, sync, write_json
 from daw_bridge.takes.naming import slug, take_slug
 from daw_bridge.takes.ratings import Rating, read_rating, write_rating
@@ -35,6 +36,7 @@ _FOLDER_FORM = re.compile(r"t-(\d{4,9})")
 _INCOMING = ".incoming-"
 # A command line may be putting a take together at this moment; one this old was abandoned.
 _ABANDONED_AFTER_S = 3600.0
+_RECENT = 50  # takes among which that of a job is looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,9 +258,17 @@ class TakeStore:
         self.get(take_id)
         return write_rating(self._folder / take_id, changes)
 
-    def take_of_job(self, job_id: str, among: int = 50) -> str | None:
+    def take_of_job(self, job_id: str, among: int = _RECENT) -> str | None:
         """Id of the take that a job made, looked for among the newest."""
         return next((take.id for take in self.list(among) if take.job == job_id), None)
+
+    def last_job_number(self, among: int = _RECENT) -> int:
+        """The highest number of a job that made one of the newest takes, 0 without one."""
+        numbers = [0]
+        for take in self.list(among):
+            with contextlib.suppress(ValueError):  # made without a daemon, or edited
+                numbers.append(job_number(take.job))
+        return max(numbers)
 
     def sweep(self) -> None:
         """Remove what a process that died left half put together."""

@@ -116,7 +116,7 @@ OURS: dict[str, set[str]] = {
     "daw_bridge.stream": set(),
     "daw_bridge.engine_process": {"engine"},
     "daw_bridge.supervisor": {"daw_bridge.engine_process", "engine.wire"},
-    "daw_bridge.takes": set(),
+    "daw_bridge.takes": {"daw_bridge.ids"},
     "daw_bridge.transport": {"daw_bridge.ids", "daw_bridge.protocol"},
     "daw_bridge.watchers": {"daw_bridge.protocol", "daw_bridge.stream"},
     "daw_bridge.client": {"daw_bridge.ids", "daw_bridge.protocol", "daw_bridge.registration"},

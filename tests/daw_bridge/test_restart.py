@@ -71,6 +71,19 @@ async def test_take_that_was_kept_but_not_noted_is_not_made_twice(make_config: M
         assert len((await client.request("takes"))["takes"]) == 1
 
 
+async def test_job_after_a_lost_journal_is_no_job_of_before(make_config: MakeConfig) -> None:
+    config = make_config()
+    async with App(config) as app, Client(app.url, app.token) as client:
+        assert (await client.result(await client.submit(generate())))["take"] == "t-0001"
+    (config.data_dir / "journal.sqlite3").unlink()
+    async with App(config) as app, Client(app.url, app.token) as client:
+        job = await client.submit(generate("sleep=0.3"))
+        assert job == "j-0002"
+    _set_running(config.data_dir, crashes=0)
+    async with App(config) as app, Client(app.url, app.token) as client:
+        assert (await client.result(job))["take"] == "t-0002"
+
+
 async def test_second_daemon_on_the_same_folder_is_refused(make_config: MakeConfig) -> None:
     async with App(make_config()) as app:
         with pytest.raises(BridgeError, match="another daemon"):
