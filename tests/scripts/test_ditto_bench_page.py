@@ -97,13 +97,13 @@ def test_the_tasks_where_ditto_is_not_ahead_are_named() -> None:
     figures = dict(results.figures)
     for job in figures:
         if (job.task, job.method) == ("melody", "freedom"):
-            figures[job] = {**figures[job], "best": 0.5}
+            figures[job] = {**figures[job], "best": 0.5 * TOLERANCE_NATS}
     (line,) = (x for x in lines(Found(EXTENT, figures)) if "that of freedom" in x.verdict.what)
     assert line.verdict.value == 1.0
     assert line.note == "melody"
     for job, row in figures.items():
         if (job.task, job.method) == ("melody", "ditto"):
-            figures[job] = {**row, "best": 0.55}
+            figures[job] = {**row, "best": 0.9 * TOLERANCE_NATS}
     (line,) = (x for x in lines(Found(EXTENT, figures)) if "that of freedom" in x.verdict.what)
     assert line.note == "melody (stopped early, near enough)"
 
@@ -130,11 +130,8 @@ def test_a_race_is_to_the_loss_of_the_fast_path() -> None:
     result = race(Found(EXTENT, {planned[name]: row for name, row in figures.items()}), "melody")
     assert result is not None
     assert (result.ratio, result.short) == (4.0, 0)
-    figures["fast"]["best"] = 0.5
-    figures["ditto"]["trace"] = [
-        [4.0, 9.0],
-        [8.0, TOLERANCE_NATS],
-    ]  # where a run stops
+    figures["fast"]["best"] = 0.5 * TOLERANCE_NATS
+    figures["ditto"]["trace"] = [[4.0, 9.0], [8.0, TOLERANCE_NATS]]  # where a run stops
     result = race(Found(EXTENT, {planned[name]: row for name, row in figures.items()}), "melody")
     assert result is not None
     assert (result.ratio, result.short) == (4.0, 0)
