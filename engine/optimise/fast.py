@@ -86,6 +86,7 @@ def optimise_fast(
     while left > 0:
         steps = min(settings.steps, left)
         run = _guided_run(problem.in_steps(steps), begun, best, strength, settings, watch, met)
+        run.drift = hold_norm(run.noise, noise, settings.norm_drift)  # of the whole, run after run
         finished = met()
         best, begun, left = better_of(best, run), run.noise, left - steps
         strength *= settings.fall
@@ -144,7 +145,6 @@ def _guided_run(
     with torch.no_grad():
         run = told(x, problem.objective(x))
     run.noise = noise_of(problem, _undone(problem, walk, x, settings.undoing))
-    run.drift = hold_norm(run.noise, begun, settings.norm_drift)
     return run
 
 

@@ -62,8 +62,10 @@ def test_a_second_run_goes_on_from_the_first() -> None:
     torch.testing.assert_close(twice.latent, begun.latent)
 
 
-def test_the_norm_is_held() -> None:
-    run = optimise_fast(_problem(shift=4.0), _noise(), replace(ONCE, norm_drift=0.01))
+@pytest.mark.parametrize("iterations", [8, 24])
+def test_the_norm_is_held(iterations: int) -> None:
+    held = replace(ONCE, norm_drift=0.01, iterations=iterations)
+    run = optimise_fast(_problem(shift=4.0), _noise(), held)
     assert abs(float(run.noise.norm() / _noise().norm()) - 1.0) == pytest.approx(0.01)
     assert run.drift == pytest.approx(0.01)
 
