@@ -19,7 +19,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from engine.optimise.guidance import share_of_step, towards
+from engine.optimise.guidance import rms, share_of_step, towards
 from engine.optimise.inversion import InversionSettings, noise_of, undone_step
 from engine.optimise.problem import OptimisedNoise, Problem, Watch
 from engine.optimise.regularisers import hold_norm
@@ -39,6 +39,7 @@ class FastSettings:
         strength: length of a correction as a share of the step's own. Our choice, between FreeDoM's
             0.2, after which a fifth of a melody is still missing, and what leaves the range of
             music.
+        locally: times that length a correction may have at any one moment (our choice).
         fall: of the strength from one run to the next, which has less to correct.
         undoing: of each step: in the end it misses by 2 % of its length. Of the embedded model's
             eight steps the last one takes about nine calls and the first ones one.
@@ -48,6 +49,7 @@ class FastSettings:
     iterations: int = 8
     steps: int = 8
     strength: float = 0.275
+    locally: float = 2.0
     fall: float = 0.5
     undoing: InversionSettings = field(
         default_factory=lambda: InversionSettings(refinements=9, near_enough=0.02)
@@ -139,7 +141,7 @@ def _guided_run(
         share = 0.0 if met() else strength
         with torch.no_grad():
             step = _Step(x, towards(x, problem.denoiser(x, t, t_next), t, t_next))
-            x = step.led - share * share_of_step(step.led - x, pull) * pull
+            x = step.led - share * _correction(step.led - x, pull, settings.locally)
         walk.append(step)
         problem.on_call()
     with torch.no_grad():
@@ -154,6 +156,17 @@ class _Step:
 
     begun: Tensor = field(repr=False)
     led: Tensor = field(repr=False)
+
+
+def _correction(step: Tensor, pull: Tensor, locally: float) -> Tensor:
+    """The pull, as long as the step, but nowhere in time much longer than that.
+
+    A wish that is met but for a few moments pulls at those alone; all of the correction's length
+    there would throw them far off the music.
+    """
+    whole = share_of_step(step, pull) * pull
+    local = whole.square().mean(dim=1, keepdim=True).sqrt()
+    return whole * (locally * rms(step) / local.clamp_min(1e-12)).clamp_max(1.0)
 
 
 def _expected(problem: Problem, x: Tensor, t: float) -> tuple[Tensor, Tensor, Tensor]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from engine.controls.overlap import overlap_objective
 from engine.models.toy import GaussianModel
-from engine.optimise.fast import FastSettings, better_of, optimise_fast
+from engine.optimise.fast import FastSettings, _correction, better_of, optimise_fast
 from engine.optimise.freedom import FreeDomSettings, freedom
 from engine.optimise.inversion import InversionSettings
 from engine.optimise.methods import run_method
@@ -113,3 +113,14 @@ def test_of_two_runs_each_item_keeps_its_better_one() -> None:
     assert both.noise[:, 0, 0].tolist() == both.latent[:, 0, 0].tolist() == [1.0, 2.0]
     assert both.best.tolist() == pytest.approx([0.1, 0.3])
     assert (both.losses, both.best_step, both.drift) == ([0.5, 0.4, 0.25], 2, 0.02)
+
+
+def test_a_wish_for_one_moment_is_not_bought_there_with_all_of_the_correction() -> None:
+    """The step is equally long everywhere, the pull is at one moment of four."""
+    step, pull = torch.ones(1, 3, 4), torch.zeros(1, 3, 4)
+    pull[..., 1] = 5.0
+    moved = _correction(step, pull, locally=1.5)
+    assert float(moved[..., 1].square().mean().sqrt()) == pytest.approx(1.5)
+    assert float(moved.abs().sum()) == pytest.approx(float(moved[..., 1].abs().sum()))
+    dense = _correction(step, torch.full((1, 3, 4), 5.0), locally=1.5)
+    torch.testing.assert_close(dense, step)
