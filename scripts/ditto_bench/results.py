@@ -200,7 +200,8 @@ def reuse(found: Found, method: str) -> Reuse | None:
     again = found.rows("intensity-changed", method, start="found")
     rows = []
     for one, other in common(fresh, again):
-        traces = one["trace"], other["trace"]
+        # A run whose start is near enough has no iterations: its best is what it began with.
+        traces = [row["trace"] or [[0.0, row["best"]]] for row in (one, other)]
         target = max(TOLERANCE_DB2, min(value for _, value in traces[0]))
         counts = [float(updates_to(trace, target)) for trace in traces]
         rows.append((*counts, traces[0][0][1], traces[1][0][1]))

@@ -141,6 +141,17 @@ def test_a_race_is_to_the_loss_of_the_fast_path() -> None:
     assert (result.ratio, result.short) == (10.0, 1)
 
 
+def test_noise_that_is_near_enough_as_it_was_found_takes_no_updates() -> None:
+    planned = {job.start: job for job in jobs(EXTENT, 1) if job.task == "intensity-changed"}
+    fresh = {"trace": [[1.0, 99.0], [2.0, 9.0], [3.0, 1.5]], "best": 1.5}
+    found_again = {"trace": [], "best": 1.8}
+    figures = {planned["fresh"]: fresh, planned["found"]: found_again}
+    again = reuse(Found(EXTENT, figures), planned["fresh"].method)
+    assert again is not None
+    assert (again.fresh, again.found, again.start_found) == (2.0, 0.0, 1.8)
+    assert again.share == 0.0
+
+
 def test_reuse_counts_updates_to_what_fresh_noise_reached() -> None:
     result = reuse(found(True), "ditto")
     assert result is not None
