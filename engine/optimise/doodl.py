@@ -27,7 +27,7 @@ from torch import Tensor
 
 from engine.models.contracts import Denoiser
 from engine.optimise.guidance import summed_pull
-from engine.optimise.problem import OptimisedNoise, Problem, Watch
+from engine.optimise.problem import OptimisedNoise, Problem, Reached, Watch
 from engine.sampling.recompute import look_back, recomputed
 
 Pair = tuple[Tensor, Tensor]
@@ -149,7 +149,7 @@ def doodl(
     settings: DoodlSettings = DoodlSettings(),
     watch: Watch | None = None,
     *,
-    reached: Callable[[], bool] | None = None,
+    reached: Reached | None = None,
 ) -> OptimisedNoise:
     """Lower the objective of both chains' results by moving the noise they share.
 

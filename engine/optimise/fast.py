@@ -12,7 +12,7 @@ wish is not met yet, the next run begins there and has less to correct.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -21,10 +21,8 @@ from torch import Tensor
 
 from engine.optimise.guidance import rms, share_of_step, towards
 from engine.optimise.inversion import InversionSettings, noise_of, undone_step
-from engine.optimise.problem import OptimisedNoise, Problem, Watch
+from engine.optimise.problem import OptimisedNoise, Problem, Reached, Watch
 from engine.optimise.regularisers import hold_norm
-
-Reached = Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)

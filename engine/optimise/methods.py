@@ -16,10 +16,8 @@ from engine.optimise.in_turn import in_turn
 from engine.optimise.keeper import Keeper
 from engine.optimise.masking import MULTIDIFFUSION, MULTIDIFFUSION_HALF, NAIVE, masking
 from engine.optimise.noise import NoiseSettings, optimise_noise
-from engine.optimise.problem import OptimisedNoise, Problem, Watch
+from engine.optimise.problem import OptimisedNoise, Problem, Reached, Watch
 from engine.optimise.surrogate import SurrogateSettings, optimise_through_surrogate
-
-Reached = Callable[[], bool]  # asked after every evaluation; True ends the run early
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from engine.optimise.keeper import Keeper
-from engine.optimise.problem import Objective, OptimisedNoise, Watch
+from engine.optimise.problem import Objective, OptimisedNoise, Reached, Watch
 from engine.optimise.regularisers import hold_norm, norm_surprise, unlikely_statistics
 
 _RESULT = ("noise", "latent", "best")
@@ -60,7 +60,7 @@ class NoiseOptimiser:
         objective: Objective,
         settings: NoiseSettings,
         *,
-        reached: Callable[[], bool] | None = None,
+        reached: Reached | None = None,
     ) -> None:
         self.settings = settings
         self.run: OptimisedNoise | None = None
@@ -182,7 +182,7 @@ def optimise_noise(
     settings: NoiseSettings,
     *,
     on_step: Watch | None = None,
-    reached: Callable[[], bool] | None = None,
+    reached: Reached | None = None,
     keeper: Keeper | None = None,
 ) -> OptimisedNoise:
     """Lower `objective(generate(noise))` by moving `noise`; see `NoiseOptimiser`.

@@ -108,3 +108,4 @@ class OptimisedNoise:
 
 
 Watch = Callable[[OptimisedNoise], None]  # after every evaluation; may raise to stop
+Reached = Callable[[], bool]  # asked after every evaluation; True ends the run early

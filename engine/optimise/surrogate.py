@@ -7,14 +7,13 @@ embedded network is its own surrogate: told that the step ends at 0, it answers 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from engine.optimise.noise import NoiseOptimiser, NoiseSettings
-from engine.optimise.problem import OptimisedNoise, Problem, Watch
+from engine.optimise.problem import OptimisedNoise, Problem, Reached, Watch
 
 DECODES = (1, 2, 4, 8)  # sampler steps that are tried with the noise found, as published
 AS_GOOD = 1.05  # of the losses within so much of the lowest, that of the most steps is taken
@@ -47,7 +46,7 @@ def optimise_through_surrogate(
     settings: SurrogateSettings,
     watch: Watch | None = None,
     *,
-    reached: Callable[[], bool] | None = None,
+    reached: Reached | None = None,
 ) -> OptimisedNoise:
     """Optimise through the surrogate, then decode in more steps.
 
@@ -91,7 +90,7 @@ def _through(
     noise: Tensor,
     settings: NoiseSettings,
     watch: Watch | None,
-    reached: Callable[[], bool] | None,
+    reached: Reached | None,
 ) -> OptimisedNoise:
     optimiser = NoiseOptimiser(
         noise,
