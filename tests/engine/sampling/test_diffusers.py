@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from engine.models.contracts import Denoiser
+from engine.models.parametrisation import AlphaBars, variance_preserving, velocity
 from engine.sampling.guidance import thresholded
 from engine.sampling.loop import sample
-from engine.sampling.parametrisation import AlphaBars, variance_preserving, velocity
 from engine.sampling.steps import STEP_RULES, StepRule, ddim
 from tests.engine.sampling.models import mixture, toy
 

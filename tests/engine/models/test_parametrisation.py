@@ -8,15 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.sampling.levels import levels
-from engine.sampling.loop import sample
-from engine.sampling.parametrisation import (
+from engine.models.parametrisation import (
     AlphaBars,
     Network,
     Prediction,
     variance_preserving,
     velocity,
 )
+from engine.sampling.levels import levels
+from engine.sampling.loop import sample
 from engine.sampling.steps import STEP_RULES
 from tests.engine.sampling.models import mixture, toy
 

@@ -1,0 +1,142 @@
+"""ACE-Step 1.5: flow matching over latents of 40 ms, text with tempo, key and metre, and lyrics.
+
+Turbo checkpoints are sampled in eight steps without guidance. Repaints natively: what is kept is
+given beside the noise, silence in place of the rest. Facts are those of `AceStepPipeline` in
+diffusers; its guidance (APG, for base checkpoints) has a memory over the steps and is not ours.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from engine.models.contracts import Denoiser
+from engine.models.public.contract import Kept, Told, Words
+from engine.models.public.folder import ModelFolder
+from engine.models.public.loading import (
+    Checkpoint,
+    Prompts,
+    flow_schedule,
+    libraries,
+    load_part,
+    tokenised,
+)
+from engine.models.public.oobleck import OobleckCodec
+
+PIPELINE = "AceStepPipeline"
+MOST_TOKENS, MOST_LYRIC_TOKENS = 256, 2048
+_SHIFT = 3.0  # the noise levels that turbo checkpoints were distilled on
+_TIMBRE_S = 30.0  # of silence, where no recording shows the timbre
+
+
+class AceStep(Checkpoint):
+    """A checkpoint of ACE-Step 1.5."""
+
+    rule: Literal["euler", "ping-pong", "sde-dpm-solver-2m"] = "euler"
+    longest_seconds = 600.0
+    edits = True
+
+    def _load(self, folder: ModelFolder) -> None:
+        with libraries():
+            from diffusers import AceStepTransformer1DModel, AutoencoderOobleck
+            from diffusers.pipelines.ace_step.modeling_ace_step import AceStepConditionEncoder
+            from diffusers.pipelines.ace_step.pipeline_ace_step import (
+                SFT_GEN_PROMPT,
+                TASK_INSTRUCTIONS,
+            )
+            from transformers import AutoModel, AutoTokenizer
+        flow_schedule(folder)
+        self._template, self._instructions = SFT_GEN_PROMPT, TASK_INSTRUCTIONS
+
+        self._network = self._part("transformer", AceStepTransformer1DModel)
+        self._encoder = self._part("text_encoder", AutoModel)
+        self._conditions = self._part("condition_encoder", AceStepConditionEncoder)
+        self.codec = OobleckCodec(self._part("vae", AutoencoderOobleck))
+        self._tokenizer = load_part(folder, "tokenizer", AutoTokenizer, None)
+        self._prompts = Prompts(self._read)
+        settings = self._network.config
+        turbo = bool(settings.is_turbo or settings.model_version == "turbo")
+        self.default_steps, self.default_guidance = (8, 1.0) if turbo else (50, 7.0)
+
+    def tell(self, words: Words) -> Told:
+        """Lyrics, timbre (of silence) and text in one row, without a mask: all of it is read."""
+        tokens, _ = self._prompts(self._caption(words), _lyric_sheet(words.lyrics))
+        return Told(tokens, tokens.new_zeros(1, 0))
+
+    def tell_nothing(self, words: Words) -> Told:
+        """The learned token that says nothing, as often as there are others."""
+        told = self.tell(words)
+        return Told(self._conditions.null_condition_emb.expand_as(told.tokens), told.whole)
+
+    def denoiser(self, told: Told, kept: Kept | None = None) -> Denoiser:
+        """The flow's estimate; what is kept comes back re-decoded."""
+
+        def denoise(x: Tensor, level: float, next_level: float | None = None, /) -> Tensor:
+            items = x.shape[0]
+            time = x.new_full((items,), level).to(self._dtype)
+            velocity: Tensor = self._network(
+                hidden_states=x.transpose(1, 2).to(self._dtype),
+                timestep=time,
+                timestep_r=time,
+                encoder_hidden_states=told.for_batch(items).tokens,
+                context_latents=self._beside(kept, x.shape[-1]).expand(items, -1, -1),
+                return_dict=False,
+            )[0]
+            return x - level * velocity.transpose(1, 2).to(x.dtype)
+
+        return denoise
+
+    def levels(self, steps: int, start: float = 1.0) -> tuple[float, ...]:
+        """Even steps before the shift towards noise that the checkpoints were distilled with."""
+        if steps < 1 or not 0.0 < start <= 1.0:
+            raise ValueError(f"cannot sample from level {start} in {steps} steps")
+        first = start / (_SHIFT - (_SHIFT - 1.0) * start)
+        plain = (first * (1.0 - index / steps) for index in range(1, steps))
+        return (start, *(_SHIFT * t / (1.0 + (_SHIFT - 1.0) * t) for t in plain), 0.0)
+
+    def _beside(self, kept: Kept | None, steps: int) -> Tensor:
+        """What is kept, silence in place of the rest, and 1 where that is: `[1, steps, 2 C]`."""
+        silence = self._silence(steps)
+        if kept is None:
+            return torch.cat([silence, torch.ones_like(silence)], dim=-1)
+        made = 1.0 - kept.mask.to(self.device, self._dtype).transpose(1, 2)
+        latent = kept.latent.to(self.device, self._dtype).transpose(1, 2)
+        return torch.cat([torch.where(made > 0.5, silence, latent), made.expand_as(latent)], dim=-1)
+
+    def _silence(self, steps: int) -> Tensor:
+        """Silence as the model knows it, over and over: `[1, steps, C]`."""
+        known: Tensor = self._conditions.silence_latent
+        return known.repeat(1, -(-steps // known.shape[1]), 1)[:, :steps]
+
+    def _caption(self, words: Words) -> str:
+        bpm = "N/A" if words.bpm is None else str(round(words.bpm))
+        facts = (
+            f"- bpm: {bpm}\n- timesignature: {words.beats_per_bar or 'N/A'}\n"
+            f"- keyscale: {words.key or 'N/A'}\n- duration: {int(words.seconds)} seconds\n"
+        )
+        task = "repaint" if words.edits else "text2music"
+        return str(self._template.format(self._instructions[task], words.prompt, facts))
+
+    def _read(self, caption: str, lyric_sheet: str) -> tuple[Tensor, Tensor]:
+        ids, mask = tokenised(self._tokenizer, caption, MOST_TOKENS, self.device, filled=False)
+        sung, sung_mask = tokenised(
+            self._tokenizer, lyric_sheet, MOST_LYRIC_TOKENS, self.device, filled=False
+        )
+        steps_hz = self.codec.sample_rate_hz / self.codec.step_samples
+        tokens, tokens_mask = self._conditions(
+            text_hidden_states=self._encoder(input_ids=ids).last_hidden_state,
+            text_attention_mask=mask.bool(),
+            lyric_hidden_states=self._encoder.get_input_embeddings()(sung),
+            lyric_attention_mask=sung_mask.bool(),
+            refer_audio_acoustic_hidden_states_packed=self._silence(
+                -int(-_TIMBRE_S * steps_hz // 1)
+            ),
+            refer_audio_order_mask=torch.zeros(1, dtype=torch.long, device=self.device),
+        )
+        return tokens, tokens_mask
+
+
+def _lyric_sheet(lyrics: str) -> str:
+    return f"# Languages\nen\n\n# Lyric\n{lyrics}<|endoftext|>"

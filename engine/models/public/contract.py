@@ -1,0 +1,126 @@
+"""What every public model offers beside the denoiser and the codec: being told something."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from engine.models.contracts import Codec, Denoiser
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a model is told of a piece; what one has no place for counts nothing.
+
+    Attributes:
+        prompt: in the model's language, English as a rule.
+        seconds: length of the whole piece, of which a window may be a part.
+        lyrics: words to be sung, with `[verse]` and the like between them.
+        bpm, key, beats_per_bar: None where nothing is to be said; the key as in "C major".
+        edits: the piece is to go on from audio that is kept.
+    """
+
+    prompt: str
+    seconds: float
+    lyrics: str = ""
+    bpm: float | None = None
+    key: str | None = None
+    beats_per_bar: int | None = None
+    edits: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The same in the model's own numbers.
+
+    Attributes:
+        tokens: `[1, tokens, width]`, what the network attends to.
+        whole: what counts for the whole piece, with one item first; empty where there is nothing.
+        mask: 1 at tokens that say something `[1, tokens]`; None where the tokens hold that already.
+    """
+
+    tokens: Tensor = field(repr=False)
+    whole: Tensor = field(repr=False)
+    mask: Tensor | None = field(default=None, repr=False)
+
+    def for_batch(self, items: int) -> Told:
+        """The same for every item of a batch."""
+        if items == 1:
+            return self
+        mask = None if self.mask is None else self.mask.expand(items, -1)
+        return replace(
+            self,
+            tokens=self.tokens.expand(items, -1, -1),
+            whole=self.whole.expand(items, *self.whole.shape[1:]),
+            mask=mask,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Audio that a model which edits natively is to go on from.
+
+    Attributes:
+        latent: `[1, channels, steps]`; of no account where the mask is 0.
+        mask: `[1, 1, steps]`, 1 where the latent is kept.
+    """
+
+    latent: Tensor = field(repr=False)
+    mask: Tensor = field(repr=False)
+
+
+class PublicModel(Protocol):
+    """A model somebody else has trained.
+
+    Attributes:
+        name: what it is called here.
+        digest: SHA-256 of its weights and settings; part of every recipe and cache key.
+        rule: name of the step rule that it is sampled with.
+        default_steps: of that rule.
+        default_guidance: scale of classifier-free guidance; 1 is none.
+        longest_seconds: of one window.
+        edits: takes `Kept`.
+    """
+
+    name: str
+    digest: str
+    device: torch.device
+    rule: Literal["euler", "ping-pong", "sde-dpm-solver-2m"]
+    default_steps: int
+    default_guidance: float
+    longest_seconds: float
+    edits: bool
+
+    @property
+    def codec(self) -> Codec:
+        """Audio to latents and back."""
+        ...
+
+    def tell(self, words: Words) -> Told:
+        """Words as the network knows them; the text encoder runs once for each prompt."""
+        ...
+
+    def tell_nothing(self, words: Words) -> Told:
+        """The other side of classifier-free guidance, for a piece of the same length."""
+        ...
+
+    def denoiser(self, told: Told, kept: Kept | None = None) -> Denoiser:
+        """The denoiser under these conditions; states are float32.
+
+        Raises:
+            ValueError: there is something to keep, and the model does not edit.
+        """
+        ...
+
+    def levels(self, steps: int, start: float = 1.0) -> tuple[float, ...]:
+        """`steps + 1` noise levels from `start` down to 0, spaced as the model was made for.
+
+        A model whose noise begins below level 1 gives its own first level where `start` is above.
+
+        Raises:
+            ValueError: no step, or a start outside (0, 1].
+        """
+        ...

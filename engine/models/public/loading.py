@@ -1,0 +1,146 @@
+"""Parts of a model's folder, read by the libraries whose format it is."""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from engine.models.public.folder import ModelFolder
+from engine.spec import BridgeError
+
+_KEPT_PROMPTS = 64
+_LEVEL_CHANGES = (
+    *("shift_terminal", "use_dynamic_shifting", "invert_sigmas"),
+    *("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"),
+)
+
+
+@contextmanager
+def libraries() -> Iterator[None]:
+    """Where the libraries of public models are imported: they are an extra.
+
+    Raises:
+        BridgeError: `not_found` where one is missing or too old.
+    """
+    try:
+        yield
+    except (ImportError, RuntimeError) as error:  # theirs are loaded late and wrap what went wrong
+        raise BridgeError(
+            "not_found",
+            f"a library for public models is not to be had: {error}"[:300],
+            'install them with pip install "daw-bridge[models]"',
+        ) from None
+
+
+def load_part(folder: ModelFolder, name: str, reader: Any, dtype: torch.dtype | None) -> Any:
+    """One part, ready to be asked: no gradients of its weights, nothing random in it.
+
+    Args:
+        reader: class that reads it.
+        dtype: of the weights; None for parts without.
+
+    Raises:
+        BridgeError: `not_found` where the weights do not fit the settings beside them.
+    """
+    place = folder.path / name
+    try:
+        with warnings.catch_warnings():
+            # What their code uses of torch that is to go some day is not the musician's business.
+            warnings.simplefilter("ignore", FutureWarning)
+            if dtype is None:
+                return reader.from_pretrained(str(place), local_files_only=True)
+            part = reader.from_pretrained(
+                str(place), local_files_only=True, use_safetensors=True, torch_dtype=dtype
+            )
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+        raise BridgeError(
+            "not_found",
+            f"{folder.path.name}/{name} cannot be loaded: {error}"[:300],
+            "download the model again, and all of it",
+        ) from None
+    return part.requires_grad_(False).eval()
+
+
+class Checkpoint(ABC):
+    """A model that was loaded from its folder: what all architectures have in common."""
+
+    def __init__(
+        self, folder: ModelFolder, device: str = "cpu", dtype: torch.dtype | None = None
+    ) -> None:
+        """Load it.
+
+        Args:
+            dtype: of the weights, single precision where nothing is said.
+
+        Raises:
+            BridgeError: `not_found` where the folder is not complete or of a kind not known here.
+        """
+        self.name, self.digest = folder.path.name, folder.digest()
+        self.device = torch.device(device)
+        self._dtype = dtype or torch.float32
+        self._folder = folder
+        self._load(folder)
+
+    @abstractmethod
+    def _load(self, folder: ModelFolder) -> None:
+        """Read the parts."""
+
+    def _part(self, name: str, reader: Any) -> Any:
+        return load_part(self._folder, name, reader, self._dtype).to(self.device)
+
+
+def flow_schedule(folder: ModelFolder) -> dict[str, Any]:
+    """Settings of a flow's scheduler whose levels the model itself gives.
+
+    Raises:
+        BridgeError: `not_found` for settings that would change those levels.
+    """
+    schedule = {"num_train_timesteps": 1000, "shift": 1.0, "stochastic_sampling": False}
+    schedule |= folder.settings("scheduler")
+    changed = [name for name in _LEVEL_CHANGES if schedule.get(name)]
+    changed += ["shift"] if schedule["shift"] != 1.0 else []
+    if changed:
+        raise BridgeError(
+            "not_found",
+            f"{folder.path.name} is scheduled with {changed[0]}, which is not known here",
+        )
+    return schedule
+
+
+class Prompts:
+    """The text encoder's answers, one run for each prompt; the newest are kept."""
+
+    def __init__(self, encode: Callable[..., tuple[Tensor, Tensor]]) -> None:
+        """Prepare.
+
+        Args:
+            encode: texts -> tokens `[1, tokens, width]` and their mask `[1, tokens]`.
+        """
+        self._encode = encode
+        self._known: dict[tuple[str, ...], tuple[Tensor, Tensor]] = {}
+
+    @torch.no_grad()
+    def __call__(self, *texts: str) -> tuple[Tensor, Tensor]:
+        """Tokens and mask of a prompt, and of what else is read with it."""
+        found = self._known.pop(texts, None) or self._encode(*texts)
+        self._known[texts] = found  # the newest last
+        while len(self._known) > _KEPT_PROMPTS:
+            del self._known[next(iter(self._known))]
+        return found
+
+
+def tokenised(
+    tokenizer: Any, text: str, tokens: int, device: torch.device, *, filled: bool = True
+) -> tuple[Any, Any]:
+    """Ids and mask `[1, tokens]` of a text, cut to that many and filled up where that is wanted."""
+    padding = "max_length" if filled else "longest"
+    read = tokenizer(
+        [text], padding=padding, max_length=tokens, truncation=True, return_tensors="pt"
+    )
+    return read.input_ids.to(device), read.attention_mask.to(device)
