@@ -125,7 +125,7 @@ class Job:
         """
         self.emit(Progress("analysis", 0.0))
         since = time.perf_counter()
-        key = self._key()
+        key = self.key()
         if self._from_cache(key):
             return
         scene = SCENES[self.request.task](self.request, self.host.model)
@@ -146,12 +146,18 @@ class Job:
             finished = rendering.refine() or finished
         self._deliver(rendering, finished, key)
 
+    @property
+    def pace_s(self) -> float | None:
+        """Seconds that a unit of the meter's work took; None where nothing was rendered."""
+        total_s = self.meter.timings_s.get("total")
+        return None if total_s is None else total_s / self.meter.total
+
     def _start(self) -> dict[str, Tensor]:
         """The noises that the request wants to begin with; none where they are gone."""
         name = self.request.noise
         return {} if name is None else self.host.noises(name) or {}
 
-    def _key(self) -> CacheKey:
+    def key(self) -> CacheKey:
         """Key of the render: files by what is in them, settings as rendered."""
         request = self.request
         asked = request.to_mapping() | self._resolved()

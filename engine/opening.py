@@ -61,6 +61,26 @@ def open_named(path: str | Path) -> BufferedReader:
         raise
 
 
+def enter_folder(path: str | Path) -> None:
+    """Make a folder the current one, to write new files there by their names alone.
+
+    A folder that becomes a link after it was checked would lead elsewhere by its path; the current
+    folder stays the one that was entered.
+
+    Raises:
+        BridgeError: `forbidden` when it lies outside the allowed folders.
+        OSError: as the system refuses.
+    """
+    os.chdir(path)
+    real = Path(os.path.realpath(os.getcwd()))
+    if _allowed is not None and not any(real.is_relative_to(root) for root in _allowed):
+        raise BridgeError(
+            "forbidden",
+            f"{str(path)[:200]!r} leads out of the allowed folders",
+            "a folder or link has changed since the request was accepted",
+        )
+
+
 def _real_folder(root: Path) -> Path:
     """The folder by the name that `_path_of` will give its files."""
     try:

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from engine.cache import CacheKey, LatentCache
+from engine.estimate import estimate_of, pace_name
 from engine.job import Job
 from engine.meter import JobStopped
 from engine.models.house.model import HouseModel, load_house
@@ -38,6 +39,7 @@ class Engine:
     def __init__(self, cache_dir: Path | None, device: str | None = None) -> None:
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self._model: HouseModel | None = None
+        self._pace_s: dict[str, float] = {}  # of the last renders
         self._cache = LatentCache(cache_dir, CACHE_LIMIT_BYTES) if cache_dir else None
 
     @property
@@ -94,10 +96,7 @@ class Engine:
         Raises:
             BridgeError: the request cannot be rendered; `out_of_memory` names the figures.
         """
-        if request.model != "house":
-            raise BridgeError(
-                "not_found", f"there is no model {request.model!r}", "the models are: house"
-            )
+        _check_model(request)
         events: queue.SimpleQueue[Event | BaseException | None] = queue.SimpleQueue()
         abandoned = threading.Event()
 
@@ -105,7 +104,10 @@ class Engine:
             return abandoned.is_set() or cancelled()
 
         def attempt(sparing: bool) -> None:
-            Job(self, request, spool_dir, events.put, stopped, sparing=sparing).run()
+            job = Job(self, request, spool_dir, events.put, stopped, sparing=sparing)
+            job.run()
+            if (pace_s := job.pace_s) is not None:
+                self._pace_s[pace_name(job.settings)] = pace_s
 
         def work() -> None:
             try:
@@ -126,6 +128,15 @@ class Engine:
         finally:
             abandoned.set()
             thread.join()
+
+    def estimate(self, request: RenderRequest) -> dict[str, Any]:
+        """What a request will need: see `engine.estimate.Estimate`.
+
+        Raises:
+            BridgeError: the request cannot be rendered.
+        """
+        _check_model(request)
+        return estimate_of(self, request, self._pace_s).to_mapping()
 
     def _attempt(self, attempt: Callable[[bool], None], sparing: bool) -> None:
         """Render, and answer a lack of memory with the policy that needs least.
@@ -172,6 +183,13 @@ class Engine:
         """Keep a finished render for repeats."""
         if self._cache:
             self._cache.put(key, tensors, audio, recipe, report)
+
+
+def _check_model(request: RenderRequest) -> None:
+    if request.model != "house":
+        raise BridgeError(
+            "not_found", f"there is no model {request.model!r}", "the models are: house"
+        )
 
 
 def _shortage_in(run: Callable[[], None]) -> str | None:

@@ -102,6 +102,10 @@ class Rendering:
         fresh[:1] = noise
         return True
 
+    def noise_of(self, part: Part) -> Tensor:
+        """Initial noises of a part `[candidates, 128, steps]`, on the CPU."""
+        return self._noise[part.name]
+
     def draft(self) -> Finished:
         """Render every part once; the result."""
         settings = replace(self.settings, refine=0)
@@ -117,7 +121,8 @@ class Rendering:
             drafted = self.done[place]
             if not part.refined or not any(outcome.losses for outcome in drafted.outcomes):
                 continue
-            better = self._render(part, self.done[:place], "refine", self.settings)
+            settings = replace(self.settings, near=part.name in self.near)
+            better = self._render(part, self.done[:place], "refine", settings)
             self.done[place] = replace(better, draft=drafted.draft)
             finished = self._preview()
         return finished
@@ -187,7 +192,7 @@ class Rendering:
             latent, used, outcomes = render_timeline(
                 self.model,
                 timeline.to(self.device),
-                self._noise[part.name].to(self.device),
+                self.noise_of(part).to(self.device),
                 settings,
                 score=lambda window, latents: self._score(part, window, latents),
                 keep=keep if self.checkpoints is not None else None,

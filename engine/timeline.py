@@ -23,7 +23,7 @@ from engine.models.house.model import WINDOW_STEPS, HouseModel
 from engine.models.house.network import Globals
 from engine.optimise.inversion import InversionSettings, invert, noise_of
 from engine.optimise.keeper import Keeper
-from engine.optimise.memory import plan_memory
+from engine.optimise.memory import MemoryPlan, plan_memory
 from engine.optimise.methods import METHODS, run_method
 from engine.optimise.problem import OptimisedNoise, Problem
 from engine.sampling.levels import levels
@@ -135,6 +135,7 @@ class RenderSettings:
         candidates: initial noises that are refined side by side.
         fresh: share of new noise at each step of an inverted timeline; 0 gives its prior back.
         sparing: take as little memory as can be.
+        near: the noise to begin with was found for a wish like this one.
     """
 
     variation: float
@@ -145,8 +146,10 @@ class RenderSettings:
     candidates: int = 1
     fresh: float = 0.0
     sparing: bool = False
+    near: bool = False
 
 
+Step = Callable[[OptimisedNoise | None], None]
 Score = Callable[["Window", Tensor], Tensor]  # latents of a window -> how far off each is
 Keep = Callable[["Window"], Keeper]  # where the optimisation of a window keeps its state
 
@@ -198,19 +201,13 @@ def render_timeline(
     flags = [bool(value) for value in known[0, 0]]
     for number, window in enumerate(plan_windows(flags, backwards=timeline.backwards)):
         keeper = keep(window) if keep is not None else None
-        task = _WindowTask(model, timeline, window, latent, known, settings, keeper, check)
+        task = WindowTask(model, timeline, window, latent, known, settings, keeper, check)
 
         def step(run: OptimisedNoise | None, number: int = number) -> None:
             if on_step is not None:
                 on_step(number, run)
 
-        fresh = window.of(noise)
-        if timeline.inverted:
-            outcome = task.vary(fresh, step)
-        elif settings.refine:
-            outcome = task.refine(fresh, step, score)
-        else:
-            outcome = task.draft(window.of(used), step)
+        outcome = task.make(window.of(noise), window.of(used), step, score)
         mask = window.of(known)
         kept = window.of(latent)
         varied = kept + window.of(blend) * (outcome.latent - kept)
@@ -253,9 +250,8 @@ def fade_in_steps(variation: float) -> float:
 def led_in(guide: Tensor, decoded: Tensor, timeline: Timeline, variation: float) -> Tensor:
     """Audio of a rendered timeline: the guide at the known parts, `decoded` away from them.
 
-    At variation 1 the guide says nothing about the new part, and `decoded` counts everywhere.
-
-    Over the first tenth of a second beside a seam both nearly agree, so their mixture is the
+    At variation 1 the guide says nothing about the new part, and `decoded` counts everywhere. Else
+    both nearly agree over the first tenth of a second beside a seam, so their mixture is the
     prior's own waveform giving way to the decoded one, and the codec is not heard at the seam.
 
     Args:
@@ -267,8 +263,8 @@ def led_in(guide: Tensor, decoded: Tensor, timeline: Timeline, variation: float)
     return guide + fine * (decoded - guide)
 
 
-class _WindowTask:
-    """One window: its denoiser, its start, its goals."""
+class WindowTask:
+    """One window: its denoiser, its start, its goals. `problem` has no objective yet."""
 
     def __init__(
         self,
@@ -284,6 +280,7 @@ class _WindowTask:
         self.window = window
         self.check = check
         self.settings = settings
+        self.inverted = timeline.inverted
         self.keeper = keeper
         self.prior = window.of(latent).clone()
         self.mask = window.of(known).clone()
@@ -309,12 +306,18 @@ class _WindowTask:
         goals = (Goal.of(control, scope) for control in (Overlap(), *timeline.controls))
         self.goals = tuple(goal for goal in goals if goal is not None)
 
-    def draft(self, noise: Tensor, step: Callable[[OptimisedNoise | None], None]) -> WindowOutcome:
+    def make(self, fresh: Tensor, used: Tensor, step: Step, score: Score | None) -> WindowOutcome:
+        """The window as it is wished: varied from `fresh`, refined, or drafted from `used`."""
+        if self.inverted:
+            return self.vary(fresh, step)
+        return self.refine(fresh, step, score) if self.settings.refine else self.draft(used, step)
+
+    def draft(self, noise: Tensor, step: Step) -> WindowOutcome:
         """One sampling run."""
-        latent = self._problem(step).generate(noise, "none")
+        latent = self.problem(step).generate(noise, "none")
         return self._outcome(latent, noise, ())
 
-    def vary(self, fresh: Tensor, step: Callable[[OptimisedNoise | None], None]) -> WindowOutcome:
+    def vary(self, fresh: Tensor, step: Step) -> WindowOutcome:
         """The prior inverted and sampled again with fresh noise on the way; what is wished is
         sought from the variation's own noise.
 
@@ -324,7 +327,7 @@ class _WindowTask:
         Args:
             fresh: `[intervals, 128, steps]`.
         """
-        problem = self._problem(step)
+        problem = self.problem(step)
         state = invert(self.denoiser, self.prior, problem.levels, INVERSION, problem.on_call)
         latent = sample(
             self.denoiser,
@@ -339,17 +342,12 @@ class _WindowTask:
         varied = invert(self.denoiser, latent, problem.levels, INVERSION, problem.on_call)
         return self.refine(noise_of(problem, varied), step, None)
 
-    def refine(
-        self,
-        noises: Tensor,
-        step: Callable[[OptimisedNoise | None], None],
-        score: Score | None,
-    ) -> WindowOutcome:
+    def refine(self, noises: Tensor, step: Step, score: Score | None) -> WindowOutcome:
         """Meet the goals by the settings' method; a window without any is sampled once."""
         if not self.goals:
             return self.draft(noises[:1], step)
         together = Together(self.goals, balanced=self.settings.balanced)
-        problem = replace(self._problem(step), objective=together)
+        problem = replace(self.problem(step), objective=together)
         if METHODS[self.settings.method].whole_run:
             problem = replace(problem, gradient=self._policy(problem, noises))
         try:
@@ -362,6 +360,7 @@ class _WindowTask:
                 reached=together.reached,
                 keeper=self.keeper,
                 sparing=self.settings.sparing,
+                near=self.settings.near and len(noises) == 1,  # other candidates begin anew
             )
         except ValueError as error:
             raise BridgeError("bad_request", str(error), "choose fast or ditto") from None
@@ -373,7 +372,7 @@ class _WindowTask:
         chosen = slice(best, best + 1)
         return self._outcome(run.latent[chosen], run.noise[chosen], tuple(run.losses))
 
-    def _problem(self, step: Callable[[OptimisedNoise | None], None]) -> Problem:
+    def problem(self, step: Step) -> Problem:
         return Problem(
             self.denoiser,
             levels(self.settings.variation, self.settings.steps),
@@ -388,9 +387,12 @@ class _WindowTask:
         """How gradients pass through the run; a model call is measured where it matters."""
         if self.settings.sparing or self.settings.steps > _FULL_GRADIENT_STEPS:
             return "checkpointed"
+        return self.plan(problem, noises).policy(self.settings.steps, _FULL_GRADIENT_STEPS)
+
+    def plan(self, problem: Problem, noises: Tensor) -> MemoryPlan:
+        """What gradients through a run would take, measured on one model call."""
         first = problem.levels[0]
-        plan = plan_memory(lambda x: self.denoiser(x, first, 0.0), problem.start(noises))
-        return plan.policy(self.settings.steps, _FULL_GRADIENT_STEPS)
+        return plan_memory(lambda x: self.denoiser(x, first, 0.0), problem.start(noises))
 
     def _outcome(self, latent: Tensor, noise: Tensor, curve: tuple[float, ...]) -> WindowOutcome:
         with torch.no_grad():

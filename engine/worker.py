@@ -35,6 +35,7 @@ from engine.spec import (
 from engine.wire import FrameDecoder, encode_frame
 
 _READ_BYTES = 65536
+_NICENESS = 5  # streams, and the DAW, come before a render
 _ENDINGS = (Done, Cancelled, Failed)
 
 
@@ -59,6 +60,13 @@ class Engine(Protocol):
 
         Args:
             sparing: take as little memory as can be: the last attempt ended for want of it.
+
+        Raises:
+            BridgeError: the request cannot be rendered.
+        """
+
+    def estimate(self, request: RenderRequest) -> dict[str, Any]:
+        """What a request will need, as the fields of the reply `estimate`.
 
         Raises:
             BridgeError: the request cannot be rendered.
@@ -116,6 +124,8 @@ class Worker:
             if message["op"] == "unload":
                 engine.unload()
                 self._out.send({"op": "unloaded"})
+            elif message["op"] == "estimate":
+                self._estimate(engine, message)
             else:
                 self._render(engine, message)
         engine.unload()
@@ -152,7 +162,7 @@ class Worker:
             case "render":
                 self._cancelled[str(message["job"])] = threading.Event()
                 self._queue.put(message)
-            case "unload":
+            case "unload" | "estimate":
                 self._queue.put(message)
             case "shutdown":
                 for flag in list(self._cancelled.values()):
@@ -160,6 +170,17 @@ class Worker:
                 self._queue.put(None)
             case op:
                 raise BridgeError("bad_message", f"unknown op {op!r}")
+
+    def _estimate(self, engine: Engine, message: dict[str, Any]) -> None:
+        """Answered between two renders: the model and the device are those of the renders."""
+        answer: dict[str, Any]
+        try:
+            answer = {"estimate": engine.estimate(RenderRequest.from_mapping(message["request"]))}
+        except Exception as error:
+            if not isinstance(error, BridgeError):
+                traceback.print_exc()
+            answer = {"error": _as_bridge_error(error).to_mapping()}
+        self._out.send({"op": "estimated", "question": message["question"], **answer})
 
     def _render(self, engine: Engine, message: dict[str, Any]) -> None:
         job = str(message["job"])
@@ -253,6 +274,8 @@ def main(arguments: list[str] | None = None) -> int:
     # Ctrl-C in a terminal reaches the whole process group; the daemon decides what it means.
     with contextlib.suppress(ValueError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(os, "nice"):
+        os.nice(_NICENESS)
     read_fd, write_fd = _claim_standard_streams()
     worker = Worker(read_fd, write_fd, options.idle_unload_s)
     return worker.run(lambda: _load_factory(options.factory)(options.cache_dir))

@@ -7,6 +7,7 @@ the index only a summary of them: an index that cannot be read is thrown away an
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,6 +25,24 @@ CREATE INDEX IF NOT EXISTS oldest ON entries (used);
 """
 _NEXT_USE = "(SELECT COALESCE(MAX(used), 0) + 1 FROM entries)"
 _BUSY_TIMEOUT_S = 10.0
+_BUSY_AGAIN_S = 0.01
+
+
+def _into_wal(connection: sqlite3.Connection) -> None:
+    """Switch to WAL mode, waiting for other processes that do the same with a new file.
+
+    SQLite keeps its busy timeout for locks it can wait for, and this switch is none of them: of two
+    processes at once it tells one, straight away, that the database is locked.
+    """
+    until_s = time.monotonic() + _BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until_s:
+                raise
+        time.sleep(_BUSY_AGAIN_S)
 
 
 class Index:
@@ -55,7 +74,7 @@ class Index:
             self._path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
         )
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            _into_wal(connection)
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.executescript(_SCHEMA)
             if connection.execute("PRAGMA quick_check").fetchone()[0] != "ok":

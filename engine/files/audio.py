@@ -26,9 +26,11 @@ __all__ = [
     "Clip",
     "Samples",
     "check_samples",
+    "decode_clip",
     "lossless_subtype",
     "quantise",
     "read_clip",
+    "read_clip_bytes",
     "write_audio",
 ]
 
@@ -88,8 +90,26 @@ def read_clip(path: str | Path) -> Clip:
             short or holds NaN; `too_large` when it is over a limit.
     """
     source = Path(path)
-    name = shown_name(source)
-    data = read_bytes(source, code="bad_audio", wanted="an audio file", max_bytes=MAX_FILE_BYTES)
+    clip = decode_clip(read_clip_bytes(source), shown_name(source))
+    check_samples(clip.samples, clip.sample_rate_hz, clip.name)
+    return clip
+
+
+def read_clip_bytes(path: Path) -> bytes:
+    """The bytes of an audio file, not decoded.
+
+    Raises:
+        BridgeError: as `read_bytes`.
+    """
+    return read_bytes(path, code="bad_audio", wanted="an audio file", max_bytes=MAX_FILE_BYTES)
+
+
+def decode_clip(data: bytes, name: str) -> Clip:
+    """A clip from the bytes of its file, be it silent or a single sample.
+
+    Raises:
+        BridgeError: `bad_audio` when it is truncated or not audio; `too_large` over a limit.
+    """
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as sound:
             _check_header(name, sound.samplerate, sound.channels, sound.frames)
@@ -102,7 +122,6 @@ def read_clip(path: str | Path) -> Clip:
     if missing or samples.shape[1] < declared:
         detail = f"{missing} bytes" if missing else f"{declared - samples.shape[1]} samples"
         raise BridgeError("bad_audio", f"{name} is truncated: {detail} are missing", _AS_HEARD)
-    check_samples(samples, rate, name)
     digest = hashlib.sha256(data).hexdigest()
     return Clip(np.ascontiguousarray(samples), rate, subtype, container, digest, name)
 

@@ -32,7 +32,7 @@ def encode(
     container: str,
     tags: Tags | None = None,
 ) -> bytes:
-    """The bytes of an audio file; deterministic for WAV.
+    """The bytes of an audio file; the same samples give the same bytes.
 
     Args:
         samples: float64 `[channels, samples]`.
@@ -62,7 +62,19 @@ def encode(
         for name, text in ({} if tags is None else tags.texts).items():
             setattr(sound, name, text)
         sound.write(frames.T)
-    return buffer.getvalue()
+    return _undated(buffer.getvalue()) if container == "AIFF" else buffer.getvalue()
+
+
+def _undated(data: bytes) -> bytes:
+    """An AIFF without the time of day that libsndfile writes into the `PEAK` chunk of floats."""
+    position = 12
+    while position + 8 <= len(data):
+        name = data[position : position + 4]
+        (size,) = struct.unpack(">I", data[position + 4 : position + 8])
+        if name == b"PEAK" and size >= 8:
+            return data[: position + 12] + b"\0" * 4 + data[position + 16 :]
+        position += 8 + size + size % 2
+    return data
 
 
 def _wav_bytes(samples: Samples, sample_rate_hz: int, subtype: str, tags: Tags | None) -> bytes:

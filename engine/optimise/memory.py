@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from engine.sampling.loop import GradientPolicy
+from engine.sampling.loop import GradientPolicy, kept_states
 
 _HEADROOM = 0.7  # of what is free; the rest is for the decoder and for other programs
 
@@ -34,7 +34,7 @@ class MemoryPlan:
             case "full":
                 return steps * (self.call_bytes + self.state_bytes)
             case "checkpointed":
-                return self.call_bytes + steps * self.state_bytes
+                return self.call_bytes + kept_states(steps) * self.state_bytes
             case _:
                 return self.state_bytes
 

@@ -17,7 +17,7 @@ from engine.optimise.keeper import Keeper
 from engine.optimise.masking import MULTIDIFFUSION, MULTIDIFFUSION_HALF, NAIVE, masking
 from engine.optimise.noise import NoiseSettings, optimise_noise
 from engine.optimise.problem import OptimisedNoise, Problem, Reached, Watch
-from engine.optimise.surrogate import SurrogateSettings, optimise_through_surrogate
+from engine.optimise.surrogate import POLISH_STEPS, SurrogateSettings, optimise_through_surrogate
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class Effort:
             without it begins anew.
         sparing: take as little memory as can be, whatever time it costs: candidates one after the
             other.
+        near: the noise was found for a wish like this one.
     """
 
     iterations: int | None = None
@@ -39,6 +40,7 @@ class Effort:
     reached: Reached | None = None
     keeper: Keeper | None = None
     sparing: bool = False
+    near: bool = False
 
     def of_candidate(self, number: int) -> Effort:
         """The same for one of several candidates that are refined one after the other."""
@@ -59,12 +61,15 @@ class Method:
         needs_mask: knows the overlap only and cannot run without `problem.mask`.
         whole_run: sends its gradient through the whole sampling run, so that the problem's policy
             of gradients matters.
+        kept_calls: model calls whose activations are kept for a gradient; of a `whole_run` in each
+            step of the sampler.
     """
 
     description: str
     run: Runner
     needs_mask: bool = False
     whole_run: bool = False
+    kept_calls: int = 0
 
 
 def draft(problem: Problem, noise: Tensor) -> OptimisedNoise:
@@ -106,7 +111,9 @@ def _fast(problem: Problem, noise: Tensor, effort: Effort) -> OptimisedNoise:
     settings = FastSettings()
     if effort.iterations is not None:
         settings = replace(settings, iterations=effort.iterations)
-    return optimise_fast(problem, noise, settings, effort.watch, reached=effort.reached)
+    return optimise_fast(
+        problem, noise, settings, effort.watch, reached=effort.reached, near=effort.near
+    )
 
 
 def _ditto_2(problem: Problem, noise: Tensor, effort: Effort) -> OptimisedNoise:
@@ -135,16 +142,26 @@ METHODS: dict[str, Method] = {
     "fast": Method(
         "guided runs, each undone to the noise it stands for",
         _fast,
+        kept_calls=1,
     ),
     "ditto-2": Method(
         "the noise optimised through one step of the model, then sampled in a few",
         _ditto_2,
+        kept_calls=POLISH_STEPS,
     ),
-    "ditto": Method("the initial noise optimised through the sampler", _ditto, whole_run=True),
-    "doodl": Method("the noise optimised through EDICT's coupled chains", _doodl, whole_run=True),
-    "freedom": Method("each step down the gradient of the expected result", _once(freedom)),
+    "ditto": Method(
+        "the initial noise optimised through the sampler", _ditto, whole_run=True, kept_calls=1
+    ),
+    "doodl": Method(
+        "the noise optimised through EDICT's coupled chains", _doodl, whole_run=True, kept_calls=2
+    ),
+    "freedom": Method(
+        "each step down the gradient of the expected result", _once(freedom), kept_calls=1
+    ),
     "guidance-gradients": Method(
-        "a constant step down that gradient, and the overlap projected", _once(guidance_gradients)
+        "a constant step down that gradient, and the overlap projected",
+        _once(guidance_gradients),
+        kept_calls=1,
     ),
     "flowchef": Method("each state down the objective, past the network", _once(flowchef)),
     "naive": Method(
@@ -175,6 +192,7 @@ def run_method(
     reached: Reached | None = None,
     keeper: Keeper | None = None,
     sparing: bool = False,
+    near: bool = False,
 ) -> OptimisedNoise:
     """Run one method on a problem.
 
@@ -186,6 +204,7 @@ def run_method(
         reached: asked after every such evaluation; True ends the run early.
         keeper: holds the state of a method that can go on from it.
         sparing: take as little memory as can be.
+        near: the noise was found for a wish like this one, which the fast path makes use of.
 
     Raises:
         ValueError: there is no method of that name, or it needs a mask that the problem lacks.
@@ -193,7 +212,7 @@ def run_method(
     method = METHODS.get(name)
     if method is None:
         raise ValueError(f"there is no method {name!r}; choose one of {', '.join(METHODS)}")
-    effort = Effort(iterations, watch, reached, keeper, sparing)
+    effort = Effort(iterations, watch, reached, keeper, sparing, near)
     if not sparing or len(noise) == 1:
         return method.run(problem, noise, effort)
     return in_turn(

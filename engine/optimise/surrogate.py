@@ -16,6 +16,7 @@ from engine.optimise.noise import NoiseOptimiser, NoiseSettings
 from engine.optimise.problem import OptimisedNoise, Problem, Reached, Watch
 
 DECODES = (1, 2, 4, 8)  # sampler steps that are tried with the noise found, as published
+POLISH_STEPS = 2  # of the map, in the last iterations
 AS_GOOD = 1.05  # of the losses within so much of the lowest, that of the most steps is taken
 
 
@@ -64,7 +65,9 @@ def optimise_through_surrogate(
     run = _through(problem.in_steps(1), noise, adam, watch, reached)
     if polish:
         finer = replace(adam, steps=polish)
-        run = _continued(run, _through(problem.in_steps(2), run.noise, finer, watch, reached))
+        run = _continued(
+            run, _through(problem.in_steps(POLISH_STEPS), run.noise, finer, watch, reached)
+        )
     return _no_worse_than_the_draft(problem, noise, decoded(problem, run))
 
 

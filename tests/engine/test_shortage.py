@@ -40,6 +40,7 @@ class Job:
 
     fits: Callable[[bool], bool] = staticmethod(lambda sparing: sparing)
     attempts: list[bool]
+    pace_s = None
 
     def __init__(
         self,

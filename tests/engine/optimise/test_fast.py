@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -10,8 +12,9 @@ from torch import Tensor
 
 from engine.controls.overlap import overlap_objective
 from engine.models.toy import GaussianModel
-from engine.optimise.fast import FastSettings, _correction, better_of, optimise_fast
+from engine.optimise.fast import FastSettings, _correction, _expected, better_of, optimise_fast
 from engine.optimise.freedom import FreeDomSettings, freedom
+from engine.optimise.guidance import towards
 from engine.optimise.inversion import InversionSettings
 from engine.optimise.methods import run_method
 from engine.optimise.problem import OptimisedNoise, Problem
@@ -95,6 +98,58 @@ def test_no_step_is_corrected_while_what_is_expected_meets_the_wish() -> None:
     plain = problem.in_steps(8).generate(_noise(), "none")
     torch.testing.assert_close(run.latent, plain)
     torch.testing.assert_close(run.noise, _noise())
+
+
+def test_steps_after_the_last_correction_need_no_undoing() -> None:
+    """The wish is met from the fifth evaluation on: four of eight steps are undone."""
+    undone: list[int] = []
+    watched: list[OptimisedNoise] = []
+    problem = replace(_problem(), on_back=lambda: undone.append(len(watched)))
+    run = optimise_fast(problem, _noise(), EXACT, watched.append, reached=lambda: len(watched) > 4)
+    calls_of_four = len(undone)
+    assert calls_of_four > 0
+    torch.testing.assert_close(problem.generate(run.noise, "none"), run.latent, rtol=0.0, atol=1e-9)
+    undone.clear()
+    optimise_fast(problem, _noise(), EXACT)
+    assert len(undone) > 1.7 * calls_of_four
+
+
+def _run_from_near(
+    problem: Problem, settings: FastSettings, met: Callable[[], bool] | None = None
+) -> tuple[OptimisedNoise, list[OptimisedNoise]]:
+    watched: list[OptimisedNoise] = []
+    run = optimise_fast(problem, _noise(), settings, watched.append, reached=met, near=True)
+    return run, watched
+
+
+def test_noise_that_is_near_is_mended_by_two_short_corrections() -> None:
+    """A state that is corrected in two of eight steps, by hand, and nothing more once that does."""
+    problem = _problem().in_steps(8)
+    path = list(pairwise(problem.levels))
+    x = problem.start(_noise())
+    for number, (t, t_next) in enumerate(path):
+        led = towards(x, problem.denoiser(x, t, t_next), t, t_next)
+        if number in EXACT.mended:
+            _, _, pull = _expected(problem, x, t)
+            led = led - EXACT.mending * _correction(led - x, pull, EXACT.locally)
+        x = led
+    asked = iter([False, False, False, True])  # of the draft, of two expectations, of the result
+    run, watched = _run_from_near(problem, EXACT, lambda: next(asked))
+    torch.testing.assert_close(run.latent, x)
+    assert len(watched) == len(EXACT.mended) + 1
+    torch.testing.assert_close(problem.generate(run.noise, "none"), run.latent, rtol=0.0, atol=1e-9)
+
+
+def test_where_mending_is_not_enough_a_whole_run_goes_on_from_it() -> None:
+    problem = _problem()
+    run, watched = _run_from_near(problem, replace(EXACT, iterations=10))
+    mended, _ = _run_from_near(problem, replace(EXACT, iterations=2))
+    on = optimise_fast(problem, mended.noise, EXACT)
+    torch.testing.assert_close(run.latent, on.latent)
+    assert len(watched) == 2 + 1 + 8 + 1
+    assert run.best_loss < mended.best_loss
+    _, watched = _run_from_near(problem, EXACT)
+    assert len(watched) == 2 + 1 + 6 + 1  # no more evaluations with a gradient than were allowed
 
 
 def test_where_nothing_is_won_the_draft_stays() -> None:

@@ -1,0 +1,268 @@
+"""What a render will need, said before it: memory, evaluations of the network, time.
+
+No formula repeats what the methods do. The render's own windows and methods are rehearsed on short
+tensors, with a network that answers at once and counts how often it was asked. The memory is
+measured on one call of the real network and one of the real objective.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from engine.controls.together import Together
+from engine.job import SCENES, Host, Job
+from engine.models.contracts import Denoiser
+from engine.optimise.memory import MemoryPlan, free_bytes, saved_bytes
+from engine.optimise.methods import METHODS
+from engine.optimise.problem import OptimisedNoise, Problem
+from engine.rendering import Rendering
+from engine.sampling.loop import GradientPolicy
+from engine.spec import RenderRequest
+from engine.tasks.scene import Part
+from engine.timeline import RenderSettings, WindowTask, plan_windows
+
+# The heap of the C library grows by more than is taken from it: measured with glibc, 65 MiB for
+# every 46 MiB of activations. A GPU's memory is handed out in blocks and has no such holes.
+_HEAP_FACTOR = 1.45
+_SHORT_STEPS = 8  # of the rehearsal's tensors
+_UNREACHED = 1e9  # a loss that no goal is content with
+ONE_CALL = "one call"  # the policy of methods that look no further than a step
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a request needs.
+
+    Attributes:
+        cached: it has been rendered before and needs next to nothing.
+        policy: what is kept for gradients: `none`, `one call` of the network at a time, all of the
+            sampler's calls (`full`), or their states alone (`checkpointed`).
+        needed_bytes: memory of the optimisation, beside that of the model.
+        free_bytes: what the device has; None where that cannot be told.
+        evaluations_least, evaluations_most: of the network, with and without a gradient; equal
+            unless the method may be content sooner or look more closely.
+        seconds: as long as the last render of its kind took for as much work; None where there
+            was none since the engine began.
+    """
+
+    cached: bool
+    policy: str
+    needed_bytes: int
+    free_bytes: int | None
+    evaluations_least: int
+    evaluations_most: int
+    seconds: float | None
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain JSON object."""
+        return asdict(self)
+
+
+def pace_name(settings: RenderSettings) -> str:
+    """What renders of one kind have in common, so that one tells how fast another will be."""
+    return settings.method if settings.refine else "draft"
+
+
+@torch.no_grad()
+def estimate_of(host: Host, request: RenderRequest, pace_s: Mapping[str, float]) -> Estimate:
+    """What a request needs.
+
+    Args:
+        pace_s: seconds that a unit of the meter's work took lately, by `pace_name`.
+
+    Raises:
+        BridgeError: bad input.
+    """
+    free = free_bytes(torch.device(host.device))
+    job = Job(host, request, Path(), lambda event: None, lambda: False)
+    if host.cached(job.key()) is not None:
+        return Estimate(True, "none", 0, free, 0, 0, 0.0)
+    scene = SCENES[request.task](request, host.model)
+    rendering = Rendering(
+        host.model, host.device, scene, job.settings, request.seed, job.meter, job.emit
+    )
+    found = [_Needs.of_part(rendering, part) for part in scene.parts]
+    largest = max(found, key=lambda needs: needs.memory_bytes)
+    pace = pace_s.get(pace_name(job.settings))
+    return Estimate(
+        False,
+        largest.policy,
+        largest.memory_bytes,
+        free,
+        sum(needs.least for needs in found),
+        sum(needs.most for needs in found),
+        None if pace is None else round(pace * job.meter.total, 2),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Needs:
+    """Of one part."""
+
+    policy: str = "none"
+    memory_bytes: int = 0
+    least: int = 0
+    most: int = 0
+
+    @classmethod
+    def of_part(cls, rendering: Rendering, part: Part) -> _Needs:
+        settings, noise = rendering.settings, rendering.noise_of(part)
+        drafts = list(_tasks(rendering, part, replace(settings, refine=0)))
+        counts = [_rehearsed(task, noise, None) for task in drafts]
+        if not (settings.refine and part.refined and any(task.goals for task in drafts)):
+            return cls(least=sum(c.least for c in counts), most=sum(c.most for c in counts))
+        tasks = list(_tasks(rendering, part, settings))
+        goals = [task for task in tasks if task.goals]
+        widest = max(goals, key=lambda task: task.window.stop - task.window.start)
+        measured = _Measured.of(widest, noise)
+        counts += [_rehearsed(task, noise, measured) for task in tasks]
+        policy = next((c.policy for c in counts[::-1] if c.policy != "none"), "none")
+        return cls(
+            policy,
+            measured.needed_bytes(settings, policy),
+            sum(c.least for c in counts),
+            sum(c.most for c in counts),
+        )
+
+
+def _tasks(rendering: Rendering, part: Part, settings: RenderSettings) -> Iterator[WindowTask]:
+    """The windows as the render will make them, each beside what is known by then."""
+    if settings.variation == 0.0:
+        return
+    timeline = part.timeline.to(rendering.device)
+    known = timeline.known.clone()
+    flags = [bool(value) for value in known[0, 0]]
+    for window in plan_windows(flags, backwards=timeline.backwards):
+        yield WindowTask(rendering.model, timeline, window, timeline.prior, known, settings)
+        known[..., window.start : window.stop] = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """What gradients take in one window."""
+
+    plan: MemoryPlan
+    objective_bytes: int
+    device: torch.device
+
+    @classmethod
+    def of(cls, task: WindowTask, noise: Tensor) -> _Measured:
+        noises = task.window.of(noise).to(task.prior.device)
+        problem = task.problem(lambda run: None)
+        latent = task.prior.expand(len(noises), -1, -1).clone().requires_grad_(True)
+        together = Together(task.goals)
+        kept_bytes = saved_bytes(lambda: together(latent))
+        return cls(task.plan(problem, noises), kept_bytes, latent.device)
+
+    def needed_bytes(self, settings: RenderSettings, policy: str) -> int:
+        """Memory of one iteration."""
+        plan, calls = self.plan, METHODS[settings.method].kept_calls
+        match policy:
+            case "full":
+                kept = plan.needed_bytes("full", calls * settings.steps)
+            case "checkpointed":
+                kept = plan.needed_bytes("checkpointed", settings.steps)
+                kept += (calls - 1) * plan.call_bytes
+            case _:
+                kept = plan.needed_bytes("full", calls)
+        on_heap = self.device.type == "cpu"
+        return round((kept + self.objective_bytes) * (_HEAP_FACTOR if on_heap else 1.0))
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    policy: str
+    least: int
+    most: int
+
+
+def _rehearsed(task: WindowTask, noise: Tensor, measured: _Measured | None) -> _Counted:
+    """Count the network's evaluations in one window at best and at worst.
+
+    Args:
+        noise: of the whole timeline `[candidates, 128, steps]`.
+        measured: None for the draft.
+    """
+    quick = _Rehearsal(task, measured, _agrees, content=True)
+    slow = _Rehearsal(task, measured, _disagrees, content=False)
+    for rehearsal in (quick, slow):
+        rehearsal.play(task.window.of(noise)[..., :_SHORT_STEPS].to(task.prior.device))
+    return _Counted(slow.policy, quick.evaluations, slow.evaluations)
+
+
+def _agrees(x: Tensor) -> Tensor:
+    """A network with which every inversion is exact at once."""
+    return x
+
+
+def _disagrees(x: Tensor) -> Tensor:
+    """A network with which no inversion comes to an end."""
+    return 0.0 * x + torch.randn_like(x)
+
+
+class _Rehearsal(WindowTask):
+    """A window played on short tensors, with a network that counts.
+
+    Args:
+        content: whether the goals that can be reached are so at once.
+    """
+
+    def __init__(
+        self,
+        task: WindowTask,
+        measured: _Measured | None,
+        network: Callable[[Tensor], Tensor],
+        *,
+        content: bool,
+    ) -> None:
+        self.window, self.settings = task.window, task.settings
+        self.keeper, self.check = None, None
+        self.prior = task.prior[..., :_SHORT_STEPS].clone()
+        self.mask = torch.ones_like(task.mask[..., :_SHORT_STEPS]) * task.mask.amax()
+        self.goals = tuple(
+            replace(goal, loss=_constant(goal.tolerance or 1.0 if content else _UNREACHED))
+            for goal in task.goals
+        )
+        self.denoiser = self._counted(network)
+        self.inverted = task.inverted
+        self.evaluations, self.policy = 0, "none"
+        self._measured = measured
+
+    def _counted(self, network: Callable[[Tensor], Tensor]) -> Denoiser:
+        def denoise(x: Tensor, level: float, next_level: float | None = None, /) -> Tensor:
+            self.evaluations += 1
+            return network(x)
+
+        return denoise
+
+    def play(self, noises: Tensor) -> None:
+        """Make the window as `render_timeline` would."""
+        if self._measured is not None and self.goals and METHODS[self.settings.method].kept_calls:
+            self.policy = ONE_CALL
+        with torch.enable_grad():
+            self.make(noises, noises[:1], _unwatched, None)
+
+    def _policy(self, problem: Problem, noises: Tensor) -> GradientPolicy:
+        self.policy = policy = super()._policy(problem, noises)
+        return policy
+
+    def plan(self, problem: Problem, noises: Tensor) -> MemoryPlan:
+        """That of the real window, which a call of the network told."""
+        assert self._measured is not None
+        self.evaluations += 1
+        return self._measured.plan
+
+
+def _unwatched(run: OptimisedNoise | None) -> None:
+    """Nobody looks on."""
+
+
+def _constant(value: float) -> Callable[[Tensor], Tensor]:
+    """A loss that is always the same and has a gradient."""
+    return lambda latent: value + 0.0 * latent.flatten(1).sum(dim=1)
