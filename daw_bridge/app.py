@@ -20,24 +20,30 @@ from typing import Any
 
 from daw_bridge.config import Config
 from daw_bridge.engine_process import worker_command
+from daw_bridge.exports import exports_folder
 from daw_bridge.intake.uploads import UploadStore
 from daw_bridge.jobs.journal import Journal
 from daw_bridge.jobs.queue import Job, JobQueue
 from daw_bridge.jobs.scheduler import Ports, Scheduler
 from daw_bridge.logs import LogOptions, logging_to
 from daw_bridge.metrics import ENDS, Labelled, Metrics, family, gauge, resident_bytes
+from daw_bridge.panel.pages import page
+from daw_bridge.process import settle
 from daw_bridge.protocol.table import WEBSOCKET_PATH
 from daw_bridge.registration import (
     ServerInfo,
     announce,
     is_token,
     make_private_folder,
+    proof_of,
     token_of,
     withdraw,
 )
-from daw_bridge.service import Service, done_fields
+from daw_bridge.reply_files import ReplyFiles
+from daw_bridge.service import Service
 from daw_bridge.stream.formats import encode_audio
 from daw_bridge.supervisor import Supervisor, Timing
+from daw_bridge.take_commands import done_fields
 from daw_bridge.takes.store import TakeStore
 from daw_bridge.transport.http import Gate
 from daw_bridge.transport.osc import OscServer
@@ -151,13 +157,17 @@ class App:
         self._osc_tcp = await exits.enter_async_context(self._make_osc_tcp())
         exits.push_async_callback(self._supervisor.stop)
         self._supervisor.start()
-        exits.push_async_callback(self._end_scheduler, self._start_scheduler())
+        exits.push_async_callback(_ended, self._start_scheduler())
+        exits.push_async_callback(self._service.take_commands.close)
+        tidying = asyncio.create_task(self._service.take_commands.keep_tidy(), name="tidying")
+        exits.push_async_callback(_ended, tidying)
         info = ServerInfo(self.url, self.osc_port, os.getpid(), self.token, self.osc_tcp_port)
         announce(data_dir, info)
         exits.callback(withdraw, data_dir, info.pid)
         _log.info("listening on %s and OSC port %d", self.url, self.osc_port)
 
     def _make_stores(self, data_dir: Path) -> None:
+        exports_folder(data_dir)  # clients that have no folder of their own put clips there
         self._takes = TakeStore(data_dir / "takes")
         self._takes.sweep()
         self._uploads = UploadStore(
@@ -242,7 +252,11 @@ class App:
 
     def _make_osc(self) -> OscServer:
         config = self.config
-        return OscServer(config.host, config.osc_port, self._accepts_osc, self._service.handle)
+        files = ReplyFiles(config.data_dir / "replies")
+        files.sweep()
+        return OscServer(
+            config.host, config.osc_port, self._accepts_osc, self._service.handle, files
+        )
 
     def _make_osc_tcp(self) -> OscTcpServer:
         config = self.config
@@ -257,7 +271,14 @@ class App:
         return not self.config.osc_token_required or self._accepts(given)
 
     def _make_gate(self, port: int) -> Gate:
-        return Gate(port, self._accepts, self._service.health, self._metrics_text)
+        return Gate(
+            port,
+            self._accepts,
+            self._service.health,
+            self._metrics_text,
+            page,
+            lambda own_port, nonce: proof_of(self.token, own_port, nonce),
+        )
 
     def _metrics_text(self) -> str:
         """What `/metrics` says: counts, and how things are at this moment."""
@@ -299,7 +320,9 @@ class App:
             )
             return done_fields(self._takes, take)
 
-        return await asyncio.to_thread(adopt)
+        told = await asyncio.to_thread(adopt)
+        self._service.take_commands.changed()
+        return told
 
     async def _discard(self, job_id: str) -> None:
         await asyncio.to_thread(shutil.rmtree, self._spool_dir / job_id, ignore_errors=True)
@@ -315,10 +338,11 @@ class App:
             _log.critical("the scheduler failed", exc_info=task.exception())
             self.request_stop()
 
-    @staticmethod
-    async def _end_scheduler(task: asyncio.Task[None]) -> None:
-        task.cancel()
-        await asyncio.wait([task])
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait until it is over."""
+    task.cancel()
+    await asyncio.wait([task])
 
 
 def _log_options(config: Config) -> LogOptions:
@@ -345,6 +369,7 @@ async def serve(config: Config, on_ready: Callable[[App], None] | None = None) -
     Raises:
         BridgeError: `unavailable` when a port or the data folder is in use.
     """
+    settle(asyncio.get_running_loop())
     async with App(config) as app:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):

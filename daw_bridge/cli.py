@@ -12,9 +12,10 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from daw_bridge.commands.arguments import RENDER_COMMANDS, build_parser
+from daw_bridge.commands.arguments import ESTIMATE, RENDER_COMMANDS, build_parser
 from daw_bridge.commands.console import EXIT_FAILED, EXIT_OK, Console, exit_status
 from daw_bridge.commands.local import EngineFactory, engine_from_package
+from daw_bridge.commands.result_file import typed_result_file
 from daw_bridge.config import Config
 from engine.spec import BridgeError
 
@@ -29,7 +30,7 @@ def main(
     """
     typed = list(sys.argv[1:] if arguments is None else arguments)
     # Known before the flags are parsed, because they may be what is wrong.
-    console = Console(as_json="--json" in typed)
+    console = Console(as_json="--json" in typed, result_file=typed_result_file(typed))
     try:
         options = build_parser().parse_args(typed)
         return _run(options, console, engine_factory or engine_from_package)
@@ -88,15 +89,42 @@ def _run(options: argparse.Namespace, console: Console, make_engine: EngineFacto
 
         play.run(options, Config.load({"data_dir": options.data_dir}), console)
         return EXIT_OK
+    if options.command == "hosts":
+        from daw_bridge.commands import hosts
+
+        return hosts.run(options, Config.load({"data_dir": options.data_dir}), console)
+    return _run_beside_daemon(options, console, make_engine)
+
+
+def _run_beside_daemon(
+    options: argparse.Namespace, console: Console, make_engine: EngineFactory
+) -> int:
+    """The commands that use a daemon when one runs."""
     config = Config.load({"data_dir": options.data_dir, "token": options.token})
-    if options.command in RENDER_COMMANDS:
+    if options.command == "watch":
+        from daw_bridge.commands import watch
+
+        watch.run(options, config, console, make_engine)
+    elif options.command in RENDER_COMMANDS:
         from daw_bridge.commands import render
 
         render.run(options, config, console, make_engine)
+    elif options.command == ESTIMATE:
+        from daw_bridge.commands import estimate
+
+        estimate.run(options, config, console, make_engine)
     elif options.command == "takes" and options.verify:
         from daw_bridge.commands import verify
 
         return verify.run(options, config, console)
+    elif options.command == "export":
+        from daw_bridge.commands import export
+
+        export.run(options, config, console)
+    elif options.command == "panel":
+        from daw_bridge.commands import panel
+
+        panel.run(options, config, console)
     else:
         from daw_bridge.commands import listing
 

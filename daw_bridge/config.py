@@ -28,6 +28,8 @@ from daw_bridge.sources import (
 )
 from engine.spec import BridgeError
 
+EXPORTS = "exports"  # folder of the data folder
+RECORDINGS = "recordings"  # another, where plugins put what they recorded
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 _TRUE = ("1", "true", "yes", "on")
 _FALSE = ("0", "false", "no", "off")
@@ -80,6 +82,13 @@ def _count(value: Any) -> int:
     number = _whole(value)
     if number < 1:
         raise ValueError("it must be at least 1")
+    return number
+
+
+def _amount(value: Any) -> int:
+    number = _whole(value)
+    if number < 0:
+        raise ValueError("it must be at least 0")
     return number
 
 
@@ -181,6 +190,16 @@ class Config:
         default=512 * 2**20,
         metadata=_about(_count, "room that uploads and jobs leave on the disk", "bytes"),
     )
+    max_takes_bytes: int = field(
+        default=0,
+        metadata=_about(
+            _amount, "takes and their trash; above it the trash is emptied; 0 for none", "bytes"
+        ),
+    )
+    trash_days: float = field(
+        default=30.0,
+        metadata=_about(_number, "time a removed take can be restored; 0 for ever", "days"),
+    )
     unfinished_upload_s: float = field(
         default=86_400.0,
         metadata=_about(_number, "time an upload that was cut off waits for its client", "s"),
@@ -264,8 +283,8 @@ class Config:
 
     @property
     def allowed_roots(self) -> tuple[Path, ...]:
-        """The roots with links resolved, and with them what the daemon itself hands out."""
-        own = (self.data_dir / "takes", self.data_dir / "uploads")
+        """The roots with links resolved; what the daemon hands out and plugins recorded."""
+        own = (self.data_dir / name for name in ("takes", "uploads", RECORDINGS, EXPORTS))
         return tuple(dict.fromkeys(root.resolve() for root in (*self.roots, *own)))
 
 

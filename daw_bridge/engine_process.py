@@ -1,4 +1,4 @@
-"""The engine's process as the daemon starts it: its command line, its environment and its log."""
+"""The engine's processes as the daemon starts them: command line, environment and log."""
 
 from __future__ import annotations
 
@@ -45,8 +45,16 @@ def worker_command(
     ]
 
 
+def export_command(roots: Sequence[Path]) -> list[str]:
+    """Command line of a process that exports one take, and reads and writes under `roots` only."""
+    return [
+        *(sys.executable, "-P", "-X", "faulthandler", "-m", "engine.exporting"),
+        *(part for root in roots for part in ("--root", str(root))),
+    ]
+
+
 async def spawn(command: Sequence[str]) -> asyncio.subprocess.Process:
-    """Start a process that speaks frames.
+    """Start a process of the engine package that is spoken to through its standard streams.
 
     Raises:
         OSError: it cannot be started.

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
+import hashlib
 import hmac
 import http.client
 import json
@@ -17,14 +19,20 @@ import secrets
 import stat
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
-from daw_bridge.owners import closed_to_writers, is_of_another, others_may_write
+from daw_bridge.owners import (
+    closed_to_writers,
+    is_of_another,
+    others_may_write,
+    write_private,
+)
 from engine.spec import BridgeError
 
 TOKEN_FILE = "token"
 SERVER_FILE = "server.json"
 HEALTH_TIMEOUT_S = 1.0
+PROOF_SALT, PROOF_ROUNDS = b"daw-bridge proof", 200_000
 _MAX_TOKEN_CHARACTERS = 1024
 _TOKEN_FORM = re.compile(r"[!-~]{8,256}")  # printable ASCII without spaces, for an HTTP header
 
@@ -65,20 +73,6 @@ def make_private_folder(folder: Path) -> None:
     except OSError as error:
         problem = f"{folder} cannot be used: {error.strerror}"
         raise BridgeError("unavailable", problem, "choose another: --data-dir") from None
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner may read, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
 
 
 def token_of(data_dir: Path, override: str | None = None) -> str:
@@ -132,6 +126,20 @@ def is_token(given: str | None, token: str) -> bool:
     return hmac.compare_digest((given or "").encode(errors="replace"), token.encode())
 
 
+def proof_of(token: str, port: int, nonce: str) -> str:
+    """What shows that somebody on a port knows the token, in hexadecimal.
+
+    The port is part of it: who has another one cannot pass on what the daemon answers. A token that
+    somebody chose may be short; the key is drawn from it slowly, so that trying them all is no use.
+    """
+    return hmac.digest(_proof_key(token), f"{port}:{nonce}".encode(), "sha256").hex()
+
+
+@functools.lru_cache(maxsize=1)
+def _proof_key(token: str) -> bytes:
+    return hashlib.pbkdf2_hmac("sha256", token.encode(), PROOF_SALT, PROOF_ROUNDS)
+
+
 def announce(data_dir: Path, info: ServerInfo) -> None:
     """Write `server.json`."""
     write_private(data_dir / SERVER_FILE, json.dumps(asdict(info), indent=1) + "\n")
@@ -161,6 +169,11 @@ def find_server(data_dir: Path) -> ServerInfo | None:
     finally:
         connection.close()
     return info if isinstance(health, dict) and health.get("pid") == info.pid else None
+
+
+def page_address(info: ServerInfo) -> str:
+    """Address of the daemon's page, with the token where no request carries it."""
+    return f"http://{urlsplit(info.url).netloc}/#token={quote(info.token, safe='')}"
 
 
 def _is_own_process(pid: int) -> bool:

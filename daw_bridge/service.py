@@ -17,6 +17,7 @@ from typing import Any
 from daw_bridge import __version__
 from daw_bridge.capabilities import capabilities
 from daw_bridge.config import Config
+from daw_bridge.guests import Guests
 from daw_bridge.intake.paths import resolve_allowed
 from daw_bridge.intake.room import check_room
 from daw_bridge.intake.uploads import PREFIX, UploadStore
@@ -25,16 +26,15 @@ from daw_bridge.jobs.scheduler import Scheduler
 from daw_bridge.metrics import Metrics
 from daw_bridge.protocol.messages import Call, Peer, failed, reply
 from daw_bridge.protocol.table import PLACEMENT, VERSION
-from daw_bridge.supervisor import Supervisor
-from daw_bridge.takes.recipes import changed_request
-from daw_bridge.takes.store import Take, TakeStore
+from daw_bridge.supervisor import EngineState, Supervisor
+from daw_bridge.take_commands import TakeCommands, done_fields
+from daw_bridge.takes.recipes import changed_requests, takes_of
+from daw_bridge.takes.store import TakeStore
 from daw_bridge.transfers import Transfers, check_format
 from daw_bridge.watchers import WISHES, Watchers
 from engine.spec import PATH_FIELDS, TASKS, BridgeError, RenderRequest
 
 _log = logging.getLogger(__name__)
-
-_SEEDS = 2**53  # as many as the field takes
 
 
 class Service:
@@ -71,6 +71,9 @@ class Service:
         self._started_s = time.monotonic()
         self._roots = config.allowed_roots
         self._metrics = metrics
+        self.take_commands = TakeCommands(config, takes)
+        self._answering: set[asyncio.Task[None]] = set()
+        self._guests = Guests()
         self.transfers = Transfers(takes, uploads, metrics.sent)
         self._handlers: dict[str, Callable[[Call, Peer], Awaitable[None]]] = {
             **dict.fromkeys(TASKS, self._render),
@@ -79,12 +82,16 @@ class Service:
             "unsubscribe": self._unsubscribe,
             "ping": self._ping,
             "rerender": self._rerender,
+            "estimate": self._estimate,
             "status": self._status,
             "cancel": self._cancel,
             "watch": self._watch,
             "jobs": self._jobs,
-            "takes": self._list_takes,
-            "rate": self._rate,
+            "takes": self.take_commands.list,
+            "rate": self.take_commands.rate,
+            "export": self.take_commands.export,
+            "remove": self.take_commands.remove,
+            "restore": self.take_commands.restore,
             "upload": self.transfers.begin_upload,
             "stream": self.transfers.begin_stream,
             "models": self._models,
@@ -94,6 +101,7 @@ class Service:
 
     async def handle(self, call: Call, peer: Peer) -> None:
         """Answer a command; a refusal is an answer, too."""
+        self._guests.heard(peer)
         try:
             await self._handlers[call.command](call, peer)
         except BridgeError as error:
@@ -110,6 +118,7 @@ class Service:
     def forget(self, peer: Peer) -> None:
         """A client is gone; its jobs go on."""
         self._watchers.forget(peer)
+        self._guests.forget(peer)
         self.transfers.forget(peer)
 
     @property
@@ -132,6 +141,7 @@ class Service:
     async def _hello(self, call: Call, peer: Peer) -> None:
         if name := call.get("client"):
             _log.info("hello from %.80r", name)
+            self._guests.introduce(peer, name)
         check_format(call.get("preview_format"))
         self._watchers.wish(peer, _wishes(call))
         peer.send(reply(call.id, "hello", **capabilities(self._config, self._addresses())))
@@ -156,13 +166,7 @@ class Service:
     async def _rerender(self, call: Call, peer: Peer) -> None:
         overrides, takes = _asked(call), call.get("takes")
         recipe = await asyncio.to_thread(self._takes.recipe, overrides.pop("take"))
-        request = changed_request(recipe, overrides)
-        if takes > 1 and "seed" not in overrides:
-            # Several are wanted to choose from, and the take itself is there already.
-            requests = takes_of(request, takes + 1)[1:]
-        else:
-            requests = takes_of(request, takes)
-        await self._submit(call, peer, requests)
+        await self._submit(call, peer, changed_requests(recipe, overrides, takes))
 
     async def _submit(self, call: Call, peer: Peer, requests: list[RenderRequest]) -> None:
         self._check_length(requests[0])
@@ -197,6 +201,26 @@ class Service:
                 real[name] = str(resolve_allowed(text, self._roots, limit))
         return real
 
+    async def _estimate(self, call: Call, peer: Peer) -> None:
+        request = RenderRequest.from_mapping(call.values)
+        self._check_length(request)
+        request = replace(request, **await asyncio.to_thread(self._real_paths, request))
+        if self._supervisor.state is not EngineState.READY:
+            raise self._unready()
+
+        async def answer() -> None:
+            try:
+                found = await self._supervisor.estimate(request)
+                peer.send(reply(call.id, "estimate", **found))
+            except BridgeError as error:
+                self._metrics.refused(error.code)
+                peer.send(failed(call.id, error))
+
+        # A render may be in its way, and the client may have more to say until then.
+        answering = asyncio.create_task(answer(), name="estimate")
+        self._answering.add(answering)
+        answering.add_done_callback(self._answering.discard)
+
     async def _status(self, call: Call, peer: Peer) -> None:
         running = self._scheduler.running
         peer.send(
@@ -208,10 +232,12 @@ class Service:
                 running=running.id if running else "",
                 queued=self._scheduler.queue.waiting_count,
                 clients=self._client_count(),
+                client_names=self._guests.names(),
                 uptime_s=round(self.uptime_s, 1),
                 engine_info=self._supervisor.info,
                 engine_error=self._supervisor.error,
                 models_loaded=self._supervisor.loaded,
+                **asdict(self.take_commands.usage),
             )
         )
 
@@ -241,30 +267,19 @@ class Service:
         listed = [_job_entry(job) for job, _ in zip(newest, range(call.get("limit")), strict=False)]
         peer.send(reply(call.id, "jobs", jobs=listed))
 
-    async def _list_takes(self, call: Call, peer: Peer) -> None:
-        wanted = call.get("take")
-        if wanted is None:
-            takes = await asyncio.to_thread(self._takes.list, call.get("limit"))
-            peer.send(reply(call.id, "takes", takes=[take.summary() for take in takes]))
-            return
-        take = await asyncio.to_thread(self._takes.get, wanted)
-        fields = await asyncio.to_thread(done_fields, self._takes, take)
-        peer.send(reply(call.id, "takes", takes=[{**take.summary(), **fields}]))
-
-    async def _rate(self, call: Call, peer: Peer) -> None:
-        take = call.get("take")
-        rating = await asyncio.to_thread(self._takes.rate, take, call.values)
-        peer.send(reply(call.id, "rated", take=take, **rating.to_mapping()))
-
     async def _models(self, call: Call, peer: Peer) -> None:
         if not self._supervisor.info:
-            error = self._supervisor.error or {}
-            raise BridgeError(
-                "unavailable",
-                error.get("message", "the engine is still starting"),
-                error.get("hint", "ask again in a moment"),
-            )
+            raise self._unready()
         peer.send(reply(call.id, "models", models=list(self._supervisor.info.get("models", ()))))
+
+    def _unready(self) -> BridgeError:
+        """Why the engine cannot be asked."""
+        error = self._supervisor.error or {}
+        return BridgeError(
+            "unavailable",
+            error.get("message", "the engine is still starting"),
+            error.get("hint", "ask again in a moment"),
+        )
 
     async def _unload(self, call: Call, peer: Peer) -> None:
         self._supervisor.unload()
@@ -275,29 +290,8 @@ class Service:
         self._request_stop()
 
 
-def done_fields(takes: TakeStore, take: Take) -> dict[str, Any]:
-    """What the event `done` says of a take."""
-    return {
-        "take": take.id,
-        "path": take.main.path,
-        "files": [asdict(item) for item in take.files],
-        **take.place,
-        "report": takes.report(take.id),
-        "recipe": takes.recipe(take.id),
-    }
-
-
 def _wishes(call: Call) -> dict[str, Any]:
     return {name: value for name, value in call.values.items() if name in WISHES}
-
-
-def takes_of(request: RenderRequest, count: int) -> list[RenderRequest]:
-    """Requests of as many takes: the first as it is, the next with the seeds that follow.
-
-    Another seed asks for fresh noise, so only the first begins with the noise of an earlier render.
-    """
-    seeds = [(request.seed + number) % _SEEDS for number in range(1, count)]
-    return [request, *(replace(request, seed=seed, noise=None) for seed in seeds)]
 
 
 def _asked(call: Call) -> dict[str, Any]:

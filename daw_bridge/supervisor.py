@@ -11,11 +11,12 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from daw_bridge.engine_calls import Questions, Render
 from daw_bridge.engine_process import KILLED, READ_BYTES, EngineLog, describe_status, spawn
 from engine.spec import (
     BridgeError,
@@ -59,28 +60,6 @@ class Timing:
     stall_timeout_s: float = 600.0
 
 
-@dataclass(eq=False, slots=True)
-class _Render:
-    """The render the engine is at, or will be at once it has started.
-
-    Attributes:
-        still: heartbeats since it last got on.
-        last: the progress it has told last.
-        verdict: how it ends once it has stopped, where that is settled already.
-    """
-
-    job_id: str
-    events: asyncio.Queue[Event] = field(default_factory=asyncio.Queue)
-    woken: asyncio.Event = field(default_factory=asyncio.Event)
-    over: asyncio.Event = field(default_factory=asyncio.Event)
-    sent: bool = False
-    cancelled: bool = False
-    still: int = 0
-    last: Progress | None = None
-    verdict: Failed | None = None
-    patience: asyncio.TimerHandle | None = None
-
-
 class Supervisor:
     """Owner of the engine process. Renders one request at a time; `starts` counts processes."""
 
@@ -90,7 +69,7 @@ class Supervisor:
         self._state = EngineState.STOPPED
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
-        self._render: _Render | None = None
+        self._render: Render | None = None
         self._info: dict[str, Any] = {}
         self._error: dict[str, str] = {}
         self._unanswered_pings = 0
@@ -99,6 +78,7 @@ class Supervisor:
         self._proven = self._loaded = self._killed = False
         self._starved: set[str] = set()
         self._log = EngineLog()
+        self._questions = Questions()
 
     @property
     def state(self) -> EngineState:
@@ -149,7 +129,7 @@ class Supervisor:
         """
         while self._render is not None:
             await self._render.over.wait()
-        render = self._render = _Render(job_id)
+        render = self._render = Render(job_id)
         try:
             await self._wait_until_settled(render)
             if self._render is render:
@@ -165,7 +145,7 @@ class Supervisor:
         finally:
             self.cancel(job_id)
 
-    async def _wait_until_settled(self, render: _Render) -> None:
+    async def _wait_until_settled(self, render: Render) -> None:
         """Wait for an engine that is ready; end the render if there will be none."""
         while self._render is render and self._state is not EngineState.READY:
             if self._state is EngineState.BROKEN:
@@ -187,20 +167,29 @@ class Supervisor:
             return
         self._stop_render(render)
 
+    async def estimate(self, request: RenderRequest) -> dict[str, Any]:
+        """What a request needs; an engine that is ready answers after the render that it is at.
+
+        Raises:
+            BridgeError: as `Questions.ask`.
+        """
+        message = {"op": "estimate", "request": request.to_mapping()}
+        return await self._questions.ask(lambda number: self._send({**message, "question": number}))
+
     def unload(self) -> None:
         """Let the engine give its memory back, after what it is at."""
         self._send({"op": "unload"})
 
-    def _stop_render(self, render: _Render) -> None:
+    def _stop_render(self, render: Render) -> None:
         self._send({"op": "cancel", "job": render.job_id})
         loop = asyncio.get_running_loop()
         render.patience = loop.call_later(self._timing.cancel_grace_s, self._lose_patience, render)
 
-    def _lose_patience(self, render: _Render) -> None:
+    def _lose_patience(self, render: Render) -> None:
         _log.warning("the engine does not stop %s and is killed", render.job_id)
         self._kill()
 
-    def _end_render(self, render: _Render, event: Event) -> None:
+    def _end_render(self, render: Render, event: Event) -> None:
         if render.patience is not None:
             render.patience.cancel()
         if render.verdict is not None and isinstance(event, Cancelled):
@@ -263,6 +252,7 @@ class Supervisor:
             with contextlib.suppress(asyncio.CancelledError):
                 await heart
             self._process = None
+            self._questions.lost()
             self._mourn(process.returncode)
 
     async def _reap(self, process: asyncio.subprocess.Process, reading: asyncio.Task[None]) -> None:
@@ -323,6 +313,9 @@ class Supervisor:
             case "unloaded":
                 self._loaded = False
                 _log.info("the engine has unloaded its models")
+            case "estimated":
+                self._loaded = True
+                self._questions.answered(message)
             case "broken":
                 self._error = dict(message["error"])
                 _log.error("the engine cannot start: %s", self._error)

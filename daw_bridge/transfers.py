@@ -51,6 +51,7 @@ class Transfers:
         self._uploads = uploads
         self._clients: dict[Peer, _Client] = {}
         self._numbers: Iterator[int] = itertools.count(1)
+        self._turn = asyncio.Lock()  # of one frame: many at once would make others wait for all
 
     async def begin_upload(self, call: Call, peer: Peer) -> None:
         """Answer `upload`.
@@ -102,10 +103,10 @@ class Transfers:
             if frame is not None:
                 await asyncio.to_thread(upload.write, frame.offset, frame.data)
             if frame is None or frame.last:
-                upload_id, path = await asyncio.to_thread(upload.finish)
+                upload_id, _ = await asyncio.to_thread(upload.finish)
                 await asyncio.to_thread(self._uploads.make_room)
                 del client.uploads[number]
-                peer.send(_uploaded(call_id, upload_id, path.stat().st_size))
+                peer.send(_uploaded(call_id, upload_id, upload.size_bytes))
         except (BridgeError, OSError) as error:
             client.uploads[number] = None
             upload.discard()
@@ -166,7 +167,9 @@ class Transfers:
                 channels=info.channels,
                 format=wanted,
             )
-            data = frame.encode()
+            async with self._turn:
+                data = frame.encode()
+                await asyncio.sleep(0)
             await peer.send_audio(data)
             self._on_sent(len(data))
 

@@ -108,6 +108,8 @@ class Watchers:
         if not peer.is_connected and len(others) >= MAX_ADDRESSES:
             raise BridgeError("too_large", "too many addresses are subscribed", "try again later")
         expires_s = None if peer.is_connected else self._now_s() + lifetime_s
+        # The same address may be another peer now, which wants its replies elsewhere.
+        self._subscriptions.pop(peer, None)
         self._subscriptions[peer] = _Subscription(call_id, expires_s)
         return 0.0 if peer.is_connected else lifetime_s
 

@@ -7,7 +7,9 @@ import os
 import sys
 import types
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,10 +17,18 @@ import pytest
 from daw_bridge.commands import surroundings
 from daw_bridge.commands.checks import OK, PROBLEM, WARNING, Check
 from daw_bridge.commands.doctor import as_lines, as_result, examine
-from daw_bridge.commands.hosts import HOSTS, found_hosts
 from daw_bridge.config import Config
+from daw_bridge.guests import MAX_GUESTS, SILENCE_S, Guests
+from daw_bridge.hosts.finding import found_hosts
+from daw_bridge.protocol.messages import Call
 from daw_bridge.registration import ServerInfo, announce, token_of
 from engine.spec import BridgeError
+from tests.daw_bridge.conftest import MakeConfig, make_config
+from tests.daw_bridge.liblo import LIBLO, liblo_wires
+from tests.daw_bridge.served import served
+from tests.daw_bridge.wires import wires
+
+__all__ = ["make_config"]
 
 
 @pytest.fixture
@@ -133,7 +143,7 @@ def test_hosts_are_found_on_the_path_and_in_their_places(tmp_path: Path) -> None
     environment = {"HOME": str(tmp_path), "PATH": str(command.parent)}
 
     def names(platform: str, **more: str) -> dict[str, Path]:
-        return {host.name: at for host, at in found_hosts(platform, environment | more)}
+        return {host.title: at for host, at in found_hosts(platform, environment | more)}
 
     linux = names("linux")
     assert linux["REAPER"] == command
@@ -141,11 +151,57 @@ def test_hosts_are_found_on_the_path_and_in_their_places(tmp_path: Path) -> None
         assert linux["Bitwig Studio"] == flatpak
     assert names("darwin")["Ableton Live"].name == "Ableton Live 12 Suite.app"
     assert names("win32", ProgramData=str(tmp_path / "data"))["Ableton Live"].name == "Live 12 Lite"
-    assert all(host.way for host in HOSTS)
 
 
 def test_no_host_is_no_problem(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(surroundings, "found_hosts", lambda: iter(()))
+    monkeypatch.setattr(surroundings, "look", lambda _: iter(()))
     (check,) = surroundings.hosts(config)
     assert check.state == OK
     assert "docs/protocol.md" in check.hint
+
+
+def test_who_talks_to_the_daemon(make_config: MakeConfig) -> None:
+    """By connection and by UDP, and what was silent for long is left out."""
+    config = make_config()
+    assert list(surroundings.clients(config)) == []
+    with served(config) as app:
+        (check,) = surroundings.clients(config)
+        assert "nobody" in check.found
+        with wires(app) as ours, liblo_wires(app) if LIBLO else nullcontext({}) as foreign:
+            everybody = [*ours.values(), *foreign.values()]
+            for wire in everybody:
+                wire.say(Call("1", "hello", {"client": "a sampler"}))
+                wire.hear()
+            (check,) = surroundings.clients(config)
+            assert check.found == f"a sampler ({len(everybody)})"
+            assert len(everybody) >= 3
+
+
+def test_a_daemon_of_before_names_no_clients(
+    monkeypatch: pytest.MonkeyPatch, make_config: MakeConfig
+) -> None:
+    monkeypatch.setattr(surroundings, "ask", lambda *_: {"clients": 1})
+    with served(make_config()):
+        (check,) = surroundings.clients(make_config())
+    assert "nobody" in check.found
+
+
+def test_guests_go_when_they_are_silent() -> None:
+    now_s = 0.0
+    guests = Guests(lambda: now_s)
+    connected, address = SimpleNamespace(is_connected=True), SimpleNamespace(is_connected=False)
+    peers = {name: type(name, (), vars(of))() for name, of in (("a", connected), ("b", address))}
+    guests.introduce(peers["a"], "panel")
+    guests.introduce(peers["b"], "x" * 200)
+    assert guests.names() == ["panel", "x" * 80]
+    now_s = SILENCE_S - 1
+    guests.heard(peers["b"])
+    now_s += SILENCE_S
+    assert len(guests.names()) == 2
+    now_s += 1
+    assert guests.names() == ["panel"]
+    guests.forget(peers["a"])
+    assert guests.names() == []
+    for _ in range(MAX_GUESTS + 5):
+        guests.introduce(type("peer", (), {"is_connected": True})(), "many")
+    assert len(guests.names()) == MAX_GUESTS

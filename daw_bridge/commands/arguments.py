@@ -9,15 +9,23 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from daw_bridge import __version__
-from daw_bridge.commands.live_arguments import add_capture, add_play
+from daw_bridge.commands.live_arguments import add_capture, add_play, add_watch
+from daw_bridge.commands.progress_file import PROGRESS_FILE, new_progress_file
+from daw_bridge.commands.result_file import RESULT_FILE, new_result_file
 from daw_bridge.config import Config, Setting, settings_table
-from daw_bridge.protocol.table import COMMAND_BY_NAME, COMMANDS
+from daw_bridge.protocol.table import COMMAND_BY_NAME, COMMANDS, PLACEMENT
 from daw_bridge.sources import CONFIG_FILE, nearest
 from engine.spec import FIELDS, TASKS, BridgeError, Field
 
 RERENDER = "rerender"
+ESTIMATE = "estimate"
 RENDER_COMMANDS = (*TASKS, RERENDER)
+# How many results, and where the request stands among others.
+PLACEMENT_FIELDS = tuple(
+    item for item in COMMAND_BY_NAME[RERENDER].fields if item.name in PLACEMENT
+)
 LISTINGS = ("models", "takes", "jobs")
+ON_A_TAKE = ("rate", "export", "remove", "restore")
 
 _ABOUT = {command.name: command.doc for command in COMMANDS}
 _FILE = {
@@ -40,7 +48,8 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _known_flags() -> list[str]:
-    names = [setting.name for setting in settings_table()] + [item.name for item in FIELDS]
+    fields = (*FIELDS, *PLACEMENT_FIELDS)
+    names = [setting.name for setting in settings_table()] + [item.name for item in fields]
     return [flag_name(name) for name in names]
 
 
@@ -58,16 +67,18 @@ def build_parser() -> argparse.ArgumentParser:
     _add_config(commands)
     _add_service(commands)
     _add_doctor(commands)
+    _add_panel(commands)
     for task in TASKS:
         command = commands.add_parser(task, help=_ABOUT[task], allow_abbrev=False)
-        _add_fields(command, [item for item in FIELDS if item.applies_to(task)])
+        _add_fields(command, [i for i in FIELDS if i.applies_to(task)] + [*PLACEMENT_FIELDS])
         _add_outputs(command)
         _add_connection(command)
     rerender = commands.add_parser(RERENDER, help=_ABOUT[RERENDER], allow_abbrev=False)
     rerender.add_argument("take", metavar="TAKE", help="take to start from")
-    _add_fields(rerender, [item for item in FIELDS if item.kind != "path"])
+    _add_fields(rerender, [i for i in FIELDS if i.kind != "path"] + [*PLACEMENT_FIELDS])
     _add_outputs(rerender)
     _add_connection(rerender)
+    _add_estimate(commands)
     for name in LISTINGS:
         listing = commands.add_parser(name, help=_ABOUT[name], allow_abbrev=False)
         _add_fields(listing, COMMAND_BY_NAME[name].fields)
@@ -78,15 +89,28 @@ def build_parser() -> argparse.ArgumentParser:
                 help="check the files of all takes, or of --take, against their checksums",
             )
         _add_connection(listing)
-    rate = commands.add_parser("rate", help=_ABOUT["rate"], allow_abbrev=False)
-    rate.add_argument("take", metavar="TAKE", help="take to rate")
-    _add_fields(rate, [item for item in COMMAND_BY_NAME["rate"].fields if item.name != "take"])
-    _add_connection(rate)
+    for name in ON_A_TAKE:
+        command = commands.add_parser(name, help=_ABOUT[name], allow_abbrev=False)
+        command.add_argument("take", metavar="TAKE", help=f"take to {name}")
+        fields = COMMAND_BY_NAME[name].fields
+        _add_fields(command, [item for item in fields if item.name != "take"])
+        _add_connection(command)
     _add_live(commands)
+    _add_watch(commands)
+    _add_hosts(commands)
     cancel = commands.add_parser("cancel", help=_ABOUT["cancel"], allow_abbrev=False)
     cancel.add_argument("job", metavar="JOB", help="job to stop")
     _add_connection(cancel)
     return parser
+
+
+def _add_estimate(commands: argparse._SubParsersAction[_Parser]) -> None:
+    estimate = commands.add_parser(ESTIMATE, help=_ABOUT[ESTIMATE], allow_abbrev=False)
+    tasks = estimate.add_subparsers(dest="task", metavar="TASK", required=True)
+    for task in TASKS:
+        command = tasks.add_parser(task, help=_ABOUT[task], allow_abbrev=False)
+        _add_fields(command, [item for item in FIELDS if item.applies_to(task)])
+        _add_connection(command)
 
 
 def _add_live(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -99,6 +123,32 @@ def _add_live(commands: argparse._SubParsersAction[_Parser]) -> None:
     add_play(play)
     _add_data_dir(play)
     _add_json(play)
+
+
+def _add_watch(commands: argparse._SubParsersAction[_Parser]) -> None:
+    watch = commands.add_parser(
+        "watch", help="work on what is dropped into a folder", allow_abbrev=False
+    )
+    add_watch(watch)
+    _add_connection(watch)
+
+
+def _add_hosts(commands: argparse._SubParsersAction[_Parser]) -> None:
+    hosts = commands.add_parser(
+        "hosts", help="list the hosts here, and put our part where they look", allow_abbrev=False
+    )
+    actions = hosts.add_subparsers(dest="action", metavar="ACTION")
+    _add_data_dir(hosts)
+    _add_json(hosts)
+    for action, about in (
+        ("install", "put our script or plugin where the host looks for it"),
+        ("uninstall", "remove exactly what was installed"),
+    ):
+        command = actions.add_parser(action, help=about, allow_abbrev=False)
+        command.add_argument("name", metavar="NAME", help="as `daw-bridge hosts` lists it")
+        # Its absence here does not undo the same flag before the action.
+        command.add_argument("--data-dir", metavar="DIR", default=argparse.SUPPRESS)
+        command.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
 
 
 def _add_serve(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -148,6 +198,16 @@ def _add_doctor(commands: argparse._SubParsersAction[_Parser]) -> None:
     _add_data_dir(doctor)
 
 
+def _add_panel(commands: argparse._SubParsersAction[_Parser]) -> None:
+    panel = commands.add_parser(
+        "panel", help="open the panel of the daemon in the browser", allow_abbrev=False
+    )
+    panel.add_argument("--no-open", action="store_true", help="only print its address")
+    panel.set_defaults(token=None)  # the page's is that of the daemon that runs
+    _add_json(panel)
+    _add_data_dir(panel)
+
+
 def _add_fields(command: argparse.ArgumentParser, items: Iterable[Field]) -> None:
     for item in items:
         if item.kind == "path" and item.required:
@@ -170,11 +230,24 @@ def _add_outputs(command: argparse.ArgumentParser) -> None:
         "--out",
         type=Path,
         metavar="OUT.wav",
-        help="copy of the finished audio; stems go beside it, as OUT-drums.wav",
+        help="copy of the finished audio; stems go beside it, as OUT-drums.wav, and several takes "
+        "are OUT-1.wav, OUT-2.wav and so on",
     )
     outputs.add_argument("--report", type=Path, metavar="R.json", help="write the report here")
     outputs.add_argument("--plot", type=Path, metavar="R.png", help="draw the result here")
     outputs.add_argument("--force", action="store_true", help="replace files that exist")
+    outputs.add_argument(
+        RESULT_FILE,
+        type=new_result_file,
+        metavar="R.json",
+        help="write the object of --json to this new file, errors too; it appears whole",
+    )
+    outputs.add_argument(
+        PROGRESS_FILE,
+        type=new_progress_file,
+        metavar="P.json",
+        help="keep the job's name and how far it is in this new file, as one line of JSON",
+    )
 
 
 def _add_connection(command: argparse.ArgumentParser) -> None:

@@ -7,8 +7,11 @@ import math
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, TextIO
 
+from daw_bridge.commands.result_file import RESULT_FILE, write_whole
 from engine.spec import BridgeError, Progress
 from engine.units import finite_figures
 
@@ -25,10 +28,21 @@ def exit_status(error: BridgeError) -> int:
 
 
 class Console:
-    """Writes one command's result, as text for people or as one JSON object for programs."""
+    """Writes one command's result, as text for people or as one JSON object for programs.
 
-    def __init__(self, as_json: bool, out: TextIO | None = None, err: TextIO | None = None) -> None:
-        self.as_json = as_json
+    Args:
+        result_file: gets the JSON object as well, whole or not at all.
+    """
+
+    def __init__(
+        self,
+        as_json: bool,
+        out: TextIO | None = None,
+        err: TextIO | None = None,
+        result_file: Path | None = None,
+    ) -> None:
+        self.as_json = as_json or result_file is not None
+        self._result_file = result_file
         self._out = out or sys.stdout
         self._err = err or sys.stderr
         self._is_terminal = self._err.isatty()
@@ -39,6 +53,8 @@ class Console:
         self._clear_line()
         # Plain ASCII: a terminal of any encoding takes it, and so does a name that is no Unicode.
         text = json.dumps(finite_figures(value)) if self.as_json else "\n".join(lines)
+        if self._result_file is not None:
+            write_whole(RESULT_FILE, self._result_file, text)
         if text:
             print(text, file=self._out, flush=True)
 
@@ -46,7 +62,12 @@ class Console:
         """One line on standard error; with JSON the error object on standard output as well."""
         self._clear_line()
         if self.as_json:
-            print(json.dumps({"error": error.to_mapping()}), file=self._out, flush=True)
+            text = json.dumps({"error": error.to_mapping()})
+            if self._result_file is not None:
+                # The complaint below is all that is left to say when this fails as well.
+                with suppress(BridgeError):
+                    write_whole(RESULT_FILE, self._result_file, text)
+            print(text, file=self._out, flush=True)
         print(f"daw-bridge: {' '.join(str(error).split())}", file=self._err, flush=True)
 
     def note(self, text: str) -> None:

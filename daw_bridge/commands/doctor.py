@@ -21,6 +21,8 @@ from daw_bridge.commands.checks import OK, PROBLEM, WARNING, Check
 from daw_bridge.config import Config
 from daw_bridge.owners import is_of_another, others_may_read, others_may_write
 from daw_bridge.registration import SERVER_FILE, TOKEN_FILE, find_server
+from daw_bridge.takes.keeping import Keeper
+from daw_bridge.takes.store import TakeStore
 
 MIN_PYTHON = (3, 11)
 LOW_MEMORY_BYTES = 4 * 2**30
@@ -39,10 +41,12 @@ def examine(config: Config) -> list[Check]:
         _weights,
         _daemon,
         _folders,
+        _takes,
         _permissions,
         surroundings.midi,
         surroundings.audio,
         surroundings.hosts,
+        surroundings.clients,
     )
     checks: list[Check] = []
     for look in looks:
@@ -193,6 +197,15 @@ def _folders(config: Config) -> Iterator[Check]:
         f"{folder}, {_size(used_bytes)} used, {_size(free_bytes)} free",
         "make room, or choose another: --data-dir" if low else "",
     )
+
+
+def _takes(config: Config) -> Iterator[Check]:
+    folder = config.data_dir / "takes"
+    if not folder.is_dir():
+        return
+    usage = Keeper(TakeStore(folder), config.max_takes_bytes, config.trash_days).usage()
+    found = f"{_size(usage.takes_bytes)}, {_size(usage.trash_bytes)} in the trash"
+    yield Check("takes", WARNING if usage.warning else OK, found, usage.warning)
 
 
 def _permissions(config: Config) -> Iterator[Check]:

@@ -1,137 +1,119 @@
-"""Which DAWs are on this machine, in their usual places, and how each gets here."""
+"""`daw-bridge hosts [install NAME | uninstall NAME]`: the hosts here, and our part in them."""
 
 from __future__ import annotations
 
+import argparse
 import os
-import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from daw_bridge.commands.console import EXIT_FAILED, EXIT_OK, Console, table
+from daw_bridge.config import Config
+from daw_bridge.hosts.finding import found_hosts, version_of
+from daw_bridge.hosts.installing import Installer, Outcome, plugins_folder
+from daw_bridge.hosts.table import HOST_BY_NAME, HOSTS, Host
+from daw_bridge.registration import make_private_folder
+from engine.spec import BridgeError
 
 
 @dataclass(frozen=True, slots=True)
-class Host:
-    """A program that may talk to the daemon.
+class Seen:
+    """A host as it is on this machine.
 
     Attributes:
-        commands: names on the search path.
-        places: patterns of files and folders, by `sys.platform`; `~` and variables are replaced.
-        way: how it gets here.
+        place: None where it was not found.
+        part: the state of our part, as `Installer.state` says it.
     """
 
-    name: str
-    commands: tuple[str, ...]
-    places: Mapping[str, tuple[str, ...]]
-    way: str
+    host: Host
+    place: Path | None
+    version: str
+    part: str
 
 
-_OSC = "OSC to the port of `daw-bridge config`, see docs/protocol.md"
+def run(options: argparse.Namespace, config: Config, console: Console) -> int:
+    """List, install or uninstall; the exit status.
+
+    Raises:
+        BridgeError: as `Installer` refuses; `bad_request` for a name that is none.
+    """
+    if options.action is None:
+        seen = list(look(config))
+        console.result({"hosts": [_as_value(item) for item in seen]}, _as_lines(seen))
+        return EXIT_OK
+    host = _host_named(options.name)
+    make_private_folder(config.data_dir)
+    installer = installer_of(host, config)
+    if options.action == "install":
+        outcome, hint = installer.install(), host.then
+    else:
+        outcome, hint = installer.uninstall(), ""
+    lines = _told(outcome, hint)
+    value = {
+        name: [str(path) for path in getattr(outcome, name)]
+        for name in ("written", "unchanged", "removed", "kept")
+    }
+    console.result({"host": host.name, **value, "then": hint}, lines)
+    return EXIT_FAILED if outcome.kept else EXIT_OK
 
 
-def _mac(*names: str) -> tuple[str, ...]:
-    folders = ("/Applications", "~/Applications")
-    return tuple(f"{folder}/{name}.app" for folder in folders for name in names)
-
-
-HOSTS: tuple[Host, ...] = (
-    Host(
-        "REAPER",
-        ("reaper",),
-        {
-            "linux": ("/opt/REAPER/reaper", "~/opt/REAPER/reaper"),
-            "darwin": _mac("REAPER*"),
-            "win32": ("$ProgramFiles/REAPER*",),
-        },
-        "a ReaScript that calls the command line, or " + _OSC,
-    ),
-    Host(
-        "Ableton Live",
-        (),
-        {"darwin": _mac("Ableton Live*"), "win32": ("$ProgramData/Ableton/Live*",)},
-        "a Max for Live device with udpsend and udpreceive: " + _OSC,
-    ),
-    Host(
-        "Bitwig Studio",
-        ("bitwig-studio",),
-        {
-            "linux": (
-                "/opt/bitwig-studio",
-                "/var/lib/flatpak/app/com.bitwig.BitwigStudio",
-                "~/.local/share/flatpak/app/com.bitwig.BitwigStudio",
-            ),
-            "darwin": _mac("Bitwig Studio*"),
-            "win32": ("$ProgramFiles/Bitwig Studio*",),
-        },
-        "a controller script: " + _OSC,
-    ),
-    Host(
-        "Ardour",
-        ("ardour", "ardour9", "ardour8", "ardour7", "ardour6"),
-        {
-            "linux": ("/opt/Ardour-*", "~/.local/share/flatpak/app/org.ardour.Ardour"),
-            "darwin": _mac("Ardour*"),
-            "win32": ("$ProgramFiles/Ardour*",),
-        },
-        "a Lua script that calls the command line",
-    ),
-    Host(
-        "Renoise",
-        ("renoise",),
-        {
-            "linux": ("/usr/local/bin/renoise*", "/opt/renoise*"),
-            "darwin": _mac("Renoise*"),
-            "win32": ("$ProgramFiles/Renoise*",),
-        },
-        "a Lua tool with a socket: " + _OSC,
-    ),
-    Host("Logic Pro", (), {"darwin": _mac("Logic Pro*")}, "the command line, files by hand"),
-    Host(
-        "Cubase",
-        (),
-        {"darwin": _mac("Cubase*"), "win32": ("$ProgramFiles/Steinberg/Cubase*",)},
-        "the command line, files by hand",
-    ),
-    Host(
-        "Pure Data",
-        ("pd", "purr-data"),
-        {"darwin": _mac("Pd*"), "win32": ("$ProgramFiles/Pd*",)},
-        "oscformat and netsend -u: " + _OSC,
-    ),
-    Host(
-        "SuperCollider",
-        ("sclang",),
-        {"darwin": _mac("SuperCollider*"), "win32": ("$ProgramFiles/SuperCollider*",)},
-        "NetAddr: " + _OSC,
-    ),
-)
-
-
-def found_hosts(
-    platform: str = sys.platform, environment: Mapping[str, str] = os.environ
-) -> Iterator[tuple[Host, Path]]:
-    """Every host that is here, with where it is."""
+def look(config: Config) -> Iterator[Seen]:
+    """Every host of the table, found or not."""
+    found = {host.name: place for host, place in found_hosts()}
     for host in HOSTS:
-        place = _on_path(host, environment) or _at_place(host, platform, environment)
-        if place is not None:
-            yield host, place
+        place = found.get(host.name)
+        version = version_of(host, place) if place else ""
+        yield Seen(host, place, version, installer_of(host, config).state())
 
 
-def _on_path(host: Host, environment: Mapping[str, str]) -> Path | None:
-    search = environment.get("PATH", "")
-    places = (shutil.which(command, path=search) for command in host.commands)
-    return next((Path(place) for place in places if place), None)
+def installer_of(
+    host: Host,
+    config: Config,
+    platform: str = sys.platform,
+    environment: Mapping[str, str] = os.environ,
+) -> Installer:
+    """The installer of this machine."""
+    return Installer(host, plugins_folder(), config.data_dir, platform, environment)
 
 
-def _at_place(host: Host, platform: str, environment: Mapping[str, str]) -> Path | None:
-    for pattern in host.places.get(platform, ()):
-        written = pattern
-        for variable in ("ProgramFiles", "ProgramData"):
-            written = written.replace(f"${variable}", environment.get(variable, ""))
-        if written.startswith("~"):
-            written = environment.get("HOME", "~") + written[1:]
-        place = Path(written)
-        found = sorted(place.parent.glob(place.name)) if place.parent.is_dir() else []
-        if found:
-            return found[-1]
-    return None
+def _host_named(name: str) -> Host:
+    host = HOST_BY_NAME.get(name)
+    if host is None or not host.parts:
+        known = ", ".join(host.name for host in HOSTS if host.parts)
+        hint = host.way if host else f"known: {known}"
+        raise BridgeError("bad_request", f"nothing can be installed for {name[:80]!r}", hint)
+    return host
+
+
+def _as_value(seen: Seen) -> dict[str, Any]:
+    return {
+        "name": seen.host.name,
+        "title": seen.host.title,
+        "found": seen.place is not None,
+        "place": str(seen.place) if seen.place else None,
+        "version": seen.version or None,
+        "part": seen.part,
+        "way": seen.host.way,
+    }
+
+
+def _as_lines(seen: list[Seen]) -> list[str]:
+    rows = [("NAME", "HOST", "VERSION", "OUR PART", "WHERE")]
+    for item in seen:
+        place = str(item.place) if item.place else "not found"
+        part = item.part if item.host.parts else "-"
+        rows.append((item.host.name, item.host.title, item.version or "-", part, place))
+    return table(rows)
+
+
+def _told(outcome: Outcome, hint: str) -> list[str]:
+    lines = [f"wrote {path}" for path in outcome.written]
+    lines += [f"removed {path}" for path in outcome.removed]
+    if outcome.unchanged:
+        lines.append(f"{len(outcome.unchanged)} files were there already")
+    for path in outcome.kept:
+        lines.append(f"kept {path}: it is not as we left it; move it away if you do not need it")
+    return [*lines, *([hint] if hint else [])]

@@ -1,8 +1,10 @@
-"""The commands that ask: models, takes, jobs; those that rate a take and stop a job."""
+"""The commands that ask: models, takes, jobs; those that rate, remove and restore a take and stop
+a job."""
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from typing import Any
 
 from daw_bridge.commands.arguments import given_values
@@ -11,6 +13,7 @@ from daw_bridge.commands.local import EngineFactory, finished_take, open_store
 from daw_bridge.commands.remote import ask, find_daemon
 from daw_bridge.config import Config
 from daw_bridge.protocol.table import COMMAND_BY_NAME
+from daw_bridge.takes.keeping import Keeper
 from daw_bridge.takes.store import TakeStore
 from engine.spec import BridgeError, cast_field
 
@@ -18,7 +21,7 @@ from engine.spec import BridgeError, cast_field
 def run(
     options: argparse.Namespace, config: Config, console: Console, make_engine: EngineFactory
 ) -> None:
-    """Answer one of `models`, `takes`, `jobs`, `rate` and `cancel`.
+    """Answer one of `models`, `takes`, `jobs`, `rate`, `remove`, `restore` and `cancel`.
 
     Raises:
         BridgeError: as the daemon refuses; `unavailable` for `jobs` and `cancel` without one.
@@ -38,6 +41,8 @@ def run(
         take = fields["take"]
         rating = open_store(config).rate(take, fields)
         answer = {"take": take, **rating.to_mapping()}
+    elif command in ("remove", "restore"):
+        answer = _local_trash(config, command, fields["take"])
     else:
         raise BridgeError(
             "unavailable", "no daemon is running, so there are no jobs", "daw-bridge serve"
@@ -53,13 +58,27 @@ def _local_models(config: Config, make_engine: EngineFactory) -> dict[str, Any]:
         engine.unload()
 
 
+def _local_trash(config: Config, command: str, take: str) -> dict[str, Any]:
+    store = open_store(config)
+    keeper = Keeper(store, config.max_takes_bytes, config.trash_days)
+    if command == "remove":
+        store.remove(take)
+        return {"take": take, **asdict(keeper.tidy())}
+    path = store.restore(take).main.path
+    return {"take": take, "path": path, **asdict(keeper.usage())}
+
+
 def _local_takes(config: Config, fields: dict[str, Any]) -> dict[str, Any]:
     limits = {item.name: item.default for item in COMMAND_BY_NAME["takes"].fields}
     if not (config.data_dir / "takes").is_dir():
         return {"takes": []}
     store = TakeStore(config.data_dir / "takes")
+    limit = {**limits, **fields}["limit"]
+    if fields.get("trash"):
+        removed = store.removed(limit)
+        return {"takes": [{**take.summary(), "removed": when} for take, when in removed]}
     if "take" not in fields:
-        return {"takes": [take.summary() for take in store.list({**limits, **fields}["limit"])]}
+        return {"takes": [take.summary() for take in store.list(limit)]}
     take = store.get(fields["take"])
     finished = finished_take(store, take)
     told = {"report": finished.report, "recipe": finished.recipe}
@@ -73,6 +92,12 @@ def _show(command: str, answer: dict[str, Any], console: Console) -> None:
     if command == "rate":
         rated = {name: answer[name] for name in ("take", "verdict", "stars", "note")}
         console.result(rated, [f"{answer['take']}: {_rating(answer)}"])
+        return
+    if command in ("remove", "restore"):
+        told = {name: value for name, value in answer.items() if name not in ("id", "reply")}
+        where = "in the trash; restore brings it back" if command == "remove" else told["path"]
+        lines = [f"{told['take']}: {where}", *([told["warning"]] if told["warning"] else [])]
+        console.result(told, lines)
         return
     entries: list[dict[str, Any]] = answer[command]
     rows = [_row(command, entry) for entry in entries]

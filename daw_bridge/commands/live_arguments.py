@@ -1,4 +1,4 @@
-"""The flags of the commands that play and record: `capture` and `play`."""
+"""The flags of the commands that go on until they are ended: `capture`, `play` and `watch`."""
 
 from __future__ import annotations
 
@@ -63,3 +63,18 @@ def add_play(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--wait", metavar="S", default="60", help="how long to wait for the host's start [60]"
     )
+
+
+def add_watch(watch: argparse.ArgumentParser) -> None:
+    """The flags of `watch`."""
+    watch.add_argument(
+        "folders",
+        nargs="+",
+        metavar="FOLDER",
+        help="what is dropped here is worked on: groove.extend-4bars-120bpm.wav, or any clip with "
+        "a groove.json beside it or a daw-bridge.toml in the folder",
+    )
+    watch.add_argument(
+        "--settle", metavar="S", default=2.0, help="time a file has to stay as it is [2 s]"
+    )
+    watch.add_argument("--once", action="store_true", help="end when nothing is left to do")

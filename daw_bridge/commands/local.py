@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from daw_bridge.commands.result import Finished
 from daw_bridge.config import Config
 from daw_bridge.registration import make_private_folder
+from daw_bridge.takes.keeping import Keeper
 from daw_bridge.takes.store import Take, TakeStore
 from engine.spec import BridgeError, Cancelled, Done, Event, Failed, Progress, RenderRequest, Stem
 
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
 
 EngineFactory = Callable[[Path | None], "Engine"]
 OnProgress = Callable[[Progress], None]
+OnFinished = Callable[[Finished], None]
+
+
+class JobCancelledError(BridgeError):
+    """Somebody stopped it: not to be tried again, unlike what else is `unavailable`."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__("unavailable", message, hint)
 
 
 def engine_from_package(cache_dir: Path | None) -> Engine:
@@ -43,27 +52,38 @@ def open_store(config: Config) -> TakeStore:
 
 
 def render(
-    request: RenderRequest, config: Config, make_engine: EngineFactory, on_progress: OnProgress
-) -> Finished:
-    """Render and keep the result as a take, as the daemon would. Ctrl-C cancels.
+    requests: Sequence[RenderRequest],
+    config: Config,
+    make_engine: EngineFactory,
+    on_progress: OnProgress,
+    on_finished: OnFinished,
+) -> None:
+    """Render one after the other and keep each result as a take, as the daemon would.
+
+    Ctrl-C cancels all that are left.
 
     Raises:
-        BridgeError: as the engine refuses or fails; `unavailable` when it was cancelled.
+        BridgeError: as the engine refuses or fails.
+        JobCancelledError: it was cancelled.
     """
     store = open_store(config)
-    # In the data folder, so that a take is moved and not copied.
-    with (
-        tempfile.TemporaryDirectory(prefix=".spool-", dir=config.data_dir) as spool,
-        cancelled_by_interrupt() as cancelled,
-    ):
-        engine = make_engine(config.data_dir / "cache")
-        try:
-            events = engine.render(request, Path(spool), cancelled)
-            stems, done = _follow(events, on_progress)
-            take = store.adopt(request, stems, done, spool_dir=Path(spool))
-        finally:
+    engine: Engine | None = None
+    try:
+        for request in requests:
+            # In the data folder, so that a take is moved and not copied.
+            with (
+                tempfile.TemporaryDirectory(prefix=".spool-", dir=config.data_dir) as spool,
+                cancelled_by_interrupt() as cancelled,
+            ):
+                engine = engine or make_engine(config.data_dir / "cache")
+                events = engine.render(request, Path(spool), cancelled)
+                stems, done = _follow(events, on_progress)
+                take = store.adopt(request, stems, done, spool_dir=Path(spool))
+            on_finished(finished_take(store, take))
+    finally:
+        if engine is not None:
             engine.unload()
-    return finished_take(store, take)
+        Keeper(store, config.max_takes_bytes, config.trash_days).tidy()
 
 
 def _follow(events: Iterator[Event], on_progress: OnProgress) -> tuple[list[Stem], Done]:
@@ -77,7 +97,7 @@ def _follow(events: Iterator[Event], on_progress: OnProgress) -> tuple[list[Stem
             case Done():
                 return stems, event
             case Cancelled():
-                raise BridgeError("unavailable", "cancelled")
+                raise JobCancelledError("cancelled")
             case Failed():
                 raise BridgeError(event.code, event.message, event.hint)
             case _:

@@ -4,25 +4,39 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from daw_bridge.client import Client
-from daw_bridge.commands.local import OnProgress
+from daw_bridge.commands.arguments import ESTIMATE
+from daw_bridge.commands.local import JobCancelledError, OnFinished, OnProgress
 from daw_bridge.commands.result import Finished
 from daw_bridge.config import Config
 from daw_bridge.protocol.table import WEBSOCKET_PATH
 from daw_bridge.registration import TOKEN_FILE, find_server, token_of
 from engine.spec import FIELDS, BridgeError, Progress, RenderRequest
 
+REPLY_TIMEOUT_S = 30.0
 ENGINE_START_TIMEOUT_S = 120.0
 _POLL_S = 0.2
+_Answer = TypeVar("_Answer")
+OnJob = Callable[[str], None]
 
 
-def find_daemon(options: argparse.Namespace, config: Config) -> Client | None:
+class _JobFailedError(BridgeError):
+    """A job is over; without this class the daemon could not be reached, or knows no such job."""
+
+
+def find_daemon(
+    options: argparse.Namespace, config: Config, *, reply_timeout_s: float = REPLY_TIMEOUT_S
+) -> Client | None:
     """A client of the daemon that was named, else of the one running, else None.
+
+    Args:
+        reply_timeout_s: how long the answer to a command may take.
 
     Raises:
         BridgeError: `bad_request` for an address that cannot be one, `forbidden` without a token.
@@ -32,7 +46,7 @@ def find_daemon(options: argparse.Namespace, config: Config) -> Client | None:
         return None
     url = websocket_url(options.server or (running.url if running else ""))
     token = config.token or (running.token if running else _kept_token(config.data_dir))
-    return Client(url, token, previews=False)
+    return Client(url, token, previews=False, reply_timeout_s=reply_timeout_s)
 
 
 def _kept_token(data_dir: Path) -> str:
@@ -76,6 +90,35 @@ def ask(client: Client, command: str, **fields: Any) -> dict[str, Any]:
     return asyncio.run(conversation())
 
 
+def estimate(client: Client, request: RenderRequest) -> dict[str, Any]:
+    """What a request would need, as the daemon's engine says.
+
+    Raises:
+        BridgeError: as the daemon refuses, `unavailable` when it cannot be reached.
+    """
+
+    async def conversation() -> dict[str, Any]:
+        async with client:
+            await _engine_ready(client)
+            return await _with_files(
+                client, request, lambda asked: client.request(ESTIMATE, **asked)
+            )
+
+    return asyncio.run(conversation())
+
+
+async def _with_files(
+    client: Client, request: RenderRequest, send: Callable[[dict[str, Any]], Awaitable[_Answer]]
+) -> _Answer:
+    """Send a request; a clip outside the folders that the daemon may read is brought to it."""
+    try:
+        return await send(request.to_mapping())
+    except BridgeError as error:
+        if error.code != "forbidden":
+            raise
+        return await send(await _uploaded(client, request))
+
+
 async def _engine_ready(client: Client) -> None:
     """Wait while the engine starts: it knows its models only then."""
     deadline_s = asyncio.get_running_loop().time() + ENGINE_START_TIMEOUT_S
@@ -85,34 +128,95 @@ async def _engine_ready(client: Client) -> None:
         await asyncio.sleep(_POLL_S)
 
 
-def render(client: Client, request: RenderRequest, on_progress: OnProgress) -> Finished:
-    """Render with the daemon. Ctrl-C cancels the job.
+def render(
+    client: Client,
+    request: RenderRequest,
+    placement: Mapping[str, Any],
+    on_job: OnJob,
+    on_progress: OnProgress,
+    on_finished: OnFinished,
+) -> None:
+    """Render with the daemon. Ctrl-C cancels the jobs.
+
+    Args:
+        placement: how many takes, and where they stand among other requests.
+        on_job: is told each job before its progress.
+
+    Raises:
+        BridgeError: as the daemon refuses or a job fails; the others are seen to their end before.
+        JobCancelledError: a job was stopped, by Ctrl-C or by another client.
+    """
+
+    async def submit() -> list[str]:
+        return await _with_files(
+            client, request, lambda asked: client.submit_takes({**asked, **placement})
+        )
+
+    asyncio.run(_conversation(client, submit, on_job, on_progress, on_finished))
+
+
+def render_or_follow(
+    client: Client,
+    request: RenderRequest,
+    placement: Mapping[str, Any],
+    begun: str | None,
+    on_job: OnJob,
+    on_progress: OnProgress,
+) -> Finished:
+    """Render one take with the daemon, or go on with a job that was begun before.
+
+    Ctrl-C leaves the job to the daemon.
+
+    Args:
+        begun: a job of before. One that the daemon no longer knows is asked for anew, and so is one
+            that failed because the engine was not there then.
+        on_job: is told the job as soon as it is accepted.
 
     Raises:
         BridgeError: as the daemon refuses or the job fails.
+        JobCancelledError: somebody stopped the job.
     """
 
-    async def submit() -> str:
-        try:
-            return await client.submit(request.to_mapping())
-        except BridgeError as error:
-            if error.code != "forbidden":
-                raise
-            # The clip lies outside the folders the daemon may read: bring it the bytes.
-            return await client.submit(await _uploaded(client, request))
+    async def conversation() -> Finished:
+        async with client:
+            if begun is not None:
+                try:
+                    return await _follow(client, begun, on_progress)
+                except _JobFailedError as error:
+                    if error.code != "unavailable":
+                        raise
+                except BridgeError as error:
+                    if error.code != "not_found":
+                        raise
+            job = await _with_files(
+                client, request, lambda asked: client.submit({**asked, **placement})
+            )
+            on_job(job)
+            return await _follow(client, job, on_progress)
 
-    return asyncio.run(_conversation(client, submit, on_progress))
+    return asyncio.run(conversation())
 
 
 def rerender(
-    client: Client, take: str, changes: Mapping[str, Any], on_progress: OnProgress
-) -> Finished:
-    """Render a take again with the daemon. Ctrl-C cancels the job.
+    client: Client,
+    take: str,
+    changes: Mapping[str, Any],
+    on_job: OnJob,
+    on_progress: OnProgress,
+    on_finished: OnFinished,
+) -> None:
+    """Render a take again with the daemon. Ctrl-C cancels the jobs.
+
+    Args:
+        changes: other values, and the placement as with `render`.
+        on_job: as with `render`.
 
     Raises:
-        BridgeError: as the daemon refuses or the job fails.
+        BridgeError: as `render`.
     """
-    return asyncio.run(_conversation(client, lambda: client.rerender(take, **changes), on_progress))
+    asked = {"task": "rerender", "take": take, **changes}
+    submit = lambda: client.submit_takes(asked)  # noqa: E731 - a coroutine that is not begun
+    asyncio.run(_conversation(client, submit, on_job, on_progress, on_finished))
 
 
 async def _uploaded(client: Client, request: RenderRequest) -> dict[str, Any]:
@@ -124,15 +228,31 @@ async def _uploaded(client: Client, request: RenderRequest) -> dict[str, Any]:
 
 
 async def _conversation(
-    client: Client, submit: Callable[[], Awaitable[str]], on_progress: OnProgress
-) -> Finished:
+    client: Client,
+    submit: Callable[[], Awaitable[list[str]]],
+    on_job: OnJob,
+    on_progress: OnProgress,
+    on_finished: OnFinished,
+) -> None:
+    failure: BridgeError | None = None
     async with client:
-        job = await submit()
-        try:
-            return await _follow(client, job, on_progress)
-        except asyncio.CancelledError:
-            await client.cancel(job)
-            raise BridgeError("unavailable", f"{job} was cancelled") from None
+        left = await submit()
+        while left:
+            try:
+                on_job(left[0])
+                on_finished(await _follow(client, left[0], on_progress))
+            except BridgeError as error:
+                failure = failure or error
+            except asyncio.CancelledError:
+                for job in left:
+                    with contextlib.suppress(BridgeError):  # one may have ended meanwhile
+                        await client.cancel(job)
+                stopped = " and ".join(left)
+                were = "was" if len(left) == 1 else "were"
+                raise JobCancelledError(f"{stopped} {were} cancelled") from None
+            del left[0]
+    if failure is not None:
+        raise failure
 
 
 async def _follow(client: Client, job: str, on_progress: OnProgress) -> Finished:
@@ -149,9 +269,9 @@ async def _follow(client: Client, job: str, on_progress: OnProgress) -> Finished
                     recipe=event["recipe"],
                 )
             case "failed":
-                raise BridgeError(event["code"], event["message"], event.get("hint", ""))
+                raise _JobFailedError(event["code"], event["message"], event.get("hint", ""))
             case "cancelled":
-                raise BridgeError("unavailable", f"{job} was cancelled")
+                raise JobCancelledError(f"{job} was cancelled")
     raise BridgeError("unavailable", f"the daemon said no more about {job}")
 
 

@@ -39,6 +39,25 @@ class Finished:
     recipe: Mapping[str, Any]
 
 
+def for_each_take(options: argparse.Namespace, count: int) -> list[argparse.Namespace]:
+    """The options of each of several takes, whose files are numbered: `mix-1.wav`, `mix-2.wav`."""
+    if count == 1:
+        return [options]
+    return [
+        argparse.Namespace(**{**vars(options), **_numbered(options, number)})
+        for number in range(1, count + 1)
+    ]
+
+
+def _numbered(options: argparse.Namespace, number: int) -> dict[str, Path]:
+    named = {flag: getattr(options, flag) for flag in _ENDINGS}
+    return {
+        flag: path.with_name(f"{path.stem}-{number}{path.suffix}")
+        for flag, path in named.items()
+        if path is not None and path.name
+    }
+
+
 def check_outputs(options: argparse.Namespace) -> None:
     """Refuse names that cannot be written, before any work is done.
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from daw_bridge.commands.console import Console
 from daw_bridge.commands.units import MARK, NAME, launchd_plist, systemd_unit
+from daw_bridge.owners import write_private
 from engine.spec import BridgeError
 
 ACTIONS = ("install", "remove", "print")
@@ -100,9 +101,7 @@ def install(manager: Manager, text: str, run_command: Run | None = None) -> list
     _refuse_foreign(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.new")
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
+        write_private(path, text)
     except OSError as error:
         raise BridgeError("unavailable", f"{path} cannot be written: {error.strerror}") from None
     return [f"wrote {path}", *_tell(manager.started_by, run_command or _run_command)]

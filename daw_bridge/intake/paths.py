@@ -19,6 +19,28 @@ def resolve_allowed(text: str, roots: Sequence[Path], max_bytes: int) -> Path:
         BridgeError: `bad_request` for a path that is not absolute, `forbidden` outside the roots,
             `not_found` without a file, `bad_audio` for something else than a file, `too_large`.
     """
+    path = _real_path(text, roots)
+    _check_file(path, max_bytes)
+    return path
+
+
+def resolve_folder(text: str, roots: Sequence[Path]) -> Path:
+    """The real folder a client names to write in, links resolved.
+
+    Args:
+        roots: as for `resolve_allowed`.
+
+    Raises:
+        BridgeError: `bad_request` for a path that is not absolute, `forbidden` outside the roots,
+            `not_found` without a folder.
+    """
+    path = _real_path(text, roots)
+    if not path.is_dir():
+        raise BridgeError("not_found", f"{path} is no folder", "make it first")
+    return path
+
+
+def _real_path(text: str, roots: Sequence[Path]) -> Path:
     try:
         path = Path(text).expanduser()
         if not path.is_absolute():
@@ -33,7 +55,6 @@ def resolve_allowed(text: str, roots: Sequence[Path], max_bytes: int) -> Path:
         raise BridgeError(
             "forbidden", f"{text[:200]!r} is not in an allowed folder", f"allowed: {listed}"
         )
-    _check_file(path, max_bytes)
     return path
 
 

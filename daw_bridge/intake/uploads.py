@@ -14,7 +14,7 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
@@ -38,6 +38,7 @@ class Upload:
         partial: where its bytes lie until all are there; with some already, it goes on from them.
         digest: SHA-256 in hexadecimal when the client has said it, else empty.
         release: called once the upload no longer writes.
+        coming: held while a finished file comes, so that none goes at the same time.
     """
 
     def __init__(
@@ -47,19 +48,32 @@ class Upload:
         size_bytes: int,
         digest: str,
         release: Callable[[Upload], None],
+        coming: threading.Lock,
     ) -> None:
         self._partial = partial
         self._name = name
         self._size_bytes = size_bytes
         self._digest = digest
         self._release = release
+        self._coming = coming
         self._lock = threading.Lock()
         self._is_open = True
         self._file = partial.open("a+b", buffering=0)
-        self._file.seek(0)
-        # Also where it goes on after a restart: the digest is that of the bytes on the disk.
-        self._hash = hashlib.file_digest(self._file, "sha256")
-        self._received_bytes = self._file.tell()
+        self._hash = hashlib.sha256()
+        self._received_bytes = 0
+
+    def catch_up(self) -> None:
+        """Read what is there already, as long as that may take.
+
+        Raises:
+            BridgeError: `bad_message` when another client has gone on with it meanwhile.
+        """
+        with self._lock:
+            self._check_open()
+            self._file.seek(0)
+            # Also where it goes on after a restart: the digest is that of the bytes on the disk.
+            self._hash = hashlib.file_digest(self._file, "sha256")
+            self._received_bytes = self._file.tell()
 
     @property
     def partial(self) -> Path:
@@ -110,7 +124,8 @@ class Upload:
         Raises:
             BridgeError: `bad_message` when bytes are missing or the digest differs.
         """
-        with self._lock:
+        # From its end on it counts as one that waits for its client, which may go for room.
+        with self._lock, self._coming:
             self._check_open()
             self._close()
             digest = self._hash.hexdigest()
@@ -195,6 +210,9 @@ class UploadStore:
         self._min_free_bytes = min_free_bytes
         self._beginning = threading.Lock()
         self._lock = threading.Lock()
+        # Held while files come, are found or go: what is found is the last to go, no folder goes
+        # while a file comes into it, and none that waits goes while its client comes back.
+        self._coming_and_going = threading.Lock()
         self._open: dict[Path, Upload] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -204,7 +222,8 @@ class UploadStore:
 
         Raises:
             BridgeError: `too_large` when it announces more than the limit, or too much is under
-                way; `bad_request` for a digest that is none; `unavailable` on a full disk.
+                way; `bad_request` for a digest that is none; `unavailable` on a full disk;
+                `bad_message` when another client has gone on with the same one meanwhile.
         """
         if size_bytes > self._max_upload_bytes:
             raise BridgeError(
@@ -223,13 +242,24 @@ class UploadStore:
             if before is not None:
                 # Its client has come back before we have noticed that it was gone.
                 before.leave()
-            with contextlib.suppress(FileNotFoundError):
-                if partial.stat().st_size > size_bytes:
-                    partial.unlink()
-            self._reserve(partial, size_bytes)
-            upload = Upload(partial, _harmless_name(name), size_bytes, digest, self._release)
-            with self._lock:
-                self._open[partial] = upload
+            with self._coming_and_going:
+                upload = self._opened(partial, _harmless_name(name), size_bytes, digest)
+        try:
+            upload.catch_up()  # nobody else waits for it
+        except OSError:
+            upload.leave()
+            raise
+        return upload
+
+    def _opened(self, partial: Path, name: str, size_bytes: int, digest: str) -> Upload:
+        with contextlib.suppress(FileNotFoundError):
+            if partial.stat().st_size > size_bytes:
+                partial.unlink()
+        self._reserve(partial, size_bytes)
+        coming = self._coming_and_going
+        upload = Upload(partial, name, size_bytes, digest, self._release, coming)
+        with self._lock:
+            self._open[partial] = upload
         return upload
 
     def _reserve(self, partial: Path, size_bytes: int) -> None:
@@ -243,11 +273,11 @@ class UploadStore:
         if promised_bytes > self._max_total_bytes:
             hint = "finish one first"
             raise BridgeError("too_large", f"uploads of {promised_bytes} bytes at a time", hint)
-        left = [
-            (path.stat(), path)
+        left = _seen(
+            path
             for path in self._folder.glob(f"{_PARTIAL}*")
             if path not in under_way and path != partial
-        ]
+        )
         left_bytes = sum(status.st_size for status, _ in left)
         for status, path in sorted(left, key=lambda item: item[0].st_mtime_ns):
             if promised_bytes + left_bytes <= self._max_total_bytes:
@@ -259,11 +289,12 @@ class UploadStore:
     def find(self, sha256: str, size_bytes: int) -> tuple[str, Path] | None:
         """The finished upload of a digest and size, its id and file, or None."""
         upload_id = sha256.lower()[:ID_LENGTH]
-        path = find_upload(self._folder, upload_id)
-        if path is None or path.stat().st_size != size_bytes:
-            return None
-        with contextlib.suppress(OSError):
-            os.utime(path)
+        with self._coming_and_going:
+            path = find_upload(self._folder, upload_id)
+            if path is None or path.stat().st_size != size_bytes:
+                return None
+            with contextlib.suppress(OSError):
+                os.utime(path)
         return upload_id, path
 
     def path_of(self, upload_id: str) -> Path:
@@ -272,25 +303,39 @@ class UploadStore:
         Raises:
             BridgeError: `not_found`.
         """
-        path = find_upload(self._folder, upload_id)
-        if path is None:
-            raise BridgeError("not_found", f"no upload {upload_id[:40]!r}", "send it again")
-        with contextlib.suppress(OSError):
-            os.utime(path)
+        with self._coming_and_going:
+            path = find_upload(self._folder, upload_id)
+            if path is None:
+                raise BridgeError("not_found", f"no upload {upload_id[:40]!r}", "send it again")
+            with contextlib.suppress(OSError):
+                os.utime(path)
         return path
 
     def make_room(self) -> None:
         """Remove the least recently used uploads while all together are too large."""
-        kept = [path for path in self._folder.glob("*/*") if path.is_file()]
-        found = [(path.stat(), path) for path in (*kept, *self._waiting())]
-        total_bytes = sum(status.st_size for status, _ in found)
-        for status, path in sorted(found, key=lambda item: item[0].st_mtime_ns)[:-1]:
+        with self._coming_and_going:
+            # First without a list: nearly always there is room, and they are thousands.
+            total_bytes = sum(status.st_size for status, _ in self._at_rest())
             if total_bytes <= self._max_total_bytes:
-                break
-            path.unlink(missing_ok=True)
-            if path.parent != self._folder:
-                path.parent.rmdir()
-            total_bytes -= status.st_size
+                return
+            found = sorted(self._at_rest(), key=lambda item: item[0].st_mtime_ns)
+            for status, path in found[:-1]:
+                if total_bytes <= self._max_total_bytes:
+                    break
+                path.unlink(missing_ok=True)
+                if path.parent != self._folder:
+                    with contextlib.suppress(OSError):  # somebody has put something else there
+                        path.parent.rmdir()
+                total_bytes -= status.st_size
+
+    def _at_rest(self) -> Iterator[tuple[os.stat_result, Path]]:
+        """Files of finished uploads and of those that wait, one at a time."""
+        with os.scandir(self._folder) as entries:
+            for entry in entries:
+                if _ID_FORM.fullmatch(entry.name) and entry.is_dir():
+                    files = (path for path in Path(entry.path).iterdir() if path.is_file())
+                    yield from _seen(files)
+        yield from _seen(self._waiting())
 
     def sweep(self) -> None:
         """Remove what a daemon that died had half received, but what can go on."""
@@ -301,10 +346,10 @@ class UploadStore:
 
     def _sweep_old(self) -> None:
         oldest_s = time.time() - self._keep_unfinished_s
-        for path in self._waiting():
-            with contextlib.suppress(FileNotFoundError):
-                if path.stat().st_mtime < oldest_s:
-                    path.unlink()
+        with self._coming_and_going:
+            for status, path in _seen(self._waiting()):
+                if status.st_mtime < oldest_s:
+                    path.unlink(missing_ok=True)
 
     def _waiting(self) -> list[Path]:
         """Unfinished uploads without a client."""
@@ -323,6 +368,15 @@ def _harmless_name(name: str) -> str:
     stem, suffix = os.path.splitext(bare)
     stem = "".join(char if char.isalnum() else "-" for char in stem).strip("-")[:48] or "clip"
     return stem + (suffix.lower() if suffix.lower() in _SUFFIXES else "")
+
+
+def _seen(paths: Iterable[Path]) -> list[tuple[os.stat_result, Path]]:
+    """Files with what is known of them; one that has just gone is left out."""
+    found = []
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            found.append((path.stat(), path))
+    return found
 
 
 def _write_all(file: BinaryIO, data: bytes) -> None:

@@ -19,6 +19,7 @@ from engine.spec import BridgeError, Failed, RenderRequest
 
 _SCHEMA_VERSION = 2
 _PRUNE_EVERY = 100
+_CACHE_KIB = 256
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -90,6 +91,8 @@ class Journal:
         self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
+        # It is written a row at a time and read at the start only: what was written needs no copy.
+        self._db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         # The lock is taken by the first write.
         self._db.execute("BEGIN IMMEDIATE")
         self._db.execute(_SCHEMA)

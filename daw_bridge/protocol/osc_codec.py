@@ -51,14 +51,24 @@ class OscCall:
     call: Call
     token: str | None = None
     reply_port: int | None = None
+    reply_file: bool = False
 
 
 class OscCallError(CallError):
-    """A message that is no valid call, with the port its refusal should go to."""
+    """A message that is no valid call, with where its refusal should go."""
 
-    def __init__(self, error: CallError, reply_port: int | None) -> None:
+    def __init__(
+        self,
+        error: CallError,
+        reply_port: int | None,
+        *,
+        token: str | None = None,
+        reply_file: bool = False,
+    ) -> None:
         super().__init__(error.call_id, error.error)
         self.reply_port = reply_port
+        self.token = token
+        self.reply_file = reply_file
 
 
 def split_packet(packet: bytes, depth: int = 0) -> Iterator[bytes]:
@@ -123,11 +133,21 @@ def decode_call(packet: bytes) -> OscCall | None:
             raise CallError(call_id, error)
         call = check_call(call_id, address.removeprefix(OSC_PREFIX), pairs, "osc")
     except CallError as refusal:
-        raise OscCallError(refusal, own.get("reply_port")) from None
+        raise OscCallError(
+            refusal,
+            own.get("reply_port"),
+            token=own.get("token"),
+            reply_file=own.get("reply_file", False),
+        ) from None
     return OscCall(call, **own)
 
 
-def encode_call(call: Call, token: str | None = None, reply_port: int | None = None) -> bytes:
+def encode_call(
+    call: Call,
+    token: str | None = None,
+    reply_port: int | None = None,
+    reply_file: bool = False,
+) -> bytes:
     """Inverse of `decode_call`, for clients and tests.
 
     Raises:
@@ -135,7 +155,7 @@ def encode_call(call: Call, token: str | None = None, reply_port: int | None = N
     """
     builder = OscMessageBuilder(OSC_PREFIX + call.command)
     builder.add_arg(call.id, "s")
-    own = {"token": token, "reply_port": reply_port}
+    own = {"token": token, "reply_port": reply_port, "reply_file": reply_file or None}
     pairs = {**own, **call.values}
     for key, value in pairs.items():
         if value is None:

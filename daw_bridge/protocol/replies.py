@@ -23,6 +23,13 @@ _RATING = (
     Arg("note", "s", "the musician's words; empty in OSC when unsaid", clip=True, absent=""),
 )  # fmt: skip
 
+_ROOM = (
+    Arg("warning", "s", "what the musician should know of the room that takes have; empty where "
+        "all is well", clip=True),
+    Arg("takes_bytes", "", "size of all takes", "bytes"),
+    Arg("trash_bytes", "", "size of what was removed and can be restored", "bytes"),
+)  # fmt: skip
+
 REPLIES: tuple[Reply, ...] = (
     Reply(
         "hello",
@@ -135,6 +142,25 @@ REPLIES: tuple[Reply, ...] = (
         ),
         event=True,
     ),
+    Reply(
+        "estimate",
+        "what a render would need",
+        (
+            Arg("cached", "i", "1 when it has been rendered before and is at hand"),
+            Arg("policy", "s", "what is kept for gradients: `none`, `one call` of the network at a "
+                "time, all calls of a sampler's run (`full`), or its states (`checkpointed`)"),
+            Arg("needed_bytes", "f", "memory of the optimisation, beside that of the model",
+                "bytes"),
+            Arg("free_bytes", "f", "memory that the device could give; -1 in OSC when unknown",
+                "bytes", absent=-1.0),
+            Arg("evaluations_least", "i", "evaluations of the network where goals are met at once "
+                "and inversions come to an end soon"),
+            Arg("evaluations_most", "i", "the same where they are not; a method that does neither "
+                "makes exactly so many"),
+            Arg("seconds", "f", "as long as the last render of the same method took for as much "
+                "work; -1 in OSC when unknown", "s", absent=-1.0),
+        ),
+    ),
     Reply("cancelling", "the job stops as soon as the engine has seen it", (JOB,)),
     Reply(
         "watching",
@@ -152,9 +178,12 @@ REPLIES: tuple[Reply, ...] = (
             Arg("queued", "i", "jobs waiting", "jobs"),
             Arg("clients", "i", "clients that are connected", "clients"),
             Arg("uptime_s", "f", "time since the daemon started", "s"),
+            Arg("client_names", "", "the clients that said hello, by name; those of UDP were heard "
+                "within ten minutes"),
             Arg("engine_info", "", "device and models, once the engine is ready"),
             Arg("engine_error", "", "why the engine is broken"),
             Arg("models_loaded", "", "whether the engine has its models in memory"),
+            *_ROOM,
         ),
     ),
     Reply(
@@ -193,11 +222,33 @@ REPLIES: tuple[Reply, ...] = (
             Arg("files", "", "every stem"),
             Arg("report", "", "figures, when one take was asked for"),
             Arg("recipe", "", "how to make it again, when one take was asked for"),
+            Arg("removed", "", "time it was removed, UTC, when the trash was asked for"),
         ),
         last=False,
     ),
     Reply("takes", "the takes; OSC sends one `take` for each before it",
           (Arg("count", "i", "entries"),), items="take"),
+    Reply(
+        "exported",
+        "the file is written",
+        (
+            Arg("path", "s", "the new file"),
+            Arg("container", "s", "wav, aiff or flac"),
+            Arg("sample_format", "s", "PCM_16, PCM_24 or FLOAT"),
+            Arg("sample_rate_hz", "i", "sample rate", "Hz"),
+            Arg("channels", "i", "channels"),
+            Arg("length_samples", "i", "length", "samples"),
+            Arg("peak_db", "f", "highest sample against full scale, before anything was cut; -200 "
+                "for silence", "dB"),
+            Arg("over_samples", "i", "how many samples were over full scale and cut", "samples"),
+            Arg("dithered", "", "whether bits were lost, and dithered"),
+            Arg("size_bytes", "", "size of the file", "bytes"),
+            Arg("sha256", "", "of the file, in hexadecimal"),
+        ),
+    ),
+    Reply("removed", "the take is in the trash", (Arg("take", "s", "take id"), *_ROOM)),
+    Reply("restored", "the take is back",
+          (Arg("take", "s", "take id"), Arg("path", "s", "the take's main file"), *_ROOM)),
     Reply("rated", "the rating as it is now", (Arg("take", "s", "take id"), *_RATING)),
     Reply(
         "model",

@@ -57,6 +57,11 @@ MAX_ID_LENGTH = 64
 
 JOB_EVENTS = ("progress", "preview", "done", "failed", "cancelled")
 
+_ESTIMATED_FIELDS = (
+    Field("task", "choice", "what would be asked for", required=("estimate",), choices=TASKS),
+    *(Field(f.name, f.kind, f.doc, f.default, f.unit, f.low, f.high, f.choices) for f in FIELDS),
+)
+
 # Without defaults: what is not given stays as it is in the take.
 _RERENDER_FIELDS = tuple(
     Field(f.name, f.kind, f.doc, None, f.unit, f.low, f.high, f.choices)
@@ -84,6 +89,26 @@ _WISHES = (
           "newest; 0 for none, all until said", None, "Hz", 0.0, 1000.0),
     Field("preview_format", "choice", "format of preview frames on a WebSocket; float32 until said",
           choices=AUDIO_FORMATS),
+)  # fmt: skip
+
+
+# Of a file for other programs. What a format cannot hold is said in its refusal.
+_EXPORT_FIELDS = (
+    Field("take", "text", "take id", required=("export",)),
+    Field("stem", "text", "name of the stem; else the take's main file"),
+    Field("container", "choice", "kind of file", "wav", choices=("wav", "aiff", "flac")),
+    Field("sample_format", "choice", "how samples are written; a FLAC has no FLOAT. Integers that "
+          "cannot hold the take exactly are dithered (TPDF), the same take always alike", "PCM_24",
+          choices=("PCM_16", "PCM_24", "FLOAT")),
+    Field("sample_rate_hz", "integer", "sample rate; the take's own when absent", None, "Hz", 8_000,
+          192_000),
+    Field("gain_db", "number", "change of level", 0.0, "dB", -120.0, 60.0),
+    Field("over", "choice", "what becomes of integers over full scale: the export is refused and "
+          "says the peak, or they are cut off and counted", "refuse", choices=("refuse", "clip")),
+    Field("folder", "text", "where the file goes, under the allowed folders; `exports` in the data "
+          "folder when absent"),
+    Field("name", "text", "its name without the suffix; the take's own with the format when "
+          "absent. A number is added where there is such a file: nothing is overwritten"),
 )  # fmt: skip
 
 
@@ -139,6 +164,14 @@ COMMANDS: tuple[Command, ...] = (
         ("accepted", *JOB_EVENTS),
         asynchronous=True,
     ),
+    Command(
+        "estimate",
+        "ask what a render would need; it is answered before the next job begins, and after the "
+        "one that runs",
+        _ESTIMATED_FIELDS,
+        ("estimate",),
+        asynchronous=False,
+    ),
     Command("status", "what the daemon is doing", (), ("status",)),
     Command(
         "cancel",
@@ -165,12 +198,14 @@ COMMANDS: tuple[Command, ...] = (
         (
             Field("limit", "integer", "most entries", 20, "takes", 1, 500),
             Field("take", "text", "only this take, with its recipe and report"),
+            Field("trash", "flag", "those that were removed and can be restored instead"),
         ),
         ("takes",),
     ),
     Command(
         "rate",
-        "say what a take is worth; what is not given stays as it was, and nothing is removed",
+        "say what a take is worth; what is not given stays as it was. A discarded take stays, too, "
+        "unless takes need room: then it goes to the trash first",
         (
             Field("take", "text", "take id", required=("rate",)),
             Field("verdict", "choice", "whether it is one to keep", choices=("keep", "discard")),
@@ -178,6 +213,25 @@ COMMANDS: tuple[Command, ...] = (
             Field("note", "text", "in words; an empty one removes the note"),
         ),
         ("rated",),
+    ),
+    Command(
+        "export",
+        "write a take or one of its stems as a file for other programs; other commands are "
+        "answered meanwhile",
+        _EXPORT_FIELDS,
+        ("exported",),
+    ),
+    Command(
+        "remove",
+        "move a take to the trash, which keeps it for a time",
+        (Field("take", "text", "take id", required=("remove",)),),
+        ("removed",),
+    ),
+    Command(
+        "restore",
+        "bring a take back from the trash",
+        (Field("take", "text", "take id", required=("restore",)),),
+        ("restored",),
     ),
     Command(
         "upload",
@@ -225,4 +279,6 @@ OSC_PAIRS: tuple[Field, ...] = (
     Field("token", "text", "the token of the data folder"),
     Field("reply_port", "integer", "UDP only: port on the sender's host that gets the replies "
           "instead of the sender's own", None, "", 1, 65535),
+    Field("reply_file", "flag", "UDP only: the newest reply is also written to "
+          "`replies/<id>.json` in the data folder, for clients that cannot receive"),
 )  # fmt: skip

@@ -20,7 +20,7 @@ class Rating:
     """One opinion; None where there is none.
 
     Attributes:
-        verdict: `keep` or `discard`. A mark only: nothing is removed.
+        verdict: `keep` or `discard`. A mark: only where takes need room is a discarded one removed.
         stars: 1 to 5.
         note: the musician's words.
     """

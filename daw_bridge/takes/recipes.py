@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from engine.spec import BridgeError, RenderRequest
 
+_SEEDS = 2**53  # as many as the field takes
 _ALTERNATIVES = (("seconds", "bars"), ("bpm", "tempo_map", "tempo_from"))  # one of each
 
 
@@ -32,3 +34,27 @@ def changed_request(recipe: Mapping[str, Any], changes: Mapping[str, Any]) -> Re
     elif changes and "latent_key" in recipe:
         base["noise"] = recipe["latent_key"]
     return RenderRequest.from_mapping({**base, **changes})
+
+
+def takes_of(request: RenderRequest, count: int) -> list[RenderRequest]:
+    """Requests of as many takes: the first as it is, the next with the seeds that follow.
+
+    Another seed asks for fresh noise, so only the first begins with the noise of an earlier render.
+    """
+    seeds = [(request.seed + number) % _SEEDS for number in range(1, count)]
+    return [request, *(replace(request, seed=seed, noise=None) for seed in seeds)]
+
+
+def changed_requests(
+    recipe: Mapping[str, Any], changes: Mapping[str, Any], count: int
+) -> list[RenderRequest]:
+    """As many takes of a recipe with other values.
+
+    Raises:
+        BridgeError: as `changed_request`.
+    """
+    request = changed_request(recipe, changes)
+    if count > 1 and "seed" not in changes:
+        # Several are wanted to choose from, and the take itself is there already.
+        return takes_of(request, count + 1)[1:]
+    return takes_of(request, count)

@@ -7,20 +7,22 @@
     takes/t-0007/rating.json                        what the musician thinks of it, once said
 
 A take is put together in a hidden folder and then renamed, so a folder `t-...` is always
-complete, and nothing but a rating is ever overwritten. The store may be shared by a daemon and
-by command lines that render without one.
+complete, and nothing but a rating is ever overwritten. A removed take lies in `takes/.trash` until
+that is emptied. The store may be shared by a daemon and by command lines that render without one.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from heapq import nlargest
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +30,12 @@ from daw_bridge.ids import job_number
 from daw_bridge.takes.files import file_digest, read_json, sync, write_json
 from daw_bridge.takes.naming import slug, take_slug
 from daw_bridge.takes.ratings import Rating, read_rating, write_rating
+from daw_bridge.takes.trash import Trash
 from engine.spec import BridgeError, Done, RenderRequest, Stem
 
 MAIN_STEM = "mix"
 PLACE = ("offset_samples", "position_samples", "position_beats", "length_beats")
-_FOLDER_FORM = re.compile(r"t-(\d{4,9})")
+_FOLDER_FORM = re.compile(r"t-(\d{4}|[1-9]\d{4,8})")  # as `_id_of` writes it
 _INCOMING = ".incoming-"
 # A command line may be putting a take together at this moment; one this old was abandoned.
 _ABANDONED_AFTER_S = 3600.0
@@ -110,10 +113,16 @@ class Take:
 
 
 class TakeStore:
-    """Takes in a folder. Methods block on the disk; a daemon calls them in a thread."""
+    """Takes in a folder. Methods block on the disk; a daemon calls them in a thread.
+
+    Attributes:
+        path: the folder of the takes.
+        trash: what was removed and can be restored.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.path = folder
+        self.trash = Trash(folder)
         folder.mkdir(parents=True, exist_ok=True)
 
     def adopt(
@@ -132,7 +141,7 @@ class TakeStore:
         """
         if not stems:
             raise BridgeError("engine_failed", "the engine finished without audio")
-        incoming = self._folder / f"{_INCOMING}{secrets.token_hex(6)}"
+        incoming = self.path / f"{_INCOMING}{secrets.token_hex(6)}"
         try:
             # With its parents: the folder of takes may have been moved away while we run.
             incoming.mkdir(parents=True)
@@ -179,14 +188,16 @@ class TakeStore:
         sync(incoming)
         folder = self._publish(incoming)
         with contextlib.suppress(OSError):
-            sync(self._folder)  # the take is there already, and to be told so
+            sync(self.path)  # the take is there already, and to be told so
         return _take_of(folder, record)
 
     def _publish(self, incoming: Path) -> Path:
         """Rename to the next free number; another process may take it first."""
-        number = max((_number(folder) for folder in self._folders()), default=0) + 1
+        number = max(self.numbers(), default=0)
+        # In this order: a take that is removed in between is seen in one place or in both.
+        number = max(number, self.trash.highest_number()) + 1
         while True:
-            folder = self._folder / f"t-{number:04d}"
+            folder = self.folder_of(number)
             if not folder.exists():
                 try:
                     incoming.rename(folder)
@@ -200,12 +211,11 @@ class TakeStore:
 
     def list(self, limit: int) -> list[Take]:
         """The newest takes, newest first; folders that are damaged are left out."""
-        takes: list[Take] = []
-        for folder in reversed(self.folders()):
-            if len(takes) == limit:
-                break
-            with contextlib.suppress(BridgeError):
-                takes.append(_read_take(folder))
+        # Nearly always the newest are whole; sorting thousands for them would cost megabytes.
+        newest = nlargest(limit, self.numbers())
+        takes = _whole(map(self.folder_of, newest), limit)
+        if len(takes) < len(newest):
+            takes = _whole(reversed([*self.folders()]), limit)
         return takes
 
     def get(self, take_id: str) -> Take:
@@ -223,13 +233,26 @@ class TakeStore:
             BridgeError: `not_found`.
         """
         # The form is checked first: an id is no path.
-        if not _FOLDER_FORM.fullmatch(take_id) or not (self._folder / take_id).is_dir():
-            raise BridgeError("not_found", f"no take {take_id[:40]!r}", "takes lists them")
-        return self._folder / take_id
+        if not _FOLDER_FORM.fullmatch(take_id) or not (self.path / take_id).is_dir():
+            in_trash = _FOLDER_FORM.fullmatch(take_id) and self.trash.find(take_id) is not None
+            hint = "it is in the trash: restore brings it back" if in_trash else "takes lists them"
+            raise BridgeError("not_found", f"no take {take_id[:40]!r}", hint)
+        return self.path / take_id
 
-    def folders(self) -> Sequence[Path]:
-        """Every take's folder, damaged or not, oldest first."""
-        return sorted(self._folders(), key=_number)
+    def numbers(self) -> Iterator[int]:
+        """Numbers of all takes, damaged or not, in no order, and never all in memory."""
+        with os.scandir(self.path) as entries:
+            for entry in entries:
+                if form := _FOLDER_FORM.fullmatch(entry.name):
+                    yield int(form[1])
+
+    def folders(self) -> Iterator[Path]:
+        """Every take's folder at this moment, damaged or not, oldest first."""
+        return (self.folder_of(number) for number in sorted(self.numbers()))
+
+    def folder_of(self, number: int) -> Path:
+        """Where the take of a number lies, or would lie."""
+        return self.path / _id_of(number)
 
     def recipe(self, take_id: str) -> dict[str, Any]:
         """How to make a take again; `request` holds what was asked.
@@ -238,7 +261,7 @@ class TakeStore:
             BridgeError: `not_found`.
         """
         self.get(take_id)
-        return read_json(self._folder / take_id / "recipe.json")
+        return read_json(self.path / take_id / "recipe.json")
 
     def report(self, take_id: str) -> dict[str, Any]:
         """The figures of a take.
@@ -247,7 +270,7 @@ class TakeStore:
             BridgeError: `not_found`.
         """
         self.get(take_id)
-        return read_json(self._folder / take_id / "report.json")
+        return read_json(self.path / take_id / "report.json")
 
     def rate(self, take_id: str, changes: Mapping[str, Any]) -> Rating:
         """Rate a take by `verdict`, `stars` and `note`; what is not said stays.
@@ -256,7 +279,36 @@ class TakeStore:
             BridgeError: `not_found`; `bad_request` and `unavailable` as `write_rating`.
         """
         self.get(take_id)
-        return write_rating(self._folder / take_id, changes)
+        return write_rating(self.path / take_id, changes)
+
+    def remove(self, take_id: str) -> None:
+        """Move a take to the trash, damaged or not.
+
+        Raises:
+            BridgeError: `not_found`; `unavailable` when the disk refuses.
+        """
+        self.trash.put(self.folder(take_id).name)
+
+    def restore(self, take_id: str) -> Take:
+        """Bring a take back out of the trash.
+
+        Raises:
+            BridgeError: as `Trash.restore`; `not_found` when it is damaged, which restores it, too.
+        """
+        self.trash.restore(take_id)
+        return self.get(take_id)
+
+    def removed(self, limit: int) -> Sequence[tuple[Take, str]]:
+        """Takes in the trash with the time of their removal (UTC, ISO 8601), newest first."""
+        takes: list[tuple[Take, str]] = []
+        for entry in reversed(self.trash.entries()):
+            if len(takes) == limit:
+                break
+            with contextlib.suppress(BridgeError, ValueError, OverflowError):
+                removed = datetime.fromtimestamp(entry.removed_s, UTC)
+                take = replace(_read_take(entry.folder), id=entry.take)
+                takes.append((take, removed.isoformat(timespec="milliseconds")))
+        return takes
 
     def take_of_job(self, job_id: str, among: int = _RECENT) -> str | None:
         """Id of the take that a job made, looked for among the newest."""
@@ -272,17 +324,14 @@ class TakeStore:
 
     def sweep(self) -> None:
         """Remove what a process that died left half put together."""
-        for folder in self._folder.glob(f"{_INCOMING}*"):
+        for folder in self.path.glob(f"{_INCOMING}*"):
             with contextlib.suppress(FileNotFoundError):  # it has just become a take
                 if time.time() - folder.stat().st_mtime > _ABANDONED_AFTER_S:
                     shutil.rmtree(folder, ignore_errors=True)
 
-    def _folders(self) -> Iterator[Path]:
-        return (path for path in self._folder.iterdir() if _FOLDER_FORM.fullmatch(path.name))
 
-
-def _number(folder: Path) -> int:
-    return int(folder.name.removeprefix("t-"))
+def _id_of(number: int) -> str:
+    return f"t-{number:04d}"
 
 
 def _main_first(stems: Sequence[Stem]) -> list[Stem]:
@@ -307,6 +356,17 @@ def _bring(origin: Path, target: Path, spool_dir: Path | None) -> None:
     else:
         shutil.copyfile(origin, target)
     sync(target)
+
+
+def _whole(folders: Iterable[Path], limit: int) -> list[Take]:
+    """The first takes of these folders that can be read."""
+    takes: list[Take] = []
+    for folder in folders:
+        if len(takes) == limit:
+            break
+        with contextlib.suppress(BridgeError):
+            takes.append(_read_take(folder))
+    return takes
 
 
 def _read_take(folder: Path) -> Take:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from daw_bridge import sndfile
 from engine.spec import BridgeError
 
 FLOAT32_BYTES = 4
@@ -141,6 +142,16 @@ def _scaled(values: array[int], bits: int) -> bytes:
     return floats.tobytes()
 
 
+def _exactly(bits: int, slowly: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+    """By libsndfile where there is one: ours would keep the event loop waiting."""
+
+    def convert(raw: bytes) -> bytes:
+        floats = sndfile.floats_of(raw, bits) if sys.byteorder == "little" else None
+        return slowly(raw) if floats is None else floats
+
+    return convert
+
+
 def _from_int16(raw: bytes) -> bytes:
     values = array("h", raw)
     _native(values)
@@ -169,8 +180,8 @@ def _from_float64(raw: bytes) -> bytes:
 
 
 _CONVERTERS: dict[tuple[str, int], Callable[[bytes], bytes]] = {
-    ("i", 16): _from_int16,
-    ("i", 24): _from_int24,
+    ("i", 16): _exactly(16, _from_int16),
+    ("i", 24): _exactly(24, _from_int24),
     ("i", 32): _from_int32,
     ("f", 32): bytes,
     ("f", 64): _from_float64,

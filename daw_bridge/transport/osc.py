@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from daw_bridge.protocol.messages import Call, Message, Peer, failed
 from daw_bridge.protocol.osc_codec import (
@@ -27,16 +27,29 @@ _MAX_WAITING_MESSAGES = 1024
 Address = tuple[Any, ...]
 
 
+class ReplyFiles(Protocol):
+    """Where replies go that are wanted as files."""
+
+    def check(self, call_id: str) -> None:
+        """Refuse an id that is no name of a file, with `bad_request`."""
+
+    def write(self, message: Message) -> None:
+        """Replace the reply to a call."""
+
+
 @dataclass(frozen=True, slots=True)
 class OscPeer:
     """A client known by the address its replies go to."""
 
     address: Address
     send_packet: Callable[[bytes, Address], None] = field(compare=False, repr=False)
+    files: ReplyFiles | None = field(default=None, compare=False, repr=False)
     is_connected = False
 
     def send(self, message: Message, payload: bytes = b"", *, droppable: bool = False) -> None:
         """Send a reply at once; UDP has no queue of ours."""
+        if self.files is not None and not droppable:
+            self.files.write(message)
         for packet in encode_or_refuse(message):
             self.send_packet(packet, self.address)
 
@@ -83,6 +96,7 @@ class OscServer:
     Args:
         accepts: whether a token is the right one; called with None when there is none.
         on_call: answers a command through the peer.
+        files: where replies go that are wanted as files.
     """
 
     def __init__(
@@ -91,7 +105,9 @@ class OscServer:
         port: int,
         accepts: Callable[[str | None], bool],
         on_call: Callable[[Call, Peer], Awaitable[None]],
+        files: ReplyFiles,
     ) -> None:
+        self._files = files
         self._host = host
         self._port = port
         self._accepts = accepts
@@ -151,7 +167,7 @@ class OscServer:
 
     async def _answer(self, item: OscCall | OscCallError, sender: Address) -> None:
         if isinstance(item, OscCallError):
-            self._peer(sender, item.reply_port).send(failed(item.call_id, item.error))
+            self._refuse(item, sender)
         else:
             await self._admit(item, sender)
 
@@ -160,7 +176,23 @@ class OscServer:
         if not self._accepts(call.token):
             peer.send(failed(call.call.id, without_token()))
             return
+        if call.reply_file:
+            try:
+                self._files.check(call.call.id)
+            except BridgeError as error:
+                peer.send(failed(call.call.id, error))
+                return
+            peer = replace(peer, files=self._files)
         await self._on_call(call.call, peer)
+
+    def _refuse(self, item: OscCallError, sender: Address) -> None:
+        peer = self._peer(sender, item.reply_port)
+        # Where the token is asked for, nobody without it makes us write a file.
+        if item.reply_file and self._accepts(item.token):
+            with contextlib.suppress(BridgeError):
+                self._files.check(item.call_id)
+                peer = replace(peer, files=self._files)
+        peer.send(failed(item.call_id, item.error))
 
     def _peer(self, sender: Address, reply_port: int | None) -> OscPeer:
         # Only ports of the sender's own host, so that nobody is made to flood another machine.

@@ -218,9 +218,10 @@ class OscTcpServer:
             peer.send(failed(call.id, without_token()))
             return False
         peer.is_known = True
-        if item.reply_port is not None:
+        if item.reply_port is not None or item.reply_file:
+            name = "reply_file" if item.reply_port is None else "reply_port"
             hint = "over TCP replies come on the connection"
-            peer.send(failed(call.id, BridgeError("bad_request", "reply_port is for UDP", hint)))
+            peer.send(failed(call.id, BridgeError("bad_request", f"{name} is for UDP", hint)))
             return True
         await self._handlers.on_call(call, peer)
         return True

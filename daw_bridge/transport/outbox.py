@@ -23,6 +23,10 @@ _log = logging.getLogger(__name__)
 _KEPT_TIMES = 4
 _LEAST_KEPT_BYTES = 16 * 2**20
 
+# A stream reads no further ahead than this: many at once would fill the memory, and an answer would
+# wait behind what a client does not need for seconds yet.
+_STREAM_AHEAD_BYTES = 2**20
+
 
 @dataclass(frozen=True, slots=True)
 class _Parcel:
@@ -52,6 +56,8 @@ class Outbox:
         self._filled = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
+        self._stream_room = asyncio.Event()
+        self._stream_room.set()
         self._idle = asyncio.Event()
         self._idle.set()
         self._closed = False
@@ -88,12 +94,15 @@ class Outbox:
         self._waiting_bytes += parcel.size_bytes
         self._idle.clear()
         self._filled.set()
-        if self._waiting_bytes >= self._max_bytes:
-            self._room.clear()
+        self._tell_room()
 
     async def room(self) -> None:
         """Wait until less than the limit waits."""
         await self._room.wait()
+
+    async def stream_room(self) -> None:
+        """Wait until so little waits that a stream should go on."""
+        await self._stream_room.wait()
 
     async def flushed(self) -> None:
         """Wait until everything has been handed to the socket."""
@@ -114,8 +123,7 @@ class Outbox:
                     return
                 self._waiting_bytes -= parcel.size_bytes
                 self._kept_bytes -= 0 if parcel.droppable else parcel.size_bytes
-                if self._waiting_bytes < self._max_bytes:
-                    self._room.set()
+                self._tell_room()
         finally:
             self._close()
 
@@ -129,9 +137,16 @@ class Outbox:
         self._closed = True
         self._parcels.clear()
         self._waiting_bytes = self._kept_bytes = 0
-        # Whoever waits for room would wait for ever.
-        self._room.set()
+        self._tell_room()  # whoever waits for it would wait for ever
         self._idle.set()
+
+    def _tell_room(self) -> None:
+        stream_bytes = min(self._max_bytes, _STREAM_AHEAD_BYTES)
+        for room, limit_bytes in ((self._room, self._max_bytes), (self._stream_room, stream_bytes)):
+            if self._waiting_bytes < limit_bytes:
+                room.set()
+            else:
+                room.clear()
 
     def _make_room(self, size_bytes: int) -> None:
         """Drop the oldest droppable parcels until the new one fits, or none is left."""

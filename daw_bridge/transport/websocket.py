@@ -101,7 +101,7 @@ class WebSocketPeer:
 
     async def send_audio(self, frame: bytes) -> None:
         """Queue a binary frame that must not be lost, after waiting for room."""
-        await self._outbox.room()
+        await self._outbox.stream_room()
         self._outbox.put([frame])
 
     def _encode_frames(self, frames: Sequence[BinaryFrame], wanted: str) -> list[bytes]:

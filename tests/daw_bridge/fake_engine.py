@@ -54,6 +54,18 @@ class FakeEngine:
     def unload(self) -> None:
         pass
 
+    def estimate(self, request: RenderRequest) -> dict[str, Any]:
+        _misbehave(_orders(request))
+        return {
+            "cached": False,
+            "policy": "full",
+            "needed_bytes": 5 << 30,
+            "free_bytes": None,
+            "evaluations_least": request.steps or 4,
+            "evaluations_most": 9,
+            "seconds": request.seconds,
+        }
+
     def render(
         self,
         request: RenderRequest,

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from daw_bridge.app import App
@@ -49,8 +49,10 @@ def served(config: Config) -> Iterator[App]:
     try:
         yield app
     finally:
-        loop.call_soon_threadsafe(app.request_stop)
+        with suppress(RuntimeError):  # its loop is closed: a client said `shutdown`
+            loop.call_soon_threadsafe(app.request_stop)
         thread.join(_PATIENCE_S)
+        assert not thread.is_alive()
 
 
 def spawn_daemon(data_dir: Path, **settings: object) -> subprocess.Popen[bytes]:

@@ -136,7 +136,7 @@ def test_roots_are_a_path_list_and_resolved(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "real")
     listed = os.pathsep.join([str(tmp_path / "link"), str(tmp_path / "real")])
     config = Config.load({"data_dir": tmp_path / "data"}, {"DAW_BRIDGE_ROOTS": listed})
-    own = (tmp_path / "data" / name for name in ("takes", "uploads"))
+    own = (tmp_path / "data" / name for name in ("takes", "uploads", "recordings", "exports"))
     assert config.allowed_roots == ((tmp_path / "real").resolve(), *own)
 
 

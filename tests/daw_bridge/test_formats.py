@@ -11,6 +11,7 @@ import soundfile
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from daw_bridge import sndfile
 from daw_bridge.stream import flac
 from daw_bridge.stream.formats import encode_audio
 from engine.spec import BridgeError
@@ -82,7 +83,7 @@ def test_what_flac_has_not_is_refused() -> None:
 
 
 def test_without_the_library_flac_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flac, "_library", lambda: None)
+    monkeypatch.setattr(sndfile, "find_library", lambda: None)
     assert not flac.has_flac()
     with pytest.raises(BridgeError) as caught:
         encode_audio(bytes(8), "flac", 48_000, 2)

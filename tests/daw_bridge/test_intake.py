@@ -6,7 +6,11 @@ import hashlib
 import os
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from random import Random
+from threading import Event
+from typing import Any
 
 import pytest
 
@@ -155,6 +159,77 @@ def test_least_recently_used_go_first(store: UploadStore) -> None:
     assert store.path_of(kept[2][0])
     with pytest.raises(BridgeError):
         store.path_of(kept[1][0])
+
+
+def test_uploads_that_come_and_go_at_once_do_not_meet(tmp_path: Path) -> None:
+    """Eight clients send, find and resume a few clips, of which only some have room at a time."""
+    clips = [bytes([number]) * 1000 for number in range(12)]
+    store = UploadStore(tmp_path / "uploads", 10_000, 8500)
+
+    def work(random: Random) -> None:
+        for _ in range(150):
+            data = random.choice(clips)
+            digest = hashlib.sha256(data).hexdigest()
+            if store.find(digest, len(data)) is not None:
+                continue
+            try:
+                upload = store.begin("clip.wav", len(data), digest)
+                upload.write(0, data[:500])
+                if random.random() < 0.3:
+                    upload.leave()
+                    continue
+                upload.write(500, data[500:])
+                assert upload.finish()[0] == digest[:16]
+                store.make_room()
+            except BridgeError as error:
+                if "another call" not in error.message:  # which goes on with the same clip
+                    raise
+
+    before_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            for done in [pool.submit(work, Random(number)) for number in range(8)]:
+                done.result()
+    finally:
+        sys.setswitchinterval(before_s)
+    store.make_room()
+    assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) <= 8500
+    folders = [path for path in (tmp_path / "uploads").iterdir() if path.is_dir()]
+    assert all(any(folder.iterdir()) for folder in folders)
+
+
+def test_nobody_waits_while_a_long_one_is_read_again(
+    store: UploadStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = hashlib.sha256(b"long").hexdigest()
+    begun = store.begin("long.wav", 4, digest)
+    begun.write(0, b"lo")
+    begun.leave()
+    reading, read = Event(), Event()
+    really = hashlib.file_digest
+
+    def slowly(*given: Any) -> Any:
+        reading.set()
+        assert read.wait(10.0)
+        return really(*given)
+
+    with ThreadPoolExecutor(1) as pool, monkeypatch.context() as patched:
+        patched.setattr(hashlib, "file_digest", slowly)
+        again = pool.submit(store.begin, "long.wav", 4, digest)
+        assert reading.wait(10.0)
+        patched.setattr(hashlib, "file_digest", really)
+        other = store.begin("other.wav", 5)
+        other.write(0, b"other")
+        upload_id, _ = other.finish()
+        assert store.path_of(upload_id).is_file()
+        store.make_room()
+        assert not again.done()
+        read.set()
+        resumed = again.result()
+    assert resumed.received_bytes == 2
+    resumed.write(2, b"ng")
+    assert resumed.finish()[0] == digest[:16]
 
 
 def test_half_an_upload_is_swept(store: UploadStore, tmp_path: Path) -> None:

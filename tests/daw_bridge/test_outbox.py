@@ -77,6 +77,18 @@ async def test_room_comes_back_when_the_client_reads() -> None:
     await asyncio.wait_for(outbox.room(), 1)
 
 
+async def test_stream_goes_on_before_the_outbox_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox_module, "_STREAM_AHEAD_BYTES", 10)
+    outbox = Outbox(100)
+    await asyncio.wait_for(outbox.stream_room(), 1)
+    outbox.put(["x" * 10])
+    await asyncio.wait_for(outbox.room(), 1)  # what a client asks for is still read
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(outbox.stream_room(), 0.01)
+    await _drained(outbox)
+    await asyncio.wait_for(outbox.stream_room(), 1)
+
+
 async def test_who_waits_for_room_is_freed_when_the_socket_breaks() -> None:
     outbox = Outbox(100)
     outbox.put(["x" * 500])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import socket
+import stat
 import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -44,7 +46,8 @@ class OscClient(asyncio.DatagramProtocol):
     def say(self, app: App, command: str, call_id: str = "1", **values: Any) -> None:
         token = values.pop("token", app.token)
         reply_port = values.pop("reply_port", None)
-        packet = encode_call(Call(call_id, command, values), token, reply_port)
+        reply_file = values.pop("reply_file", False)
+        packet = encode_call(Call(call_id, command, values), token, reply_port, reply_file)
         self.raw(app, packet)
 
     def raw(self, app: App, packet: bytes) -> None:
@@ -351,3 +354,62 @@ async def test_pure_data_renders(make_config: MakeConfig, tmp_path: Path) -> Non
     assert replies[1].startswith("progress 7 j-0001 draft 0.25 1.5 1 4")
     assert replies[2].startswith("preview 7 j-0001 0 0 48000 2 2")
     assert "generate-123.4bpm-seed0.wav" in replies[-1]
+
+
+async def test_the_newest_reply_can_be_a_file(app: App, osc: OscClient, clip: str) -> None:
+    file = app.config.data_dir / "replies" / "a-1.json"
+    osc.say(app, "extend", "a-1", source=clip, seconds=0.05, reply_file=True)
+    done = await osc.until("done")
+    told = json.loads(file.read_text())
+    assert (told["event"], told["id"], told["path"]) == ("done", "a-1", done["path"])
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    osc.say(app, "extend", "a-1", source="/nowhere.wav", seconds=1, reply_file=True)
+    await osc.until("failed")
+    assert json.loads(file.read_text())["code"] == "forbidden"
+    osc.say(app, "dance", "a-1", reply_file=True)  # refusals, too
+    await osc.until("failed")
+    assert json.loads(file.read_text())["code"] == "bad_message"
+
+
+async def test_no_reply_file_without_the_token_or_outside_its_folder(
+    app: App, osc: OscClient
+) -> None:
+    folder = app.config.data_dir / "replies"
+    osc.say(app, "ping", "x", token="wrong-token", reply_file=True)
+    assert (await osc.hear())["code"] == "forbidden"
+    osc.say(app, "dance", "x", token="wrong-token", reply_file=True)
+    assert (await osc.hear())["code"] == "bad_message"
+    for name in ("../x", "a/b", ".x", "", "a.b"):
+        osc.say(app, "ping", name, reply_file=True)
+        assert (await osc.hear())["code"] == "bad_request"
+        osc.say(app, "dance", name, reply_file=True)
+        assert (await osc.hear())["code"] == "bad_message"
+    assert list(folder.iterdir()) == []
+
+
+async def test_who_subscribes_again_decides_anew_about_files(app: App, osc: OscClient) -> None:
+    """From one address: the peer of before has a file, the one of now has none, and the reverse."""
+    folder = app.config.data_dir / "replies"
+
+    async def names_after_a_job_of(call_id: str, **how: object) -> set[str]:
+        osc.say(app, "subscribe", call_id, **how)
+        await osc.until("subscribed")
+        async with Client(app.url, app.token) as other:
+            await other.result(await other.submit({"task": "generate", "seconds": 0.05}))
+        await osc.until("done")
+        return {path.name for path in folder.iterdir()}
+
+    assert await names_after_a_job_of("in-file", reply_file=True) == {"in-file.json"}
+    (folder / "in-file.json").unlink()
+    assert await names_after_a_job_of("../../escaped") == set()
+    assert not list(app.config.data_dir.parent.rglob("escaped*"))
+    assert await names_after_a_job_of("again", reply_file=True) == {"again.json"}
+
+
+async def test_reply_files_of_before_are_swept(make_config: MakeConfig) -> None:
+    config = make_config()
+    old = config.data_dir / "replies" / "old.json"
+    old.parent.mkdir(parents=True)
+    old.write_text("{}")
+    async with App(config):
+        assert not old.exists()

@@ -147,7 +147,7 @@ async def test_previews_in_the_format_wanted(app: App, wanted: str) -> None:
 async def test_flac_is_refused_where_it_cannot_be_written(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("daw_bridge.stream.flac._library", lambda: None)
+    monkeypatch.setattr("daw_bridge.sndfile.find_library", lambda: None)
     async with Client(app.url, app.token) as client:
         done = await client.result(await client.submit(generate()))
         assert (await refusal(client, "hello", preview_format="flac")).code == "unavailable"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -17,7 +18,9 @@ from daw_bridge.protocol.binary import BinaryFrame
 from daw_bridge.protocol.messages import Call, Message, Peer
 from daw_bridge.protocol.table import COMMAND_BY_NAME, COMMANDS, REPLY_BY_NAME, Arg, Command, Reply
 from daw_bridge.service import Service
+from tests.daw_bridge.browser import CHROMIUM, browser_wire
 from tests.daw_bridge.conftest import FACTORY
+from tests.daw_bridge.liblo import LIBLO, liblo_wires
 from tests.daw_bridge.served import served
 from tests.daw_bridge.table_values import calls, reply_values
 from tests.daw_bridge.wires import Wire, wires
@@ -25,7 +28,14 @@ from tests.daw_bridge.wires import Wire, wires
 # The daemon's keep-alive draws a random number in its own thread while values are generated.
 pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module")
 
+_NO_LIBLO = pytest.mark.skipif(not LIBLO, reason="liblo is not installed")
 NAMES = ("osc-udp", "osc-tcp", "websocket")
+_NO_BROWSER = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+_FOREIGN = (
+    pytest.param("liblo-udp", marks=_NO_LIBLO),
+    pytest.param("liblo-tcp", marks=_NO_LIBLO),
+    pytest.param("browser", marks=_NO_BROWSER),
+)
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text("aä€😀", max_size=4),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab"), inner, max_size=3),
@@ -65,7 +75,13 @@ def connected(
         with pytest.MonkeyPatch.context() as patch:  # the daemon keeps what it began with
             patch.setattr(Service, "handle", handle)
             app = exits.enter_context(served(config))
-        yield exits.enter_context(wires(app))
+        own: dict[str, Wire] = exits.enter_context(wires(app))
+        foreign: dict[str, Wire] = {**exits.enter_context(liblo_wires(app))}
+        if CHROMIUM is not None:
+            foreign["browser"] = exits.enter_context(browser_wire(app))
+            while not script.arrived:  # its hello is on the way
+                time.sleep(0.01)
+        yield {**own, **foreign}
 
 
 @st.composite
@@ -123,7 +139,7 @@ def _same_in_json(call_id: str, message: Message, pcm: bytes, heard: Any) -> boo
     )
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NAMES + _FOREIGN)
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 @settings(max_examples=20)
 @given(data=st.data())

@@ -205,7 +205,7 @@ async def test_pages(app: App) -> None:
     assert app.token not in body.decode()
     status, body = await get(app, "/")
     assert status == 200
-    assert b"daw-bridge is running" in body
+    assert b"<title>daw-bridge</title>" in body
     for path in ("/nothing", "/../../etc/passwd", "/ws", "//health"):
         assert (await get(app, path))[0] == 404
 

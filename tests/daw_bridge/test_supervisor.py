@@ -81,6 +81,15 @@ async def test_renders_one_after_the_other(tmp_path: Path) -> None:
         assert supervisor.info["device"] == "fake"
 
 
+@pytest.mark.skipif(not hasattr(os, "getpriority"), reason="no niceness here")
+async def test_a_render_comes_after_streams_and_the_daw(tmp_path: Path) -> None:
+    async with supervised(tmp_path) as supervisor:
+        await render(supervisor, tmp_path, "")
+        assert supervisor.pid is not None
+        ours = os.getpriority(os.PRIO_PROCESS, 0)
+        assert os.getpriority(os.PRIO_PROCESS, supervisor.pid) == min(19, ours + 5)
+
+
 async def test_killed_engine_fails_its_job_and_comes_back(tmp_path: Path) -> None:
     async with supervised(tmp_path) as supervisor:
         task = await has_started(supervisor, tmp_path, "sleep=60")

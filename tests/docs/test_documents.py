@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from daw_bridge import __version__
+from daw_bridge.commands.arguments import PLACEMENT_FIELDS, flag_name
 from daw_bridge.protocol.table import COMMANDS
 from engine.spec import FIELDS
 
@@ -35,18 +36,14 @@ def test_readme_tells_of_every_command_and_of_no_other() -> None:
     told = {name for row in rows for name in re.findall(r"`(\w+)", row)}
     not_typed = {"hello", "ping", "status", "watch", "upload", "stream", "shutdown"}
     not_typed |= {"subscribe", "unsubscribe", "unload"}
-    known = {command.name for command in COMMANDS} - not_typed | {
-        "serve",
-        "config",
-        "service",
-        "doctor",
-    }
+    known = {command.name for command in COMMANDS} - not_typed
+    known |= {"serve", "config", "service", "doctor", "panel", "watch", "hosts"}
     assert told == known
 
 
 def test_readme_flags_exist() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    fields = {"--" + item.name.replace("_", "-") for item in FIELDS}
+    fields = {flag_name(item.name) for item in (*FIELDS, *PLACEMENT_FIELDS)}
     others = {"--out", "--report", "--plot", "--json", "--help"}
     assert set(re.findall(r"--[a-z][\w-]+", text)) <= fields | others
 

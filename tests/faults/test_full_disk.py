@@ -67,6 +67,36 @@ def test_no_half_take_at_any_write(disk: FullDisk, tmp_path: Path) -> None:
     assert refused > 10, "every write of a take is refused once"
 
 
+def test_no_take_is_lost_at_any_write_of_the_trash(disk: FullDisk, tmp_path: Path) -> None:
+    """Removed, restored, removed and deleted: each refused at each of its writes once."""
+    store, refused = TakeStore(tmp_path / "takes"), 0
+    for room in itertools.count():
+        stems = _spooled(tmp_path / "spool")
+        take = store.adopt(REQUEST, stems, Done({}, {}), spool_dir=tmp_path).id
+        disk.fills_after(room)
+        error, is_deleting = "", False
+        try:
+            store.remove(take)
+            store.restore(take)
+            store.remove(take)
+            is_deleting = True
+            store.trash.delete(store.trash.entries())
+        except (BridgeError, OSError) as caught:
+            error = str(caught)
+            refused += 1
+            assert "No space left" in error
+        whole = disk.changes <= room
+        disk.fills_after(float("inf"))
+        here = [known.id for known in store.list(1000)].count(take)
+        there = [entry.take for entry in store.trash.entries()].count(take)
+        assert here + there == 1 or (is_deleting and here + there == 0)
+        assert not list(tmp_path.glob("takes/.trash/.highest*"))
+        if whole:
+            break
+    assert refused >= 4, "every rename and the note of the number are refused once"
+    assert there == 0
+
+
 @pytest.mark.parametrize("is_named", [False, True])
 def test_no_half_upload_at_any_write(disk: FullDisk, tmp_path: Path, is_named: bool) -> None:
     store, refused = UploadStore(tmp_path / "uploads", 1000, 5000), 0

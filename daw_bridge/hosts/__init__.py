@@ -1,0 +1,1 @@
+"""Programs that talk to the daemon: which are here, and where our part of each belongs."""
