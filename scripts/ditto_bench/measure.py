@@ -146,6 +146,7 @@ def solved(
         iterations=job.iterations or None,
         watch=watch,
         reached=question.together.reached,
+        near=job.start == "found",
     )
 
 

@@ -27,6 +27,18 @@ class Reader:
     def unload(self) -> None:
         """Nothing to free."""
 
+    def estimate(self, request: RenderRequest) -> dict[str, Any]:
+        """Nothing is needed to read."""
+        return {
+            "cached": False,
+            "policy": "none",
+            "needed_bytes": 0,
+            "free_bytes": None,
+            "evaluations_least": 0,
+            "evaluations_most": 0,
+            "seconds": None,
+        }
+
     def render(
         self,
         request: RenderRequest,
