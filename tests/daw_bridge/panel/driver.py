@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -45,6 +46,7 @@ class Panel:
         problems: what the console complained about.
         requests: addresses that the page asked for.
         said: commands that it sent.
+        jobs: what it asked for and the daemon accepted.
     """
 
     def __init__(self, page: Any, allowed: tuple[str, ...] = ()) -> None:
@@ -52,11 +54,20 @@ class Panel:
         self.problems: list[str] = []
         self.requests: list[str] = []
         self.said: list[dict[str, Any]] = []
+        self.jobs: list[str] = []
         page.set_default_timeout(PATIENCE_MS)
         page.on("pageerror", lambda error: self.problems.append(f"{error} {error.stack}"))
         page.on("console", lambda told: self._console(told, allowed))
-        page.on("websocket", lambda socket: socket.on("framesent", self._say))
+        page.on("websocket", self._listen)
         page.on("request", lambda request: self.requests.append(request.url))
+
+    def _listen(self, socket: Any) -> None:
+        socket.on("framesent", self._say)
+        socket.on("framereceived", self._hear)
+
+    def _hear(self, payload: str | bytes) -> None:
+        if isinstance(payload, str) and (told := json.loads(payload)).get("reply") == "accepted":
+            self.jobs.append(told["job"])
 
     def _say(self, payload: str | bytes) -> None:
         if isinstance(payload, str):
@@ -87,6 +98,14 @@ class Panel:
             return false;
         }}"""
         assert self.run(waiting, PATIENCE_MS), f"it never was: {script}"
+
+    def accepted(self, number: int) -> str:
+        """The id of a job that it asked for, counted from 0; waits for the answer."""
+        until_s = time.monotonic() + PATIENCE_MS / 1000
+        while len(self.jobs) <= number:
+            assert time.monotonic() < until_s, "the daemon accepts nothing"
+            self.page.wait_for_timeout(20)
+        return self.jobs[number]
 
     def connected(self) -> None:
         """Wait until the daemon is there."""
@@ -140,10 +159,13 @@ def generate(panel: Panel, prompt: str = "", seed: int = 0) -> None:
 
 def make_take(panel: Panel, prompt: str = "", seed: int = 0) -> str:
     """Render a take and wait until the page shows it."""
-    known = panel.run("async () => (await part('state')).state.takes.length")
+    asked = len(panel.jobs)
     generate(panel, prompt, seed)
-    panel.until(f"async () => (await part('state')).state.takes.length > {known}")
-    take = str(panel.run("async () => (await part('state')).state.takes[0].take"))
+    # Older takes may be on their way to the page, too: it is the one of this job that counts.
+    job = panel.accepted(asked)
+    panel.until(f"async () => (await part('state')).state.jobs.get('{job}')?.take")
+    take = str(panel.run(f"async () => (await part('state')).state.jobs.get('{job}').take"))
+    panel.until(f"async () => (await part('state')).state.takes[0]?.take === '{take}'")
     panel.until(f"async () => (await part('listen')).player.tracks.a?.take === '{take}'")
     panel.page.locator("#save a").wait_for(state="attached")
     return take
