@@ -1,0 +1,293 @@
+"""The registry of installed models: a small JSON file that names their folders.
+
+Nothing heavy is imported here, so that models can be listed without what runs them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.models.public.folder import ModelFolder
+from engine.spec import BridgeError
+
+if TYPE_CHECKING:
+    import torch
+
+    from engine.models.public.contract import PublicModel
+
+FORMAT = "daw-bridge models 1"
+EMBEDDED = "house"
+DOWNLOADS = "models"  # beside the registry: folders that are ours, because we fetched them
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_LIMIT_BYTES = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """One model.
+
+    Attributes:
+        name: what requests call it.
+        path: its folder, links resolved.
+        pipeline: class of the pipeline that the folder was written by.
+        digest: SHA-256 of its weights and settings when it was added.
+        size_bytes: of its weights.
+        known: its row in the table of known models, where it has one.
+    """
+
+    name: str
+    path: Path
+    pipeline: str
+    digest: str
+    size_bytes: int
+    known: str | None = None
+
+    def open(self, device: str = "cpu", dtype: torch.dtype | None = None) -> PublicModel:
+        """Load it.
+
+        Args:
+            dtype: of the weights, single precision where nothing is said.
+
+        Raises:
+            BridgeError: `not_found` where the folder is gone, is not what was added, or cannot be
+                loaded.
+        """
+        from engine.models.public.opening import open_model  # brings torch
+
+        if not self.path.is_dir():
+            raise BridgeError(
+                "not_found",
+                f"the folder of the model {self.name} is gone: {self.path}",
+                f"put it back, or forget it with daw-bridge models remove {self.name}",
+            )
+        folder: ModelFolder | None = None
+        try:
+            folder = ModelFolder.open(self.path)
+            model = open_model(folder, device, dtype)
+        except BridgeError as error:
+            # What was changed is the reason more likely than any that its parts give.
+            if folder is None or folder.digest() != self.digest:
+                raise self._changed(f": {error.message}") from None
+            raise
+        if model.digest != self.digest:  # hashed while it was loaded: once is enough
+            raise self._changed("")
+        model.name = self.name
+        return model
+
+    def _changed(self, how: str) -> BridgeError:
+        return BridgeError(
+            "not_found",
+            f"the model {self.name} was changed since it was added{how}"[:400],
+            f"add it again: daw-bridge models add {self.path} --name {self.name}",
+        )
+
+
+class Registry:
+    """All that are installed; read anew at every question, so that nobody has to be told."""
+
+    def __init__(self, file: Path | None) -> None:
+        """Nothing is read yet.
+
+        Args:
+            file: where the registry lies, or will; None for none.
+        """
+        self._file = file
+
+    def all(self) -> tuple[Installed, ...]:
+        """Every model, in the order of their names.
+
+        Raises:
+            BridgeError: `unavailable` for a file that cannot be read or is damaged.
+        """
+        if self._file is None:
+            return ()
+        try:
+            with self._file.open("rb") as file:
+                content = file.read(_LIMIT_BYTES + 1)
+            if len(content) > _LIMIT_BYTES:
+                raise ValueError("it is absurdly large")
+            found = _models_in(json.loads(content))
+        except FileNotFoundError:
+            return ()
+        except (OSError, ValueError) as error:
+            raise BridgeError(
+                "unavailable",
+                f"the list of models {self._file} is damaged: {error}"[:400],
+                "move it away and add the models again; their folders are untouched",
+            ) from None
+        return tuple(sorted(found, key=lambda model: model.name))
+
+    def listed(self) -> list[dict[str, Any]]:
+        """Every model as the reply `models` has it; none where the list cannot be read."""
+        try:
+            models = self.all()
+        except BridgeError:
+            return []
+        return [
+            {
+                "name": model.name,
+                "digest": model.digest,
+                "architecture": model.pipeline.removesuffix("Pipeline"),
+                "size_bytes": model.size_bytes,
+            }
+            for model in models
+        ]
+
+    def get(self, name: str) -> Installed:
+        """The model of that name.
+
+        Raises:
+            BridgeError: `not_found` where there is none; as `all`.
+        """
+        models = {model.name: model for model in self.all()}
+        if name not in models:
+            names = ", ".join([EMBEDDED, *models])
+            raise BridgeError(
+                "not_found",
+                f"there is no model {name[:80]!r}",
+                f"the models are: {names}; add others with daw-bridge models add",
+            )
+        return models[name]
+
+    def add(self, path: Path, name: str | None = None, known: str | None = None) -> Installed:
+        """Take in a model's folder, or one that has changed since.
+
+        Args:
+            name: what to call it; the folder's own name, where nothing is said.
+            known: its row in the table of known models.
+
+        Raises:
+            BridgeError: `not_found` for a folder that is no whole model's; `bad_request` for a name
+                that is taken or is none; `unavailable` where the list cannot be read or written.
+        """
+        from engine.models.public.opening import architecture_of  # brings torch
+
+        folder = ModelFolder.open(path.resolve())
+        architecture_of(folder)
+        name = slug(folder.path.name) if name is None else name
+        self.check_name(name, folder.path)
+        digest, size_bytes = folder.digest(), folder.size_bytes()
+        added = Installed(name, folder.path, folder.pipeline, digest, size_bytes, known)
+        self._write([added, *(model for model in self.all() if model.name != name)])
+        return added
+
+    def remove(self, name: str) -> Installed:
+        """Forget a model. Its folder stays where it is, unless it is a download of ours.
+
+        Raises:
+            BridgeError: as `get`; `unavailable` where the list cannot be written, or the download
+                cannot be deleted.
+        """
+        removed = self.get(name)
+        rest = [model for model in self.all() if model.name != name]
+        self._write(rest)
+        if self.is_download(removed) and all(model.path != removed.path for model in rest):
+            try:
+                shutil.rmtree(removed.path)
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                raise BridgeError(
+                    "unavailable",
+                    f"{name} is forgotten, but its folder cannot be deleted: {error}"[:400],
+                    f"delete {removed.path}",
+                ) from None
+        return removed
+
+    def is_download(self, model: Installed) -> bool:
+        """Whether the folder lies where we put downloads, so that it is ours."""
+        downloads = self.downloads
+        return downloads is not None and model.path.parent == downloads.resolve()
+
+    @property
+    def downloads(self) -> Path | None:
+        """Folder with our downloads, one folder for each model; None without a registry."""
+        return None if self._file is None else self._file.parent / DOWNLOADS
+
+    def check_name(self, name: str, path: Path) -> None:
+        """See that a model in that folder may have that name.
+
+        Raises:
+            BridgeError: `bad_request` for a name that is another's or is none; as `all`.
+        """
+        if not _NAME.fullmatch(name):
+            raise BridgeError(
+                "bad_request",
+                f"{name[:80]!r} is no name for a model",
+                "small letters, digits, dots, dashes and underscores, 64 at most",
+            )
+        taken = next((model for model in self.all() if model.name == name), None)
+        if name == EMBEDDED or (taken is not None and taken.path != path):
+            whose = "the embedded model" if taken is None else str(taken.path)
+            raise BridgeError("bad_request", f"{name} is {whose}", "choose another name")
+
+    def _write(self, models: list[Installed]) -> None:
+        """All or nothing: whoever reads finds the old list or the new one."""
+        if self._file is None:
+            raise BridgeError("unavailable", "there is no list of models to write to")
+        rows = [asdict(model) | {"path": str(model.path)} for model in models]
+        rows.sort(key=lambda row: str(row["name"]))
+        content = json.dumps({"format": FORMAT, "models": rows}, indent=1) + "\n"
+        partial = self._file.with_name(f".{self._file.name}.{secrets.token_hex(4)}")
+        try:
+            with partial.open("w", encoding="utf-8") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(self._file)
+            _flush_to_disk(self._file.parent)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise BridgeError(
+                "unavailable", f"the list of models cannot be written: {error}"[:400]
+            ) from None
+
+
+def slug(text: str) -> str:
+    """A name out of a folder's or a hub's: `Stable Audio 3` is `stable-audio-3`."""
+    return re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-._")[:64]
+
+
+def _models_in(table: Any) -> list[Installed]:
+    """The rows of a registry.
+
+    Raises:
+        ValueError: it is not what we write.
+    """
+    if not isinstance(table, dict) or table.get("format") != FORMAT:
+        raise ValueError(f"it is no {FORMAT!r}")
+    rows = table.get("models")
+    if not isinstance(rows, list):
+        raise ValueError("it holds no models")
+    return [_installed(row) for row in rows]
+
+
+def _installed(row: Any) -> Installed:
+    kinds = {"name": str, "path": str, "pipeline": str, "digest": str, "size_bytes": int}
+    if not isinstance(row, dict) or any(
+        not isinstance(row.get(name), kind) for name, kind in kinds.items()
+    ):
+        raise ValueError("a row of it is damaged")
+    known = row.get("known")
+    if not isinstance(known, str | None):
+        raise ValueError("a row of it is damaged")
+    return Installed(
+        row["name"], Path(row["path"]), row["pipeline"], row["digest"], row["size_bytes"], known
+    )
+
+
+def _flush_to_disk(folder: Path) -> None:
+    if os.name == "nt":
+        return  # it opens no folders
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
