@@ -143,7 +143,8 @@ class App:
         self._supervisor = Supervisor(
             worker_command(
                 self.config.engine_factory,
-                data_dir / "cache",
+                self.config.cache_dir,
+                self.config.models_file,
                 # The engine reads its own results, too.
                 (*self.config.allowed_roots, self._spool_dir),
                 self.config.idle_unload_s,

@@ -282,6 +282,16 @@ class Config:
         return load_with_origins(overrides, environment, file)[0]
 
     @property
+    def cache_dir(self) -> Path:
+        """Folder of the latent cache."""
+        return self.data_dir / "cache"
+
+    @property
+    def models_file(self) -> Path:
+        """Registry of the models that were installed beside the embedded one."""
+        return self.data_dir / "models.json"
+
+    @property
     def allowed_roots(self) -> tuple[Path, ...]:
         """The roots with links resolved; what the daemon hands out and plugins recorded."""
         own = (self.data_dir / name for name in ("takes", "uploads", RECORDINGS, EXPORTS))

@@ -29,17 +29,23 @@ _ENVIRONMENT = {
 
 
 def worker_command(
-    factory: str, cache_dir: Path, roots: Sequence[Path], idle_unload_s: float = 0.0
+    factory: str,
+    cache_dir: Path,
+    models_file: Path,
+    roots: Sequence[Path],
+    idle_unload_s: float = 0.0,
 ) -> list[str]:
     """Command line of an engine process that may read under `roots` only.
 
     Args:
+        models_file: the registry of installed models.
         idle_unload_s: it unloads its models after so long without work; 0 for never.
     """
     # -P keeps the current folder, which may hold anything, out of the search for modules.
     return [
         *(sys.executable, "-P", "-X", "faulthandler", "-m", "engine.worker"),
         *("--factory", factory, "--cache-dir", str(cache_dir)),
+        *("--models-file", str(models_file)),
         *("--idle-unload-s", str(idle_unload_s)),
         *(part for root in roots for part in ("--root", str(root))),
     ]

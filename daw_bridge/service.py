@@ -32,6 +32,7 @@ from daw_bridge.takes.recipes import changed_requests, takes_of
 from daw_bridge.takes.store import TakeStore
 from daw_bridge.transfers import Transfers, check_format
 from daw_bridge.watchers import WISHES, Watchers
+from engine.models.public.installed import Registry
 from engine.spec import PATH_FIELDS, TASKS, BridgeError, RenderRequest
 
 _log = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ class Service:
         self._request_stop = request_stop
         self._started_s = time.monotonic()
         self._roots = config.allowed_roots
+        self._installed = Registry(config.models_file)
         self._metrics = metrics
         self.take_commands = TakeCommands(config, takes)
         self._answering: set[asyncio.Task[None]] = set()
@@ -270,7 +272,9 @@ class Service:
     async def _models(self, call: Call, peer: Peer) -> None:
         if not self._supervisor.info:
             raise self._unready()
-        peer.send(reply(call.id, "models", models=list(self._supervisor.info.get("models", ()))))
+        installed = await asyncio.to_thread(self._installed.listed)
+        listed = [*self._supervisor.info.get("models", ()), *installed]
+        peer.send(reply(call.id, "models", models=listed))
 
     def _unready(self) -> BridgeError:
         """Why the engine cannot be asked."""

@@ -21,11 +21,12 @@ from engine.models.contracts import Denoiser
 from engine.optimise.memory import MemoryPlan, free_bytes, saved_bytes
 from engine.optimise.methods import METHODS
 from engine.optimise.problem import OptimisedNoise, Problem
+from engine.optimise.surrogate import DECODES
 from engine.rendering import Rendering
 from engine.sampling.loop import GradientPolicy
 from engine.spec import RenderRequest
 from engine.tasks.scene import Part
-from engine.timeline import RenderSettings, WindowTask, plan_windows
+from engine.timeline import RenderSettings, WindowTask, windows_of
 
 # The heap of the C library grows by more than is taken from it: measured with glibc, 65 MiB for
 # every 46 MiB of activations. A GPU's memory is handed out in blocks and has no such holes.
@@ -83,9 +84,10 @@ def estimate_of(host: Host, request: RenderRequest, pace_s: Mapping[str, float])
     job = Job(host, request, Path(), lambda event: None, lambda: False)
     if host.cached(job.key()) is not None:
         return Estimate(True, "none", 0, free, 0, 0, 0.0)
-    scene = SCENES[request.task](request, host.model)
+    model = host.model(request.model)
+    scene = SCENES[request.task](request, model)
     rendering = Rendering(
-        host.model, host.device, scene, job.settings, request.seed, job.meter, job.emit
+        model, host.device, scene, job.settings, request.seed, job.meter, job.emit
     )
     found = [_Needs.of_part(rendering, part) for part in scene.parts]
     largest = max(found, key=lambda needs: needs.memory_bytes)
@@ -137,8 +139,7 @@ def _tasks(rendering: Rendering, part: Part, settings: RenderSettings) -> Iterat
         return
     timeline = part.timeline.to(rendering.device)
     known = timeline.known.clone()
-    flags = [bool(value) for value in known[0, 0]]
-    for window in plan_windows(flags, backwards=timeline.backwards):
+    for window in windows_of(rendering.model, timeline):
         yield WindowTask(rendering.model, timeline, window, timeline.prior, known, settings)
         known[..., window.start : window.stop] = 1.0
 
@@ -223,6 +224,8 @@ class _Rehearsal(WindowTask):
     ) -> None:
         self.window, self.settings = task.window, task.settings
         self.keeper, self.check = None, None
+        self.habits, self.spacing = task.habits, task.spacing
+        self.added = _short_noise(task)
         self.prior = task.prior[..., :_SHORT_STEPS].clone()
         self.mask = torch.ones_like(task.mask[..., :_SHORT_STEPS]) * task.mask.amax()
         self.goals = tuple(
@@ -243,7 +246,7 @@ class _Rehearsal(WindowTask):
 
     def play(self, noises: Tensor) -> None:
         """Make the window as `render_timeline` would."""
-        if self._measured is not None and self.goals and METHODS[self.settings.method].kept_calls:
+        if self._measured is not None and self.goals and METHODS[self.method].kept_calls:
             self.policy = ONE_CALL
         with torch.enable_grad():
             self.make(noises, noises[:1], _unwatched, None)
@@ -257,6 +260,14 @@ class _Rehearsal(WindowTask):
         assert self._measured is not None
         self.evaluations += 1
         return self._measured.plan
+
+
+def _short_noise(task: WindowTask) -> Tensor | None:
+    """What the rule of a model that adds noise is to be given."""
+    if not task.habits.added_noise:
+        return None
+    intervals = max(task.settings.steps, *DECODES)
+    return task.prior.new_zeros(intervals, task.prior.shape[1], _SHORT_STEPS)
 
 
 def _unwatched(run: OptimisedNoise | None) -> None:

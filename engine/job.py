@@ -20,7 +20,7 @@ from engine.checkpoints import Checkpoints
 from engine.files.audio import MAX_FILE_BYTES, write_audio
 from engine.files.quantise import quantise
 from engine.meter import Meter
-from engine.models.house.model import HouseModel
+from engine.models.studio import Habits, Model
 from engine.opening import open_named
 from engine.rendering import Rendering, iterations_of
 from engine.report import build_report
@@ -35,7 +35,7 @@ from engine.timeline import RenderSettings
 
 SAMPLER_VERSION = "9"  # part of every cache key: raise it when a request renders differently
 MIX = "mix"
-SCENES: dict[str, Callable[[RenderRequest, HouseModel], Scene]] = {
+SCENES: dict[str, Callable[[RenderRequest, Model], Scene]] = {
     "extend": extend_scene,
     "inpaint": inpaint_scene,
     "loop": loop_scene,
@@ -44,10 +44,6 @@ SCENES: dict[str, Callable[[RenderRequest, HouseModel], Scene]] = {
     "vary": vary_scene,
     "generate": generate_scene,
 }
-DEFAULT_VARIATION = {"extend": 0.4, "inpaint": 0.4, "loop": 0.4} | dict.fromkeys(
-    ("melody", "accompany", "vary", "generate"), 0.6
-)
-DEFAULT_STEPS = 4
 
 
 class Host(Protocol):
@@ -55,9 +51,28 @@ class Host(Protocol):
 
     device: str
 
-    @property
-    def model(self) -> HouseModel:
-        """The loaded model."""
+    def model(self, name: str) -> Model:
+        """The model of that name, loaded.
+
+        Raises:
+            BridgeError: `not_found`.
+        """
+        ...
+
+    def digest_of(self, name: str) -> str:
+        """Its digest, for which nothing is loaded.
+
+        Raises:
+            BridgeError: `not_found`.
+        """
+        ...
+
+    def habits_of(self, name: str) -> Habits:
+        """How it is used where a request leaves it open; nothing is loaded for it.
+
+        Raises:
+            BridgeError: `not_found`.
+        """
         ...
 
     def cached(
@@ -82,12 +97,12 @@ class Host(Protocol):
         ...
 
 
-def settings_for(request: RenderRequest) -> RenderSettings:
-    """The request's numbers, with the task's defaults where it leaves them open."""
+def settings_for(request: RenderRequest, habits: Habits) -> RenderSettings:
+    """The request's numbers, with the model's habits where it leaves them open."""
     variation = request.variation
     return RenderSettings(
-        DEFAULT_VARIATION[request.task] if variation is None else variation,
-        request.steps or DEFAULT_STEPS,
+        habits.variation[request.task] if variation is None else variation,
+        request.steps or habits.steps,
         iterations_of(request.method) if request.refine is None else request.refine,
         request.method,
         request.balance,
@@ -113,7 +128,9 @@ class Job:
         self.request = request
         self.spool_dir = spool_dir
         self.emit = emit
-        self.settings = replace(settings_for(request), sparing=sparing)
+        self.settings = replace(
+            settings_for(request, host.habits_of(request.model)), sparing=sparing
+        )
         self.meter = Meter(emit, stopped, refine_steps=self.settings.refine)
 
     @torch.no_grad()
@@ -128,10 +145,11 @@ class Job:
         key = self.key()
         if self._from_cache(key):
             return
-        scene = SCENES[self.request.task](self.request, self.host.model)
+        model = self.host.model(self.request.model)
+        scene = SCENES[self.request.task](self.request, model)
         self.meter.stage("analysis", since)
         rendering = Rendering(
-            self.host.model,
+            model,
             self.host.device,
             scene,
             self.settings,
@@ -166,7 +184,8 @@ class Job:
             if path is not None:
                 asked[f"{name}_digest"] = _digest(path)
         source = _digest(request.source or request.melody or "")
-        return cache_key(source, asked, self.host.model.digest, SAMPLER_VERSION)
+        digest = self.host.digest_of(request.model)
+        return cache_key(source, asked, digest, SAMPLER_VERSION)
 
     def _resolved(self) -> dict[str, Any]:
         """The settings as rendered, defaults filled in."""
@@ -192,7 +211,7 @@ class Job:
 
     def _deliver(self, rendering: Rendering, finished: Finished, key: CacheKey) -> None:
         scene = rendering.scene
-        paths = self._write(scene, finished)
+        paths = self._write(rendering.model, scene, finished)
         since = time.perf_counter()
         samples = quantise(finished.samples, scene.subtype)
         draft = tuple(outcome for part in rendering.done for outcome in part.draft)
@@ -201,7 +220,7 @@ class Job:
         report = build_report(scene, finished, samples, draft, outcomes, digests)
         self.meter.stage("report", since)
         self.meter.stage("total", self.meter.started_s)
-        model = self.host.model
+        model = rendering.model
         recipe = {
             "request": self.request.to_mapping(),
             "resolved": self._resolved(),
@@ -221,9 +240,9 @@ class Job:
         self.host.remember(key, rendering.tensors(), paths, recipe, report)
         self._hand_over(paths, report, recipe)
 
-    def _write(self, scene: Scene, finished: Finished) -> dict[str, Path]:
+    def _write(self, model: Model, scene: Scene, finished: Finished) -> dict[str, Path]:
         """The files of the result, the stems first and the mix last."""
-        tags = tags_of(scene, finished, self.request, self.host.model)
+        tags = tags_of(scene, finished, self.request, model)
         return {
             name: write_audio(
                 self.spool_dir / f"{name}.wav",

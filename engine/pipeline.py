@@ -7,9 +7,6 @@ reach the caller while it works; cancellation is checked at every sampler step.
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import gc
 import logging
 import queue
 import threading
@@ -23,8 +20,10 @@ from engine.cache import CacheKey, LatentCache
 from engine.estimate import estimate_of, pace_name
 from engine.job import Job
 from engine.meter import JobStopped
-from engine.models.house.model import HouseModel, load_house
+from engine.models.house.model import HouseModel
+from engine.models.studio import Habits, Model
 from engine.optimise.memory import free_bytes
+from engine.shelf.shelf import Shelf
 from engine.shortage import is_shortage, wanted_bytes
 from engine.spec import BridgeError, Cancelled, Event, RenderRequest
 
@@ -36,44 +35,46 @@ CACHE_LIMIT_BYTES = 4 << 30
 class Engine:
     """Renders requests one at a time on one device."""
 
-    def __init__(self, cache_dir: Path | None, device: str | None = None) -> None:
+    def __init__(
+        self, cache_dir: Path | None, device: str | None = None, models_file: Path | None = None
+    ) -> None:
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        self._model: HouseModel | None = None
+        self.shelf = Shelf(self.device, models_file)
         self._pace_s: dict[str, float] = {}  # of the last renders
         self._cache = LatentCache(cache_dir, CACHE_LIMIT_BYTES) if cache_dir else None
 
     @property
-    def model(self) -> HouseModel:
-        """The model, loaded on first use."""
-        if self._model is None:
-            self._model = load_house(device=self.device)
-        return self._model
+    def house(self) -> HouseModel:
+        """The embedded model, loaded on first use."""
+        return self.shelf.house
+
+    def model(self, name: str) -> Model:
+        """The model of that name, loaded."""
+        return self.shelf.get(name)
+
+    def digest_of(self, name: str) -> str:
+        """A model's digest, for which nothing is loaded."""
+        return self.shelf.digest_of(name)
+
+    def habits_of(self, name: str) -> Habits:
+        """How a model is used where a request leaves it open."""
+        return self.shelf.habits_of(name)
 
     def warm_up(self) -> None:
-        """Load the model and everything that is slow the first time."""
-        self.model.warm_up()
+        """Load the embedded model and everything that is slow the first time."""
+        self.house.warm_up()
 
     def info(self) -> dict[str, Any]:
         """What this engine can render with."""
         return {
             "device": self.device,
             "threads": torch.get_num_threads(),
-            "models": [
-                {
-                    "name": self.model.name,
-                    "digest": self.model.digest,
-                    "sample_rate_hz": self.model.codec.sample_rate_hz,
-                }
-            ],
+            "models": self.shelf.info(),
         }
 
     def unload(self) -> None:
-        """Drop the model and give its memory back."""
-        self._model = None
-        gc.collect()
-        if self.device == "cuda":
-            torch.cuda.empty_cache()
-        _give_back_freed_memory()
+        """Drop the models and give their memory back."""
+        self.shelf.clear()
 
     def render(
         self,
@@ -96,7 +97,6 @@ class Engine:
         Raises:
             BridgeError: the request cannot be rendered; `out_of_memory` names the figures.
         """
-        _check_model(request)
         events: queue.SimpleQueue[Event | BaseException | None] = queue.SimpleQueue()
         abandoned = threading.Event()
 
@@ -135,7 +135,6 @@ class Engine:
         Raises:
             BridgeError: the request cannot be rendered.
         """
-        _check_model(request)
         return estimate_of(self, request, self._pace_s).to_mapping()
 
     def _attempt(self, attempt: Callable[[bool], None], sparing: bool) -> None:
@@ -185,13 +184,6 @@ class Engine:
             self._cache.put(key, tensors, audio, recipe, report)
 
 
-def _check_model(request: RenderRequest) -> None:
-    if request.model != "house":
-        raise BridgeError(
-            "not_found", f"there is no model {request.model!r}", "the models are: house"
-        )
-
-
 def _shortage_in(run: Callable[[], None]) -> str | None:
     """What an attempt said when memory did not suffice; None where it did.
 
@@ -218,12 +210,10 @@ def _out_of_memory(shortage: str, free: int | None) -> BridgeError:
     )
 
 
-def _give_back_freed_memory() -> None:
-    """Let the C library return to the system what has been freed; it keeps it otherwise."""
-    with contextlib.suppress(OSError, AttributeError):  # only glibc has it
-        ctypes.CDLL(None).malloc_trim(0)
+def create_engine(cache_dir: Path | None, models_file: Path | None = None) -> Engine:
+    """The engine as the worker and the command line start it.
 
-
-def create_engine(cache_dir: Path | None) -> Engine:
-    """The engine as the worker and the command line start it."""
-    return Engine(cache_dir)
+    Args:
+        models_file: the registry of installed models; None for the embedded one alone.
+    """
+    return Engine(cache_dir, models_file=models_file)

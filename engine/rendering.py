@@ -14,7 +14,7 @@ from torch import Tensor
 from engine.checkpoints import Checkpoint, Checkpoints
 from engine.files.quantise import quantise
 from engine.meter import Meter
-from engine.models.house.model import HouseModel
+from engine.models.studio import Model
 from engine.optimise.fast import FastSettings
 from engine.optimise.problem import OptimisedNoise
 from engine.optimise.surrogate import DECODES
@@ -24,15 +24,15 @@ from engine.timeline import (
     INVERSION,
     RenderSettings,
     Timeline,
-    Window,
     WindowOutcome,
     led_in,
-    plan_windows,
     render_timeline,
+    windows_of,
 )
+from engine.windows import Window
 
-_STEPS_HZ = 43
 _REFINE = 32
+_ADDED_SEED = 0x5EED  # another stream than that of the initial noises
 _GUIDED_STEP_COST = 8.0  # one call with its gradient, one for the step, about four to undo it
 _DECODE_STEPS_COST = 20.0  # decoding a second of audio costs about as much as so many model calls
 
@@ -42,8 +42,8 @@ class RenderedPart:
     """One part as it stands.
 
     Attributes:
-        latent, noise: `[1, 128, steps]`, the noise on the CPU.
-        audio: float32 `[2, steps × 1024]` as it sounds in the mix.
+        latent, noise: `[1, channels, steps]`, the noise on the CPU.
+        audio: float32 `[2, samples of whole steps]` as it sounds in the mix.
         draft, outcomes: the windows of the first rendering and of the one that stands.
     """
 
@@ -59,7 +59,7 @@ class Rendering:
 
     def __init__(
         self,
-        model: HouseModel,
+        model: Model,
         device: str,
         scene: Scene,
         settings: RenderSettings,
@@ -88,6 +88,7 @@ class Rendering:
         inverted = any(part.timeline.inverted for part in scene.parts)
         count = settings.steps if inverted else settings.candidates
         self._noise = _noises(scene, seed, count)
+        self._added = _added_noise(model, scene, seed, settings.steps)
         # An inverted part begins with its own noise, and adds these on the way.
         fitting = {} if inverted else start or {}
         self.near = [name for name, noise in fitting.items() if self._begin_with(name, noise)]
@@ -103,7 +104,7 @@ class Rendering:
         return True
 
     def noise_of(self, part: Part) -> Tensor:
-        """Initial noises of a part `[candidates, 128, steps]`, on the CPU."""
+        """Initial noises of a part `[candidates, channels, steps]`, on the CPU."""
         return self._noise[part.name]
 
     def draft(self) -> Finished:
@@ -137,7 +138,12 @@ class Rendering:
         }
 
     def context(self, before: Sequence[RenderedPart]) -> Tensor | None:
-        """Latent of what sounds beside the next part `[1, 128, steps]`; None where nothing does."""
+        """Latent of what sounds beside the next part `[1, channels, steps]`.
+
+        None where nothing does, or the model does not hear it.
+        """
+        if not self.model.hears_context:
+            return None
         heard = [part.audio for part in before]
         if self.scene.beside is not None:
             heard.append(self.scene.beside)
@@ -149,9 +155,8 @@ class Rendering:
     def _cost(self, part: Part) -> float:
         """Estimate in model calls."""
         timeline = part.timeline
-        flags = [bool(value) for value in timeline.known[0, 0]]
-        windows = len(plan_windows(flags, backwards=timeline.backwards))
-        told = bool(timeline.controls) or any(flags) or windows > 1
+        windows = len(windows_of(self.model, timeline))
+        told = bool(timeline.controls) or bool(timeline.known.any()) or windows > 1
         again = bool(self.settings.refine) and part.refined and told
         calls = self.settings.steps + (refine_cost(self.settings) if again else 0.0)
         if timeline.inverted:
@@ -194,6 +199,7 @@ class Rendering:
                 timeline.to(self.device),
                 self.noise_of(part).to(self.device),
                 settings,
+                added=None if self._added is None else self._added.to(self.device),
                 score=lambda window, latents: self._score(part, window, latents),
                 keep=keep if self.checkpoints is not None else None,
                 check=self.meter.check,
@@ -288,11 +294,11 @@ def refine_cost(settings: RenderSettings) -> float:
 
 
 def _decode_cost(timeline: Timeline) -> float:
-    return timeline.steps / _STEPS_HZ * _DECODE_STEPS_COST
+    return timeline.steps * timeline.step_s * _DECODE_STEPS_COST
 
 
 def _noises(scene: Scene, seed: int, candidates: int) -> dict[str, Tensor]:
-    """Initial noises of each part `[candidates, 128, steps]`.
+    """Initial noises of each part `[candidates, channels, steps]`.
 
     That of a stem does not depend on who else plays, nor the first one on how many there are.
     """
@@ -304,3 +310,15 @@ def _noises(scene: Scene, seed: int, candidates: int) -> dict[str, Tensor]:
         for name in ROLES if names[0] in ROLES else names:
             drawn.setdefault(name, []).append(torch.randn(shape, generator=generator))
     return {name: torch.cat(drawn[name]) for name in names}
+
+
+def _added_noise(model: Model, scene: Scene, seed: int, steps: int) -> Tensor | None:
+    """What the model's own rule adds at each step `[intervals, channels, steps]`, if it does.
+
+    The same for every part and candidate; as many as the fast path may want, too.
+    """
+    if not model.habits.added_noise:
+        return None
+    shape = scene.parts[0].timeline.prior.shape[1:]
+    generator = torch.Generator().manual_seed(seed ^ _ADDED_SEED)
+    return torch.randn(max(steps, *DECODES), *shape, generator=generator)

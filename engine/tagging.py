@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from engine.files.tags import Tags
-from engine.models.house.model import HouseModel
+from engine.models.studio import Model
 from engine.report import place_of
 from engine.spec import RenderRequest
 from engine.tasks.scene import Finished, Scene
 
 
-def tags_of(scene: Scene, finished: Finished, request: RenderRequest, model: HouseModel) -> Tags:
+def tags_of(scene: Scene, finished: Finished, request: RenderRequest, model: Model) -> Tags:
     """Task, seed, tempo, metre, key, bars and model, and where and how the result lies in time."""
     place = place_of(scene, int(finished.samples.shape[1]))
     tags = Tags(

@@ -1,13 +1,13 @@
 """A stretch of latents to be made, window by window.
 
-The model sees `WINDOW_STEPS` at a time. A timeline is longer or shorter than that: part of it is
-known (the musician's audio), the rest starts from a prior. Windows are made in order, each beside
-what is known by then, so pieces of any length chain without a seam of their own.
+The model sees a window of so many steps at a time. A timeline is longer or shorter than that: part
+of it is known (the musician's audio), the rest starts from a prior. Windows are made in order, each
+beside what is known by then, so pieces of any length chain without a seam of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -18,23 +18,19 @@ from torch.nn import functional
 from engine.controls.control import Control, Goal, Scope
 from engine.controls.overlap import Overlap
 from engine.controls.together import Together
-from engine.models.house.conditions import FrameConditions
-from engine.models.house.model import WINDOW_STEPS, HouseModel
-from engine.models.house.network import Globals
+from engine.models.studio import Conditioned, FrameConditions, Model
 from engine.optimise.inversion import InversionSettings, invert, noise_of
 from engine.optimise.keeper import Keeper
 from engine.optimise.memory import MemoryPlan, plan_memory
 from engine.optimise.methods import METHODS, run_method
 from engine.optimise.problem import OptimisedNoise, Problem
-from engine.sampling.levels import levels
 from engine.sampling.loop import GradientPolicy, sample
-from engine.sampling.steps import ddim
+from engine.sampling.steps import STEP_RULES, ddim
 from engine.spec import BridgeError
+from engine.windows import Window, fade_in, plan_windows
 
-CONTEXT_STEPS = 64  # known steps that each window of a chain begins with
-_LAST_PART_STEPS = 32  # left for the next window where one would end just before a known tail
-_FADE_IN_STEPS = 56  # 1.3 s at a variation near 0, half of that at 0.5
-_AUDIO_FADE_IN_STEPS = 8.0
+_FADE_IN_S = 56 * 1024 / 44_100  # 1.3 s at a variation near 0, half of that at 0.5
+_AUDIO_FADE_IN_S = 8 * 1024 / 44_100
 INVERSION = InversionSettings(refinements=12)  # of each step; exact to the ear
 _FULL_GRADIENT_STEPS = 6  # up to here keeping all activations costs little memory and saves a pass
 
@@ -44,13 +40,15 @@ class Timeline:
     """What is to be made.
 
     Attributes:
-        prior: latent of the known audio and of the prior `[1, 128, steps]`.
+        prior: latent of the known audio and of the prior `[1, channels, steps]`.
         known: 1 where the latent is the musician's own audio `[1, 1, steps]`.
-        conditions: global conditions of the model.
+        conditioned: the model, told what holds for all of it.
+        step_s: length of a latent step.
         melody_chroma: `[1, 12, steps]` or None.
         melody_onsets: 1 where a note of the melody begins `[1, 12, steps]`, or None.
         beat: `[1, 4, steps]` or None where there is no trusted beat.
-        context: latent of what sounds beside the result `[1, 128, steps]`; None where nothing does.
+        context: latent of what sounds beside the result `[1, channels, steps]`; None where nothing
+            does.
         backwards: make the last window first (audio that leads up to a clip).
         level: loudness over time as the model is told it `[1, 1, steps]`, or None.
         inverted: begin with the noise from which the model gives the prior back.
@@ -59,7 +57,8 @@ class Timeline:
 
     prior: Tensor
     known: Tensor
-    conditions: Globals
+    conditioned: Conditioned
+    step_s: float
     melody_chroma: Tensor | None = None
     beat: Tensor | None = None
     backwards: bool = False
@@ -74,7 +73,7 @@ class Timeline:
         moved: dict[str, Any] = {
             item.name: value.to(device)
             for item in fields(self)
-            if isinstance(value := getattr(self, item.name), Tensor | Globals)
+            if isinstance(value := getattr(self, item.name), Tensor)
         }
         return replace(self, **moved)
 
@@ -82,44 +81,6 @@ class Timeline:
     def steps(self) -> int:
         """Length in latent steps."""
         return int(self.prior.shape[-1])
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """Steps `[start, stop)` of a timeline."""
-
-    start: int
-    stop: int
-
-    def of(self, tensor: Tensor) -> Tensor:
-        """That part of `[..., steps]`."""
-        return tensor[..., self.start : self.stop]
-
-    def of_known(self, tensor: Tensor | None) -> Tensor | None:
-        """That part of a condition, where there is one."""
-        return None if tensor is None else self.of(tensor)
-
-
-def plan_windows(known: Sequence[bool], *, backwards: bool = False) -> tuple[Window, ...]:
-    """Windows that make every unknown step once, each beside something known.
-
-    Args:
-        known: for each step of the timeline.
-    """
-    if backwards:
-        mirrored = plan_windows(list(reversed(known)))
-        return tuple(Window(len(known) - w.stop, len(known) - w.start) for w in mirrored)
-    unknown = [index for index, value in enumerate(known) if not value]
-    windows: list[Window] = []
-    position, end, steps = (unknown[0], unknown[-1] + 1, len(known)) if unknown else (0, 0, 0)
-    while position < end:
-        start = max(0, min(position - CONTEXT_STEPS, steps - WINDOW_STEPS))
-        stop = min(steps, start + WINDOW_STEPS)
-        if end <= stop < min(steps, end + _LAST_PART_STEPS):  # hardly any of the tail seen
-            stop = max(position + 1, end - _LAST_PART_STEPS)
-        windows.append(Window(start, stop))
-        position = stop
-    return tuple(windows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +127,12 @@ class WindowOutcome:
 
 
 def render_timeline(
-    model: HouseModel,
+    model: Model,
     timeline: Timeline,
     noise: Tensor,
     settings: RenderSettings,
     *,
+    added: Tensor | None = None,
     score: Score | None = None,
     keep: Keep | None = None,
     check: Callable[[], None] | None = None,
@@ -180,8 +142,11 @@ def render_timeline(
     """Make every unknown step.
 
     Args:
-        noise: `[candidates, 128, steps]`, initial noises of the whole timeline; a draft is made of
-            the first one. What is added on the way of an inverted timeline, one for each step.
+        noise: `[candidates, channels, steps]`, initial noises of the whole timeline; a draft is
+            made of the first one. What is added on the way of an inverted timeline, one for each
+            step.
+        added: what the model's own rule adds at each step `[intervals, channels, steps]`; None
+            where it adds nothing.
         score: judges the candidates of a window; their losses do where it cannot.
         keep: gives each window's optimisation a place to keep its state.
         check: asked wherever a run can be stopped and nothing is counted; raises to stop it.
@@ -197,11 +162,12 @@ def render_timeline(
         return latent, used, ()
     known = timeline.known.clone()
     outcomes: list[WindowOutcome] = []
-    blend = fade_in(timeline.known[0, 0], fade_in_steps(settings.variation))
-    flags = [bool(value) for value in known[0, 0]]
-    for number, window in enumerate(plan_windows(flags, backwards=timeline.backwards)):
+    blend = fade_in(timeline.known[0, 0], fade_in_s(settings.variation) / timeline.step_s)
+    for number, window in enumerate(windows_of(model, timeline)):
         keeper = keep(window) if keep is not None else None
-        task = WindowTask(model, timeline, window, latent, known, settings, keeper, check)
+        task = WindowTask(
+            model, timeline, window, latent, known, settings, keeper, check, window.of_known(added)
+        )
 
         def step(run: OptimisedNoise | None, number: int = number) -> None:
             if on_step is not None:
@@ -220,31 +186,20 @@ def render_timeline(
     return latent, used, tuple(outcomes)
 
 
-def fade_in(known: Tensor, reach_steps: float) -> Tensor:
-    """A weight that grows from 0 at the musician's audio to 1 `reach_steps` away from it.
-
-    Args:
-        known: `[steps]`, 1 at the musician's own audio.
-
-    Returns:
-        `[steps]`; 1 everywhere where nothing is known or there is no reach.
-    """
-    places = torch.nonzero(known > 0)[:, 0].float()
-    if reach_steps < 1.0 or len(places) == 0:
-        return torch.ones_like(known)
-    steps = torch.arange(len(known), device=known.device).float()
-    distance = (steps[:, None] - places[None]).abs().amin(dim=1)
-    return 0.5 - 0.5 * torch.cos(torch.pi * (distance / (reach_steps + 1.0)).clamp(0.0, 1.0))
+def windows_of(model: Model, timeline: Timeline) -> tuple[Window, ...]:
+    """The windows in which a model makes a timeline."""
+    flags = [bool(value) for value in timeline.known[0, 0]]
+    return plan_windows(flags, model.window_steps, backwards=timeline.backwards)
 
 
-def fade_in_steps(variation: float) -> float:
-    """Over how many steps the model's change of the prior is let in beside a seam.
+def fade_in_s(variation: float) -> float:
+    """Over how many seconds the model's change of the prior is let in beside a seam.
 
     The prior leaves the known audio as the clip itself would, so the seam is as quiet as the
     prior's. The more variation is asked for, the sooner the model's version counts; at 1, where
     the prior is ignored, at once.
     """
-    return _FADE_IN_STEPS * (1.0 - variation)
+    return _FADE_IN_S * (1.0 - variation)
 
 
 def led_in(guide: Tensor, decoded: Tensor, timeline: Timeline, variation: float) -> Tensor:
@@ -257,8 +212,8 @@ def led_in(guide: Tensor, decoded: Tensor, timeline: Timeline, variation: float)
     Args:
         guide, decoded: `[2, samples]`.
     """
-    reach = min(_AUDIO_FADE_IN_STEPS, fade_in_steps(variation))
-    weight = fade_in(timeline.known[0, 0], reach)
+    reach_s = min(_AUDIO_FADE_IN_S, fade_in_s(variation))
+    weight = fade_in(timeline.known[0, 0], reach_s / timeline.step_s)
     fine = functional.interpolate(weight[None, None], decoded.shape[-1], mode="linear")[0, 0]
     return guide + fine * (decoded - guide)
 
@@ -268,7 +223,7 @@ class WindowTask:
 
     def __init__(
         self,
-        model: HouseModel,
+        model: Model,
         timeline: Timeline,
         window: Window,
         latent: Tensor,
@@ -276,8 +231,11 @@ class WindowTask:
         settings: RenderSettings,
         keeper: Keeper | None = None,
         check: Callable[[], None] | None = None,
+        added: Tensor | None = None,
     ) -> None:
         self.window = window
+        self.added = added
+        self.habits, self.spacing = model.habits, model.levels
         self.check = check
         self.settings = settings
         self.inverted = timeline.inverted
@@ -293,7 +251,7 @@ class WindowTask:
             melody_onsets=window.of_known(timeline.melody_onsets),
             context=window.of_known(timeline.context),
         )
-        self.denoiser = model.denoiser(frames, timeline.conditions)
+        self.denoiser = timeline.conditioned(frames)
         scope = Scope(
             window.start,
             window.stop,
@@ -302,6 +260,7 @@ class WindowTask:
             model.codec.log_mel,
             model.codec.sample_rate_hz,
             model.codec.step_samples,
+            model.codec.frames_per_step,
         )
         goals = (Goal.of(control, scope) for control in (Overlap(), *timeline.controls))
         self.goals = tuple(goal for goal in goals if goal is not None)
@@ -325,7 +284,7 @@ class WindowTask:
         appendix I).
 
         Args:
-            fresh: `[intervals, 128, steps]`.
+            fresh: `[intervals, channels, steps]`.
         """
         problem = self.problem(step)
         state = invert(self.denoiser, self.prior, problem.levels, INVERSION, problem.on_call)
@@ -348,11 +307,12 @@ class WindowTask:
             return self.draft(noises[:1], step)
         together = Together(self.goals, balanced=self.settings.balanced)
         problem = replace(self.problem(step), objective=together)
-        if METHODS[self.settings.method].whole_run:
+        method = self.method
+        if METHODS[method].whole_run:
             problem = replace(problem, gradient=self._policy(problem, noises))
         try:
             run = run_method(
-                self.settings.method,
+                method,
                 problem,
                 noises,
                 iterations=self.settings.refine,
@@ -372,15 +332,28 @@ class WindowTask:
         chosen = slice(best, best + 1)
         return self._outcome(run.latent[chosen], run.noise[chosen], tuple(run.losses))
 
+    @property
+    def method(self) -> str:
+        """The settings' method; of models that were distilled to few steps the fast path is their
+        own: the noise optimised through one or two of them, what is added held as it is."""
+        asked = self.settings.method
+        return "ditto-2" if asked == "fast" and self.habits.few_steps else asked
+
     def problem(self, step: Step) -> Problem:
+        """The window's sampling run; it has no objective yet."""
         return Problem(
             self.denoiser,
-            levels(self.settings.variation, self.settings.steps),
+            self.spacing(self.settings.variation, self.settings.steps),
             lambda latent: latent.new_zeros(latent.shape[0]),
             self.prior,
             self.mask if bool(self.mask.any()) else None,
             on_call=lambda: step(None),
             on_back=self.check or (lambda: None),
+            rule=STEP_RULES[self.habits.rule],
+            added=self.added,
+            spacing=self.spacing,
+            fewest_steps=self.habits.fewest_steps,
+            from_prior=self.settings.variation < 1.0,
         )
 
     def _policy(self, problem: Problem, noises: Tensor) -> GradientPolicy:

@@ -76,6 +76,9 @@ class Engine(Protocol):
         """Give the device's memory back; the next render loads again."""
 
 
+Factory = Callable[[Path | None, Path | None], Engine]  # cache folder, registry of models
+
+
 class _FrameWriter:
     """Writes whole frames to a descriptor, from either thread."""
 
@@ -239,9 +242,9 @@ def _as_bridge_error(error: Exception) -> BridgeError:
     return BridgeError("engine_failed", text, "the engine's log has the traceback")
 
 
-def _load_factory(name: str) -> Callable[[Path | None], Engine]:
+def _load_factory(name: str) -> Factory:
     module, _, attribute = name.partition(":")
-    factory: Callable[[Path | None], Engine] = getattr(importlib.import_module(module), attribute)
+    factory: Factory = getattr(importlib.import_module(module), attribute)
     return factory
 
 
@@ -259,6 +262,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="engine.worker", description=__doc__)
     parser.add_argument("--factory", required=True, help="MODULE:FUNCTION that makes the engine")
     parser.add_argument("--cache-dir", type=Path, help="folder of the latent cache")
+    parser.add_argument("--models-file", type=Path, help="registry of installed models")
     parser.add_argument(
         "--root",
         type=Path,
@@ -278,7 +282,9 @@ def main(arguments: list[str] | None = None) -> int:
         os.nice(_NICENESS)
     read_fd, write_fd = _claim_standard_streams()
     worker = Worker(read_fd, write_fd, options.idle_unload_s)
-    return worker.run(lambda: _load_factory(options.factory)(options.cache_dir))
+    return worker.run(
+        lambda: _load_factory(options.factory)(options.cache_dir, options.models_file)
+    )
 
 
 if __name__ == "__main__":

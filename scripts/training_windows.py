@@ -16,8 +16,9 @@ from safetensors import safe_open
 from torch import Tensor
 
 from engine.models.house.codec import MEL_BANDS, PAN_BANDS, SPECTRAL_CHANNELS, SpectralCodec
-from engine.models.house.conditions import FrameConditions, beat_channels, level_curve
+from engine.models.house.conditions import level_curve, stack
 from engine.models.house.network import Globals, NetworkShape
+from engine.models.studio import FrameConditions, beat_channels
 
 WINDOW_STEPS = 256
 # What a window asks for: everybody, a part mix alone, or (the rest) a part beside others.
@@ -32,7 +33,7 @@ _NOTHING_TOLD = 0.12
 _MIXES = 16  # sums of role bits
 _FRAME_TRUTH = ("melody_chroma", "melody_onsets", "roles", "beat_phase", "bar_phase")
 _TAGS = ("style", "key", "mood", "tempo_bpm", "programs")
-# Where `FrameConditions.stack` keeps its flags.
+# Where `stack` keeps its flags.
 _SAID_CHROMA, _SAID_BEAT, _SAID_LEVEL, _SAID_CONTEXT = 141, 146, 148, -1
 
 
@@ -155,7 +156,7 @@ class ShardWindows:
         places = (self._truth_place[draw.piece] + draw.start)[:, None] + steps
         truth = {name: parts[0][places].float() for name, parts in self._truth.items()}
         frames = self._frame_conditions(latent, mask, context, draw, truth, told, generator)
-        untold_frames = FrameConditions(latent, mask, context=context).stack()
+        untold_frames = stack(FrameConditions(latent, mask, context=context))
         for stacked in (frames, untold_frames):
             stacked[:, _SAID_CONTEXT] = has_context[:, 0]
         untold = Globals.unknown(size, self.shape, latent.device)
@@ -209,7 +210,7 @@ class ShardWindows:
         # The melody is told to whoever plays it.
         chroma = say(_CHROMA) * self._bits(draw.target)[:, -1].float()[:, None, None]
         beat, level = say(_BEAT), say(_LEVEL)
-        stacked = FrameConditions(
+        told_frames = FrameConditions(
             latent,
             mask,
             truth["melody_chroma"].transpose(1, 2) * chroma,
@@ -217,7 +218,8 @@ class ShardWindows:
             level_curve(self.codec, latent) * level,
             truth["melody_onsets"].transpose(1, 2) * chroma,
             context,
-        ).stack()
+        )
+        stacked = stack(told_frames)
         # `stack` marks everything it gets as said; for each row of a batch that is decided here.
         for place, said in ((_SAID_CHROMA, chroma), (_SAID_BEAT, beat), (_SAID_LEVEL, level)):
             stacked[:, place] = said[:, 0]

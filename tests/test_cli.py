@@ -340,7 +340,7 @@ def test_a_file_that_appears_meanwhile_is_not_replaced(
             out.write_text("precious")
             return super().render(*arguments)
 
-    ran = run("extend", clip, "--seconds", "0.1", "--out", out, engine=lambda _: Rival())
+    ran = run("extend", clip, "--seconds", "0.1", "--out", out, engine=lambda *_: Rival())
     assert ran.status == 2
     assert out.read_text() == "precious"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clips", "data", "out.wav"]
@@ -393,7 +393,7 @@ def test_text_that_is_no_unicode_is_told_and_written(run: Run, clip: Path, tmp_p
 
     report = tmp_path / "report.json"
     typed = ("extend", clip, "--seconds", "0.1", "--prompt", "warm \udc80 strings ä", "--json")
-    ran = run(*typed, "--report", report, engine=lambda _: Quoting())
+    ran = run(*typed, "--report", report, engine=lambda *_: Quoting())
     assert ran.status == 0, ran.err
     assert ran.out.isascii()
     assert ran.json["recipe"]["request"]["prompt"] == "warm \udc80 strings ä"
@@ -409,7 +409,7 @@ def test_interrupt_cancels_and_leaves_nothing(run: Run, clip: Path, data_dir: Pa
     before = signal.getsignal(signal.SIGINT)
     ran = run(
         *("extend", clip, "--seconds", "0.1", "--prompt", "sleep=30"),
-        engine=lambda _: Interrupted(),
+        engine=lambda *_: Interrupted(),
     )
     assert (ran.status, ran.err) == (1, "daw-bridge: cancelled\n")
     assert [path.name for path in data_dir.iterdir()] == ["takes"]

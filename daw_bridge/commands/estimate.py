@@ -29,7 +29,7 @@ def run(
     if client is not None:
         found = estimate(client, request)
     else:
-        engine = make_engine(config.data_dir / "cache")
+        engine = make_engine(config.cache_dir, config.models_file)
         try:
             found = engine.estimate(request)
         finally:

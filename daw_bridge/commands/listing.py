@@ -15,6 +15,7 @@ from daw_bridge.config import Config
 from daw_bridge.protocol.table import COMMAND_BY_NAME
 from daw_bridge.takes.keeping import Keeper
 from daw_bridge.takes.store import TakeStore
+from engine.models.public.installed import Registry
 from engine.spec import BridgeError, cast_field
 
 
@@ -51,9 +52,10 @@ def run(
 
 
 def _local_models(config: Config, make_engine: EngineFactory) -> dict[str, Any]:
-    engine = make_engine(config.data_dir / "cache")
+    engine = make_engine(config.cache_dir, config.models_file)
     try:
-        return {"models": list(engine.info().get("models", ()))}
+        installed = Registry(config.models_file).listed()
+        return {"models": [*engine.info().get("models", ()), *installed]}
     finally:
         engine.unload()
 

@@ -22,7 +22,7 @@ from engine.spec import BridgeError, Cancelled, Done, Event, Failed, Progress, R
 if TYPE_CHECKING:
     from engine.worker import Engine
 
-EngineFactory = Callable[[Path | None], "Engine"]
+EngineFactory = Callable[[Path | None, Path | None], "Engine"]  # cache folder, models file
 OnProgress = Callable[[Progress], None]
 OnFinished = Callable[[Finished], None]
 
@@ -34,11 +34,11 @@ class JobCancelledError(BridgeError):
         super().__init__("unavailable", message, hint)
 
 
-def engine_from_package(cache_dir: Path | None) -> Engine:
+def engine_from_package(cache_dir: Path | None, models_file: Path | None) -> Engine:
     """The real engine. Importing it takes seconds, because it brings torch."""
     from engine.pipeline import create_engine
 
-    return create_engine(cache_dir)
+    return create_engine(cache_dir, models_file)
 
 
 def open_store(config: Config) -> TakeStore:
@@ -75,7 +75,7 @@ def render(
                 tempfile.TemporaryDirectory(prefix=".spool-", dir=config.data_dir) as spool,
                 cancelled_by_interrupt() as cancelled,
             ):
-                engine = engine or make_engine(config.data_dir / "cache")
+                engine = engine or make_engine(config.cache_dir, config.models_file)
                 events = engine.render(request, Path(spool), cancelled)
                 stems, done = _follow(events, on_progress)
                 take = store.adopt(request, stems, done, spool_dir=Path(spool))

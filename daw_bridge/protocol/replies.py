@@ -253,7 +253,12 @@ REPLIES: tuple[Reply, ...] = (
     Reply(
         "model",
         "one entry of `models`",
-        (Arg("name", "s", "name"), Arg("digest", "s", "digest of the weights", absent="")),
+        (
+            Arg("name", "s", "name"),
+            Arg("digest", "s", "digest of the weights", absent=""),
+            Arg("architecture", "s", "what it is; empty for the embedded model", absent=""),
+            Arg("size_bytes", "i", "of its weights", "bytes", absent=0),
+        ),
         last=False,
     ),
     Reply("models", "the models; OSC sends one `model` for each before it",

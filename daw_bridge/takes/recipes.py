@@ -16,7 +16,8 @@ def changed_request(recipe: Mapping[str, Any], changes: Mapping[str, Any]) -> Re
     """The request of a recipe with other values; a length or tempo replaces one said otherwise.
 
     What changes begins with the refined noise of the take, which lies nearer to a new curve or a
-    new prompt than fresh noise does; another seed asks for fresh noise.
+    new prompt than fresh noise does; another seed asks for fresh noise, and another model knows
+    nothing of the take's.
 
     Raises:
         BridgeError: `bad_request` for a value that does not fit, `not_found` for a damaged recipe.
@@ -29,7 +30,7 @@ def changed_request(recipe: Mapping[str, Any], changes: Mapping[str, Any]) -> Re
         if any(name in changes for name in alternatives):
             for name in alternatives:
                 base.pop(name, None)
-    if "seed" in changes:
+    if "seed" in changes or changes.get("model", base.get("model")) != base.get("model"):
         base.pop("noise", None)
     elif changes and "latent_key" in recipe:
         base["noise"] = recipe["latent_key"]

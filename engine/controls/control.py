@@ -29,6 +29,7 @@ class Scope:
         made: 1 where it is finished, the musician's audio or an earlier window `[1, 1, steps]`.
         log_mel: the codec's decoded spectrum.
         step_samples, sample_rate_hz: a latent step in samples of the audio.
+        frames_per_step: frames of `log_mel` in a latent step.
     """
 
     start: int
@@ -38,6 +39,7 @@ class Scope:
     log_mel: LogMel = field(repr=False)
     sample_rate_hz: int = 44_100
     step_samples: int = 1024
+    frames_per_step: int = 2
 
     @property
     def steps(self) -> int:
@@ -66,6 +68,7 @@ class Setting:
         bar_s: length of a bar; None where no tempo is known.
         hear: reads a clip: path -> samples and rate in Hz.
         read_text: reads a small text file.
+        frames_per_step: of the spectrum that controls look at.
     """
 
     steps: int
@@ -75,6 +78,7 @@ class Setting:
     bar_s: float | None
     hear: Callable[[str], tuple[Samples, int]]
     read_text: Callable[[str], str]
+    frames_per_step: int = 2
 
     def times_s(self, per_step: int = 1) -> npt.NDArray[np.float64]:
         """Where each step, or part of one, begins on the result's time axis."""

@@ -32,7 +32,6 @@ from engine.controls.control import (
 from engine.curves import Lane
 
 Match = Literal["level", "shape"]
-FRAMES_PER_STEP = 2
 WEIGHT, WEIGHT_BESIDE_MELODY = 1 / 40, 1 / 4  # DITTO, appendix H
 TOLERANCE_DB2 = 2.0  # DITTO's early stop for intensity
 _FLOOR_POWER = 1e-10
@@ -45,7 +44,7 @@ class Intensity:
     """A wish about the level over time.
 
     Attributes:
-        target_db: dBFS for each frame of the timeline `[2 steps]`, smoothed.
+        target_db: dBFS for each frame of the timeline, smoothed.
         match: "level": squared error in dB; "shape": correlation, so that the curve may lie
             anywhere.
         starts_s, frame_s: time axis of the target in the result.
@@ -69,10 +68,11 @@ class Intensity:
         return TOLERANCE_DB2 if self.match == "level" else 0.0
 
     def objective(self, scope: Scope) -> Objective | None:
-        free = scope.free.repeat_interleave(FRAMES_PER_STEP)
+        frames_per_step = scope.frames_per_step
+        free = scope.free.repeat_interleave(frames_per_step)
         if not bool(free.any()):
             return None
-        frames = slice(FRAMES_PER_STEP * scope.start, FRAMES_PER_STEP * scope.stop)
+        frames = slice(frames_per_step * scope.start, frames_per_step * scope.stop)
         target = self.target_db[frames].to(scope.latent)
         return intensity_objective(
             scope.log_mel, target, free, scope.sample_rate_hz, self.frame_s, self.match
@@ -110,7 +110,7 @@ def _agreement(curve: npt.NDArray[np.float64], target: npt.NDArray[np.float64]) 
 def read(lane: Sequence[tuple[float, float]] | Lane, setting: Setting, match: Match) -> Intensity:
     """The control of a drawn lane over the setting's timeline."""
     lane = lane if isinstance(lane, Lane) else Lane(tuple(lane))
-    times_s = setting.times_s(FRAMES_PER_STEP)
+    times_s = setting.times_s(setting.frames_per_step)
     drawn = np.array([lane.at(float(time_s)) for time_s in times_s])
     return _control(drawn, setting, match)
 
@@ -124,10 +124,12 @@ def read_file(path: str, setting: Setting, match: Match) -> Intensity:
     if PurePath(path).suffix.lower() == ".json":
         return read(lane_of_json(setting.read_text(path)), setting, match)
     samples, rate_hz = setting.hear(path)
-    frame_rate_hz = FRAMES_PER_STEP / setting.step_s
+    frame_rate_hz = setting.frames_per_step / setting.step_s
     curve = intensity_curve(samples, rate_hz, frame_rate_hz)
     own_s = np.arange(len(curve)) / frame_rate_hz
-    return _control(np.interp(setting.times_s(FRAMES_PER_STEP), own_s, curve), setting, match)
+    return _control(
+        np.interp(setting.times_s(setting.frames_per_step), own_s, curve), setting, match
+    )
 
 
 def lane_of_json(text: str) -> Lane:
@@ -142,7 +144,7 @@ def lane_of_json(text: str) -> Lane:
 
 
 def _control(drawn: npt.NDArray[np.float64], setting: Setting, match: Match) -> Intensity:
-    frame_s = setting.step_s / FRAMES_PER_STEP
+    frame_s = setting.step_s / setting.frames_per_step
     target = torch.from_numpy(smoothed(drawn, 1.0 / frame_s)).float()
     return Intensity(target, setting.starts_s, frame_s, setting.length_s, match)
 

@@ -27,7 +27,7 @@ from engine.controls.control import (
     Setting,
     Span,
 )
-from engine.controls.intensity import FRAMES_PER_STEP, smoothing
+from engine.controls.intensity import smoothing
 from engine.curves import Form
 
 COEFFICIENTS = 20  # with the first, that of level, which is left out
@@ -102,10 +102,10 @@ class _TimelineStructure:
         self.rows = rows[heard]
         self.target = target[heard][:, heard][self.rows]
         with torch.no_grad():
-            self.levels = step_levels(scope.log_mel, scope.latent)
+            self.levels = step_levels(scope.log_mel, scope.latent, scope.frames_per_step)
 
     def __call__(self, latent: Tensor) -> Tensor:
-        mine = step_levels(self.scope.log_mel, latent)
+        mine = step_levels(self.scope.log_mel, latent, self.scope.frames_per_step)
         levels = self.levels.expand(latent.shape[0], -1, -1)
         start, stop = self.scope.start, self.scope.stop
         levels = torch.cat([levels[..., :start], mine, levels[..., stop:]], dim=-1)
@@ -114,9 +114,9 @@ class _TimelineStructure:
         return (similarity - self.target).square().mean(dim=(1, 2))
 
 
-def step_levels(log_mel: LogMel, latent: Tensor) -> Tensor:
+def step_levels(log_mel: LogMel, latent: Tensor, frames_per_step: int) -> Tensor:
     """Log10 mel amplitudes of each latent step `[batch, bands, steps]`."""
-    return functional.avg_pool1d(log_mel(latent), FRAMES_PER_STEP)
+    return functional.avg_pool1d(log_mel(latent), frames_per_step)
 
 
 @lru_cache(maxsize=4)

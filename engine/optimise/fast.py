@@ -95,7 +95,7 @@ def optimise_fast(
         return best
     best.losses = []  # those of the iterations follow
     begun = noise
-    for plan in _plans(settings, near):
+    for plan in _plans(settings, near, problem.fewest_steps):
         run = _guided_run(problem.in_steps(plan.steps), begun, best, plan, settings, watch, met)
         run.drift = hold_norm(run.noise, noise, settings.norm_drift)  # of the whole, run after run
         finished = met()
@@ -114,17 +114,26 @@ class _Plan:
     strength: float
 
 
-def _plans(settings: FastSettings, near: bool) -> Iterator[_Plan]:
-    """The runs for which there are iterations, an evaluation with a gradient each."""
+def _plans(settings: FastSettings, near: bool, fewest_steps: int) -> Iterator[_Plan]:
+    """The runs for which there are iterations, an evaluation with a gradient each.
+
+    Where the model needs more steps than that, the corrections are spread over them.
+    """
     left, strength = settings.iterations, settings.strength
     mended = frozenset(step for step in settings.mended if step < settings.steps)
     if near and len(mended) <= left:
-        yield _Plan(settings.steps, mended, settings.mending)
+        yield _spread(_Plan(settings.steps, mended, settings.mending), fewest_steps)
         left -= len(mended)
     while left > 0:
         steps = min(settings.steps, left)
-        yield _Plan(steps, frozenset(range(steps)), strength)
+        yield _spread(_Plan(steps, frozenset(range(steps)), strength), fewest_steps)
         left, strength = left - steps, strength * settings.fall
+
+
+def _spread(plan: _Plan, fewest_steps: int) -> _Plan:
+    times = -(-fewest_steps // plan.steps)
+    corrected = frozenset(times * step for step in plan.corrected)
+    return _Plan(times * plan.steps, corrected, plan.strength)
 
 
 def better_of(first: OptimisedNoise, second: OptimisedNoise) -> OptimisedNoise:

@@ -118,7 +118,7 @@ def undone_step(
 def noise_of(problem: Problem, state: Tensor) -> Tensor:
     """The noise whose `problem.start` is `state`, a state at the first level."""
     level = problem.levels[0]
-    return (state - (1.0 - level) * problem.prior) / level
+    return (state - (1.0 - level) * problem.origin) / level
 
 
 def identity_objective(latent: Tensor) -> Objective:

@@ -19,6 +19,10 @@ from engine.sampling.steps import StepRule, euler
 Objective = Callable[[Tensor], Tensor]  # latent `[batch, channels, steps]` -> loss `[batch]`
 
 
+def _evenly(first: float, steps: int) -> tuple[float, ...]:
+    return tuple(first * (1.0 - index / steps) for index in range(steps + 1))
+
+
 def _go_on() -> None:
     """Nobody watches."""
 
@@ -39,6 +43,13 @@ class Problem:
         on_back: called before the gradient passes a step on its way back; may raise, too.
         rule: how a step of `generate` is made. The fast path needs `euler`, with which a flow map's
             own step is exact; methods that guide a run make their own steps.
+        added: what a stochastic rule adds `[intervals, channels, steps]`, one after the other and
+            the same for every item; it stays as it is while the noise is optimised. None for
+            rules that add nothing.
+        spacing: levels of another number of steps from the same start, as the model likes them.
+        fewest_steps: in fewer the model makes nothing of use.
+        from_prior: whether the first level holds some of the prior; without, the start is noise
+            alone even where the model's noise begins below level 1.
     """
 
     denoiser: Denoiser
@@ -50,10 +61,19 @@ class Problem:
     on_call: Callable[[], None] = _go_on
     on_back: Callable[[], None] = _go_on
     rule: StepRule = euler
+    added: Tensor | None = field(default=None, repr=False)
+    spacing: Callable[[float, int], tuple[float, ...]] = _evenly
+    from_prior: bool = True
+    fewest_steps: int = 1
+
+    @property
+    def origin(self) -> Tensor:
+        """What the first level holds beside noise `[batch, channels, steps]`."""
+        return self.prior if self.from_prior else torch.zeros_like(self.prior)
 
     def start(self, noise: Tensor) -> Tensor:
         """The state at the first level."""
-        return noised(self.prior, noise, self.levels[0])
+        return noised(self.origin, noise, self.levels[0])
 
     def generate(self, noise: Tensor, gradient: GradientPolicy | None = None) -> Tensor:
         """The whole sampling run from `noise`; how gradients pass is the problem's own choice."""
@@ -63,15 +83,20 @@ class Problem:
             self.levels,
             rule=self.rule,
             gradient=self.gradient if gradient is None else gradient,
+            noises=self._added_to(noise),
             on_step=lambda _: self.on_call(),
             on_back=self.on_back,
         )
 
+    def _added_to(self, noise: Tensor) -> Tensor | None:
+        if self.added is None:
+            return None
+        intervals = len(self.levels) - 1
+        return self.added[:intervals, None].expand(-1, noise.shape[0], -1, -1)
+
     def in_steps(self, steps: int) -> Problem:
-        """The same problem through evenly spaced levels from the same start."""
-        first = self.levels[0]
-        path = tuple(first * (1.0 - index / steps) for index in range(steps + 1))
-        return replace(self, levels=path)
+        """The same problem in so many steps from the same start."""
+        return replace(self, levels=self.spacing(self.levels[0], steps))
 
 
 @dataclass(slots=True)

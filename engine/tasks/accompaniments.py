@@ -9,8 +9,7 @@ import numpy as np
 
 from engine.analysis.tempo import COMMON_TIME
 from engine.files.audio import Clip, lossless_subtype, read_clip
-from engine.models.house.codec import SAMPLE_RATE_HZ
-from engine.models.house.model import HouseModel
+from engine.models.studio import STUDIO_RATE_HZ, Model
 from engine.render.finish import from_model
 from engine.sketch.accompany import accompany
 from engine.sketch.prompt import Reading, read_prompt
@@ -27,7 +26,7 @@ from engine.units import Metre
 _BACKING = ("drums", "bass", "chords")  # what is missing to a clip where nobody says
 
 
-def accompany_scene(request: RenderRequest, model: HouseModel) -> Scene:
+def accompany_scene(request: RenderRequest, model: Model) -> Scene:
     """What is missing to a clip: new parts alone, as long as the clip and in its format."""
     assert request.source is not None
     clip = read_clip(request.source)
@@ -50,12 +49,12 @@ def accompany_scene(request: RenderRequest, model: HouseModel) -> Scene:
 def _sketch(request: RenderRequest, reading: Reading, beside: Beside) -> Sketch:
     """Parts on the clip's own beats and chords, from the bar on that holds its first sample."""
     clip, grid = beside.clip, beside.grid
-    length = round(clip.length_samples * SAMPLE_RATE_HZ / clip.sample_rate_hz)
+    length = round(clip.length_samples * STUDIO_RATE_HZ / clip.sample_rate_hz)
     rng = np.random.default_rng(request.seed)
-    pulse = Pulse(grid.bpm, grid.metre, Fraction(length, SAMPLE_RATE_HZ), grid.time)
+    pulse = Pulse(grid.bpm, grid.metre, Fraction(length, STUDIO_RATE_HZ), grid.time)
     if grid.time is None:
         starts_s = grid.first_beat_s - grid.bar_s if grid.first_beat_s > 0.0 else 0.0
-        starts_at = round(-starts_s * SAMPLE_RATE_HZ)
+        starts_at = round(-starts_s * STUDIO_RATE_HZ)
         length_beats = beats_of(starts_at + length, grid.bpm)
         heard = beside.heard(grid.bpm, starts_s)
     else:

@@ -93,7 +93,7 @@ class Beside:
         found_db = loud_passages_db(self.clip.samples, self.clip.sample_rate_hz)
         return float(10 ** (np.clip(found_db - usual_db, *_GAIN_LIMITS_DB) / 20))
 
-    def audio(self, length: int, gain: float) -> Tensor:
+    def audio(self, length: int, gain: float, step_samples: int) -> Tensor:
         """The clip as the model hears it beside its own music: float32 `[2, whole steps]`.
 
         Args:
@@ -102,7 +102,8 @@ class Beside:
         """
         heard = to_model(self.clip.samples, self.clip.sample_rate_hz)[:, :length] / gain
         missing = max(0, length - heard.shape[1])
-        return whole_steps(np.pad(heard, ((0, 0), (0, missing))).astype(np.float32))
+        padded = np.pad(heard, ((0, 0), (0, missing))).astype(np.float32)
+        return whole_steps(padded, step_samples)
 
 
 def listen(

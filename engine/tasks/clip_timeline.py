@@ -9,14 +9,20 @@ from torch import Tensor
 
 from engine.analysis.tempo import Grid, estimate_grid
 from engine.files.audio import Clip
-from engine.models.house.conditions import level_curve
-from engine.models.house.model import HouseModel
+from engine.models.studio import Model
 from engine.spec import RenderRequest
 from engine.tasks.listening import KEY_CONFIDENT, heard_key, key_name
 from engine.tasks.scene import beat_phases
 from engine.tasks.song_time import asked_metre, song_time
-from engine.tasks.wishes import free_frames, gain_curve_db, loudness_wish, wishes_of, with_gain
-from engine.tasks.words import told_conditions, unused_wishes
+from engine.tasks.wishes import (
+    Axis,
+    free_frames,
+    gain_curve_db,
+    loudness_wish,
+    wishes_of,
+    with_gain,
+)
+from engine.tasks.words import unused_wishes, words_of
 from engine.timeline import Timeline
 
 
@@ -49,7 +55,7 @@ def grid_of(request: RenderRequest, clip: Clip) -> Grid:
 
 def clip_timeline(
     request: RenderRequest,
-    model: HouseModel,
+    model: Model,
     clip: Clip,
     grid: Grid,
     guide: Tensor,
@@ -70,21 +76,26 @@ def clip_timeline(
     time = grid.time
     if time is not None:
         time = time.later(time.tempo.beats_at(place.in_clip_s - place.in_result_s))
-    controls = wishes_of(request, steps, place.in_result_s, place.length_s, bar_s, time)
+    axis = Axis.of(model.codec, steps, place.in_result_s)
+    controls = wishes_of(request, axis, place.length_s, bar_s, time)
     wish = loudness_wish(controls)
     if wish is not None:
-        guide = with_gain(guide, gain_curve_db(guide, wish, free_frames(known)))
+        gain_db = gain_curve_db(guide, wish, free_frames(known, axis.frames_per_step))
+        guide = with_gain(guide, gain_db, wish.frame_s)
     prior = model.codec.encode(guide)[None]
     key, confidence = heard_key(clip.samples, clip.sample_rate_hz)
     sure = key if confidence >= KEY_CONFIDENT else None
-    conditions, reading = told_conditions(request, model, grid.bpm if trusted else None, sure)
+    words, reading = words_of(request, place.length_s, grid.bpm if trusted else None, sure)
     timeline = Timeline(
         prior,
         known,
-        conditions,
-        beat=beat_phases(steps, grid, place.in_clip_s) if trusted else None,
+        model.told(words),
+        axis.step_s,
+        beat=beat_phases(steps, model.codec.step_samples, grid, place.in_clip_s)
+        if trusted
+        else None,
         backwards=backwards,
-        level=None if wish is None else level_curve(model.codec, prior),
+        level=None if wish is None else model.told_level(prior),
         inverted=inverted,
         controls=controls,
     )
@@ -92,8 +103,8 @@ def clip_timeline(
         "heard_key": None if sure is None else key_name(sure),
         "key_confidence": round(confidence, 3),
     }
-    if reading.unknown:
+    if reading.unknown and not model.reads_text:
         heard["unknown_words"] = reading.unknown
-    if unused := unused_wishes(reading):
+    if (unused := unused_wishes(reading)) and not model.reads_text:
         heard["unused_wishes"] = unused
     return timeline, guide, heard

@@ -16,8 +16,7 @@ from engine.analysis.bridge import bridge_prior
 from engine.analysis.continuation import continuation
 from engine.analysis.tempo import Grid
 from engine.files.audio import Clip, lossless_subtype, read_clip
-from engine.models.house.codec import STEP_SAMPLES
-from engine.models.house.model import HouseModel
+from engine.models.studio import Model
 from engine.render.finish import fit_crossfade, fit_new_audio, from_model
 from engine.render.splice import (
     Side,
@@ -38,6 +37,7 @@ from engine.tasks.layouts import (
     extension_layout,
     gap_layout,
     prior_facts,
+    window_seconds,
 )
 from engine.tasks.scene import (
     Finished,
@@ -55,7 +55,7 @@ _PRE_ROLL_S = 0.06  # a seam just before a beat is hidden by it; on the beat it 
 _SHORTEST_CLOSING_S, _LONGEST_CLOSING_S = 0.4, 2.0
 
 
-def extend_scene(request: RenderRequest, model: HouseModel) -> Scene:
+def extend_scene(request: RenderRequest, model: Model) -> Scene:
     """The clip with new audio after it, or before it."""
     clip, grid = _read(request)
     rate, backwards = clip.sample_rate_hz, request.side == "start"
@@ -72,7 +72,7 @@ def extend_scene(request: RenderRequest, model: HouseModel) -> Scene:
         side="start" if backwards else "end",
         context_s=overlap_s,
     )
-    layout = extension_layout(clip.samples, 0, rate, prior)
+    layout = extension_layout(clip.samples, 0, rate, window_seconds(model), prior)
     fade = min(
         round(request.crossfade_ms * rate / 1000),
         clip.length_samples // 2,
@@ -108,7 +108,7 @@ def extend_scene(request: RenderRequest, model: HouseModel) -> Scene:
     )
 
 
-def inpaint_scene(request: RenderRequest, model: HouseModel) -> Scene:
+def inpaint_scene(request: RenderRequest, model: Model) -> Scene:
     """The clip with a region replaced."""
     clip, grid = _read(request)
     rate = clip.sample_rate_hz
@@ -128,7 +128,7 @@ def inpaint_scene(request: RenderRequest, model: HouseModel) -> Scene:
             "bad_request", "the region is the whole clip", "leave some of it to be heard"
         )
     grid = grid.near(start / rate)
-    layout, facts = gap_layout(request, clip, grid, start, end)
+    layout, facts = gap_layout(request, window_seconds(model), clip, grid, start, end)
     fade = round(request.crossfade_ms * rate / 1000)
     before, after = inpaint_overlaps(clip.length_samples, start, end, fade)
     before, after = min(before, layout.left), min(after, layout.right)
@@ -154,7 +154,7 @@ def inpaint_scene(request: RenderRequest, model: HouseModel) -> Scene:
     return _scene(request, model, clip, grid, layout, finish, {"prior": facts}, span)
 
 
-def loop_scene(request: RenderRequest, model: HouseModel) -> Scene:
+def loop_scene(request: RenderRequest, model: Model) -> Scene:
     """Exactly so many bars that repeat without a seam.
 
     What the clip has of those bars is kept but for a closing stretch of a beat or so before the
@@ -170,7 +170,7 @@ def loop_scene(request: RenderRequest, model: HouseModel) -> Scene:
     closing_s = min(_closing_s(total / rate, grid), _LONGEST_CLOSING_S, total / rate / 2)
     keep = min(clip.length_samples, total - round(closing_s * rate))
     missing = total - keep
-    context = context_samples(request, missing, rate)
+    context = context_samples(request, window_seconds(model), missing, rate)
     left, right = min(context, keep), min(context, keep)
     kept_part = clip.samples[:, :keep]
     bridge = bridge_prior(kept_part, kept_part, rate, grid, missing)
@@ -241,7 +241,7 @@ def _check_length(samples: int, rate: int, longest_s: float = LONGEST_RESULT_S) 
 
 def _scene(
     request: RenderRequest,
-    model: HouseModel,
+    model: Model,
     clip: Clip,
     grid: Grid,
     layout: Layout,
@@ -256,8 +256,10 @@ def _scene(
             result's length.
     """
     rate = clip.sample_rate_hz
-    guide = model_audio(layout.audio, rate)
-    known = known_steps(guide.shape[-1] // STEP_SAMPLES, layout.known_ranges_s(rate))
+    codec = model.codec
+    guide = model_audio(layout.audio, rate, codec.step_samples)
+    ranges_s = layout.known_ranges_s(rate, codec.step_samples)
+    known = known_steps(codec, guide.shape[-1] // codec.step_samples, ranges_s)
     starts = layout.starts_at
     place = Place(starts / rate, (starts - span[0]) / rate, span[1] / rate)
     timeline, guide, heard = clip_timeline(

@@ -10,13 +10,12 @@ from engine.analysis.bridge import BridgePrior, bridge_prior
 from engine.analysis.continuation import Prior, Segment, continuation
 from engine.analysis.tempo import Grid
 from engine.files.audio import Clip
-from engine.models.house.codec import SAMPLE_RATE_HZ, STEP_SAMPLES
-from engine.models.house.model import WINDOW_STEPS
+from engine.models.studio import STUDIO_RATE_HZ, Model, step_seconds
 from engine.render.splice import Side
 from engine.spec import RenderRequest
 from engine.tasks.scene import Samples
 
-WINDOW_S = WINDOW_STEPS * STEP_SAMPLES / SAMPLE_RATE_HZ
+_MOST_CONTEXT_S = 12.0  # beside what is made, in the window of a model that sees minutes
 _TOUCHED_S = 0.025  # the joins of a bridge change at most this much of the known audio
 
 
@@ -40,32 +39,37 @@ class Layout:
     def new(self) -> int:
         return int(self.audio.shape[1]) - self.left - self.right
 
-    def known_ranges_s(self, rate: int) -> list[tuple[float, float]]:
+    def known_ranges_s(self, rate: int, step_samples: int) -> list[tuple[float, float]]:
         """Known audio that no join has changed, in seconds; to the end of the last whole step."""
         ranges = []
         if self.left:
             ranges.append((0.0, (self.left - self.touched) / rate))
         if self.right:
-            steps = -(-self.audio.shape[1] / rate * SAMPLE_RATE_HZ // STEP_SAMPLES)
+            steps = -(-self.audio.shape[1] / rate * STUDIO_RATE_HZ // step_samples)
             first = self.left + self.new + self.touched
-            ranges.append((first / rate, steps * STEP_SAMPLES / SAMPLE_RATE_HZ))
+            ranges.append((first / rate, steps * step_samples / STUDIO_RATE_HZ))
         return ranges
 
 
-def context_samples(request: RenderRequest, new: int, rate: int) -> int:
+def window_seconds(model: Model) -> float:
+    """The longest stretch that a model sees at once."""
+    return model.window_steps * step_seconds(model.codec)
+
+
+def context_samples(request: RenderRequest, window_s: float, new: int, rate: int) -> int:
     """Known audio on each side: the overlap asked for, or what fills a window of the model."""
-    filling_s = (WINDOW_S - new / rate) / 2
+    filling_s = min((window_s - new / rate) / 2, _MOST_CONTEXT_S)
     return round(max(request.overlap, filling_s, request.crossfade_ms / 1000) * rate)
 
 
 def gap_layout(
-    request: RenderRequest, clip: Clip, grid: Grid, start: int, end: int
+    request: RenderRequest, window_s: float, clip: Clip, grid: Grid, start: int, end: int
 ) -> tuple[Layout, list[dict[str, float]]]:
     """The clip around samples `[start, end)`; at an end of the clip the gap has one side only."""
     rate, length = clip.sample_rate_hz, end - start
     before, after = clip.samples[:, :start], clip.samples[:, end:]
     if start and end < clip.length_samples:
-        context = context_samples(request, length, rate)
+        context = context_samples(request, window_s, length, rate)
         bridge = bridge_prior(before, after, rate, grid, length)
         left, right = min(context, start), min(context, after.shape[1])
         facts = prior_facts(bridge.segments, rate, start - bridge.left_context)
@@ -76,17 +80,20 @@ def gap_layout(
     prior = continuation(known, rate, grid, length, side=side, context_s=context_s)
     begins_at = start - prior.context_samples if start else 0
     facts = prior_facts(prior.segments, rate, begins_at)
-    return extension_layout(known, 0 if start else end, rate, prior), facts
+    return extension_layout(known, 0 if start else end, rate, window_s, prior), facts
 
 
-def extension_layout(known: Samples, origin: int, rate: int, prior: Prior) -> Layout:
+def extension_layout(
+    known: Samples, origin: int, rate: int, window_s: float, prior: Prior
+) -> Layout:
     """The prior with as much more of the known audio as fills a window.
 
     Args:
         origin: sample of the clip with which `known` begins.
     """
     length, total = int(prior.new.shape[1]), int(known.shape[1])
-    filling = round(WINDOW_S * rate) - length - prior.context_samples
+    most = round(_MOST_CONTEXT_S * rate)
+    filling = min(round(window_s * rate) - length, most) - prior.context_samples
     spare = total - prior.context_samples
     extra = max(0, min(filling, spare))
     kept = prior.context_samples + extra

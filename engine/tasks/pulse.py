@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from engine.analysis.tempo import Grid
-from engine.models.house.codec import SAMPLE_RATE_HZ
+from engine.models.studio import STUDIO_RATE_HZ
 from engine.musical_time import MusicalTime, TempoMap
 from engine.sketch.score import Piece
 from engine.sketch.stretches import Stretch
@@ -36,7 +36,7 @@ class Pulse:
     @property
     def length(self) -> int:
         """Samples of the result at 44.1 kHz."""
-        return seconds_to_samples(self.seconds, SAMPLE_RATE_HZ)
+        return seconds_to_samples(self.seconds, STUDIO_RATE_HZ)
 
     @property
     def tempo(self) -> float | TempoMap:
@@ -53,7 +53,7 @@ class Pulse:
         """Quarter notes from the first bar line to the result's end."""
         if self.time is None:
             return beats_of(self.length, self.bpm)
-        end = self.time.tempo.beats_at(Fraction(self.length, SAMPLE_RATE_HZ))
+        end = self.time.tempo.beats_at(Fraction(self.length, STUDIO_RATE_HZ))
         return float(self.lead_beats + end)
 
     @property
@@ -118,7 +118,7 @@ def pulse_of(request: RenderRequest, bpm: float, metre: Metre, time: MusicalTime
 
 def beats_of(length_samples: int, bpm: float) -> float:
     """Quarter notes in so many samples at 44.1 kHz."""
-    return length_samples / SAMPLE_RATE_HZ * bpm / 60.0
+    return length_samples / STUDIO_RATE_HZ * bpm / 60.0
 
 
 def check_length(seconds: float) -> None:

@@ -16,8 +16,7 @@ from engine.analysis.tempo import Grid
 from engine.controls.control import Control
 from engine.files.audio import Clip
 from engine.files.midi import Melody
-from engine.models.house.codec import SAMPLE_RATE_HZ, STEP_SAMPLES, WINDOW_SAMPLES
-from engine.models.house.conditions import beat_channels
+from engine.models.studio import STUDIO_RATE_HZ, StudioCodec, beat_channels
 from engine.musical_time import MusicalTime
 from engine.render.finish import to_model
 from engine.timeline import Timeline
@@ -59,7 +58,7 @@ class Part:
     Attributes:
         timeline: known latents, prior latents and conditions, but for the context: that is the
             scene's `beside` and the parts rendered before.
-        guide: the prior as audio, float32 `[2, steps × 1024]` at 44.1 kHz.
+        guide: the prior as audio, float32 `[2, samples of whole steps]` at 44.1 kHz.
         holds_level: whether the rendering is brought to the guide's level.
         refined: whether the noise of this part may be optimised.
     """
@@ -85,7 +84,7 @@ class Scene:
         facts: what was found on the way, for the report.
         digest: of the source clip or the melody.
         expected_samples: the length asked for.
-        beside: what sounds beside every part, float32 `[2, steps × 1024]` at 44.1 kHz.
+        beside: what sounds beside every part, float32 `[2, samples of whole steps]` at 44.1 kHz.
         grid_start_samples: where the result begins on the grid's own time axis.
         controls: what the finished result is compared with, on its own time axis.
     """
@@ -119,58 +118,61 @@ def at_level_of(guide: Tensor, rendered: Tensor) -> Tensor:
     return settled
 
 
-def whole_steps(audio: Stereo) -> Tensor:
+def whole_steps(audio: Stereo, step_samples: int) -> Tensor:
     """Pad `[2, samples]` with its own last samples mirrored to whole latent steps."""
-    missing = -audio.shape[1] % STEP_SAMPLES
+    missing = -audio.shape[1] % step_samples
     padded = np.pad(audio, ((0, 0), (0, missing)), mode="symmetric") if missing else audio
     return torch.from_numpy(np.ascontiguousarray(padded))
 
 
-def model_audio(samples: Samples, sample_rate_hz: int) -> Tensor:
+def model_audio(samples: Samples, sample_rate_hz: int, step_samples: int) -> Tensor:
     """The host's audio as the model hears it, float32 `[2, whole steps]`."""
-    return whole_steps(to_model(samples, sample_rate_hz))
+    return whole_steps(to_model(samples, sample_rate_hz), step_samples)
 
 
-def known_steps(steps: int, ranges_s: list[tuple[float, float]]) -> Tensor:
+def known_steps(codec: StudioCodec, steps: int, ranges_s: list[tuple[float, float]]) -> Tensor:
     """1 for each latent step whose analysis windows lie wholly inside one of the ranges.
 
     Args:
+        codec: whose steps they are.
         ranges_s: known audio, in seconds from the timeline's start; a range that begins at 0 or
             reaches the end is not cut short there.
 
     Returns:
         `[1, 1, steps]`.
     """
-    half, total = WINDOW_SAMPLES // 2, steps * STEP_SAMPLES
+    half, step_samples = codec.window_samples // 2, codec.step_samples
+    last_frame = step_samples - step_samples // codec.frames_per_step
+    total = steps * step_samples
     known = torch.zeros(1, 1, steps)
     for start_s, end_s in ranges_s:
-        first, last = start_s * SAMPLE_RATE_HZ, end_s * SAMPLE_RATE_HZ
+        first, last = start_s * STUDIO_RATE_HZ, end_s * STUDIO_RATE_HZ
         for step in range(steps):
-            at = step * STEP_SAMPLES
+            at = step * step_samples
             from_sample = 0 if step == 0 else at - half
-            to_sample = min(total, at + STEP_SAMPLES // 2 + half)
+            to_sample = min(total, at + last_frame + half)
             if from_sample >= first - 1 and to_sample <= last + 1:
                 known[..., step] = 1.0
     return known
 
 
-def beat_phases(steps: int, grid: Grid, start_s: float) -> Tensor:
+def beat_phases(steps: int, step_samples: int, grid: Grid, start_s: float) -> Tensor:
     """Beat and bar phases of a timeline that begins `start_s` seconds into the grid's clip.
 
     Beats are counted from each bar line, as in the training pieces: `[1, 4, steps]`.
     """
     if grid.time is not None:
-        return _phases_in(grid.time, steps, start_s)
-    times_s = start_s + np.arange(steps) * STEP_SAMPLES / SAMPLE_RATE_HZ
+        return _phases_in(grid.time, steps, step_samples, start_s)
+    times_s = start_s + np.arange(steps) * step_samples / STUDIO_RATE_HZ
     beats = np.mod((times_s - grid.first_beat_s) / grid.beat_s + 1e-9, grid.bar_s / grid.beat_s)
     beat = torch.from_numpy(np.mod(beats, 1.0).astype(np.float32))
     bar = torch.from_numpy((beats * grid.beat_s / grid.bar_s).astype(np.float32))
     return beat_channels(beat, bar)[None]
 
 
-def _phases_in(time: MusicalTime, steps: int, start_s: float) -> Tensor:
+def _phases_in(time: MusicalTime, steps: int, step_samples: int, start_s: float) -> Tensor:
     """The same through tempo and metre changes, each step exact."""
-    step_s, start = Fraction(STEP_SAMPLES, SAMPLE_RATE_HZ), Fraction(start_s)
+    step_s, start = Fraction(step_samples, STUDIO_RATE_HZ), Fraction(start_s)
     phases = [time.phase(start + step * step_s) for step in range(steps)]
     beat = torch.tensor([float(since % 1) for since, _ in phases])
     bar = torch.tensor([float(since / size) for since, size in phases])

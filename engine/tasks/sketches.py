@@ -15,8 +15,7 @@ from engine.controls.loop import OVERLAP_S, Loop
 from engine.curves import Form
 from engine.files.audio import read_clip
 from engine.files.midi import Melody
-from engine.models.house.codec import SAMPLE_RATE_HZ, STEP_SAMPLES
-from engine.models.house.model import HouseModel
+from engine.models.studio import STUDIO_RATE_HZ, Model, StudioCodec
 from engine.musical_time import MetreMap, MusicalTime, TempoMap
 from engine.render.finish import resample, resample_loop, spread
 from engine.render.splice import close_loop
@@ -34,12 +33,12 @@ from engine.tasks.scene import Finished, Samples, Scene, Stereo
 from engine.tasks.song_time import asked_metre, asked_metres, check_tempo, song_time
 from engine.tasks.stems import Tune, parts_of, placed, summed, wrapped
 from engine.tasks.tune import read_tune
-from engine.tasks.wishes import wishes_of
+from engine.tasks.wishes import Axis, wishes_of
 from engine.tasks.words import read_key
 from engine.units import Metre, seconds_to_samples
 
 SUBTYPE = "PCM_24"
-_WRAP_FADE = round(0.06 * SAMPLE_RATE_HZ)
+_WRAP_FADE = round(0.06 * STUDIO_RATE_HZ)
 _SAME_TEMPO = 0.02  # an estimate this close to the file's tempo means the file's
 
 
@@ -64,7 +63,7 @@ class Sketch:
     def of(cls, piece: Piece, pulse: Pulse, unknown_words: list[str]) -> Sketch:
         """A piece written in a pulse from its first bar line on."""
         timed = pulse.timed(piece)
-        starts_at = timed.samples_at(float(pulse.lead_beats), SAMPLE_RATE_HZ)
+        starts_at = timed.samples_at(float(pulse.lead_beats), STUDIO_RATE_HZ)
         return cls(timed, pulse.length, pulse.grid, unknown_words, starts_at)
 
 
@@ -83,7 +82,7 @@ class Format:
     convert: Callable[[Stereo], Samples] = field(repr=False)
 
 
-def melody_scene(request: RenderRequest, model: HouseModel) -> Scene:
+def melody_scene(request: RenderRequest, model: Model) -> Scene:
     """An accompaniment to a MIDI melody: harmonised, arranged, plainly played, then rendered."""
     assert request.melody is not None
     song, asked = song_time(request), asked_metres(request)
@@ -105,7 +104,7 @@ def melody_scene(request: RenderRequest, model: HouseModel) -> Scene:
     time = song or changing_time(own, asked or melody.metres)
     check_tempo(melody.tempo_map if time is None else time.tempo, "the melody", "bad_midi")
     pulse = pulse_of(request, bpm, metre, time)
-    tune = Tune.of(melody, -(-pulse.length // STEP_SAMPLES), pulse.tempo)
+    tune = Tune.of(melody, pulse.length, model.codec.step_samples, pulse.tempo)
     if not bool(tune.chroma.any()):
         raise BridgeError(
             "bad_midi",
@@ -123,7 +122,7 @@ def melody_scene(request: RenderRequest, model: HouseModel) -> Scene:
     return replace(scene, melody=melody if piece.part("lead") else None, digest=melody.digest)
 
 
-def generate_scene(request: RenderRequest, model: HouseModel) -> Scene:
+def generate_scene(request: RenderRequest, model: Model) -> Scene:
     """A piece from words alone."""
     reading = read_prompt(request.prompt)
     song = song_time(request)
@@ -145,7 +144,7 @@ def generate_scene(request: RenderRequest, model: HouseModel) -> Scene:
     piece, unknown = sketch_from_prompt(
         request.prompt,
         rng=np.random.default_rng(request.seed),
-        length_s=pulse.length / SAMPLE_RATE_HZ if song is None else None,
+        length_s=pulse.length / STUDIO_RATE_HZ if song is None else None,
         length_beats=None if song is None else pulse.length_beats,
         tempo_bpm=tempo if song is None else pulse.bpm,
         metre=pulse.counted,
@@ -215,7 +214,7 @@ def _melody_piece(
 
 def sketch_scene(
     request: RenderRequest,
-    model: HouseModel,
+    model: Model,
     sketch: Sketch,
     form: Format,
     *,
@@ -231,11 +230,13 @@ def sketch_scene(
         by_stems: render one part after the other, even where they are not given apart.
     """
     piece = sketch.piece
-    wrap = round(OVERLAP_S * SAMPLE_RATE_HZ) if request.seamless else 0
+    wrap = round(OVERLAP_S * STUDIO_RATE_HZ) if request.seamless else 0
     stems = _played(sketch, wrap, request.seamless)
-    controls, tune = _wishes(request, sketch, form, tune, wrap)
+    controls, tune = _wishes(request, model.codec, sketch, form, tune, wrap)
     apart = by_stems or request.stems
-    parts = parts_of(piece, stems, model, sketch.grid, tune, controls, apart=apart)
+    parts = parts_of(
+        piece, stems, model, sketch.grid, tune, controls, apart=apart, prompt=request.prompt
+    )
     gain = 1.0 if beside is None else beside.gain(tuple(stems))
 
     def finish(rendered: Sequence[Stereo]) -> Finished:
@@ -249,7 +250,7 @@ def sketch_scene(
         "mood": piece.mood,
         "key": key_name(piece.key),
         "roles": list(stems),
-        "unknown_words": sketch.unknown_words,
+        "unknown_words": [] if model.reads_text else sketch.unknown_words,
     }
     if beside is not None:
         facts["beside"] = beside.facts() | {"gain_db": round(20 * math.log10(gain), 2)}
@@ -261,7 +262,9 @@ def sketch_scene(
         "",
         request.task,
         form.length_samples,
-        beside=None if beside is None else beside.audio(sketch.length + wrap, gain),
+        beside=None
+        if beside is None
+        else beside.audio(sketch.length + wrap, gain, model.codec.step_samples),
         grid=sketch.grid,
         facts=facts,
         controls=controls if tune is None or not piece.part("lead") else (*controls, tune.control),
@@ -270,7 +273,7 @@ def sketch_scene(
 
 def _played(sketch: Sketch, wrap: int, seamless: bool) -> dict[str, Stereo]:
     """The sketch as sound by role; with `wrap` samples of the next round where it is a loop."""
-    stems = synthesise(sketch.piece, SAMPLE_RATE_HZ)
+    stems = synthesise(sketch.piece, STUDIO_RATE_HZ)
     if seamless:
         begun = {role: stem[:, sketch.starts_at :] for role, stem in stems.items()}
         return wrapped(begun, sketch.length, wrap)
@@ -278,18 +281,23 @@ def _played(sketch: Sketch, wrap: int, seamless: bool) -> dict[str, Stereo]:
 
 
 def _wishes(
-    request: RenderRequest, sketch: Sketch, form: Format, tune: Tune | None, wrap: int
+    request: RenderRequest,
+    codec: StudioCodec,
+    sketch: Sketch,
+    form: Format,
+    tune: Tune | None,
+    wrap: int,
 ) -> tuple[tuple[Control, ...], Tune | None]:
     """What is wished beside the sketch, and its tune, which a loop begins again at its end."""
     length_s = form.length_samples / form.sample_rate_hz
-    steps = -(-(sketch.length + wrap) // STEP_SAMPLES)
+    axis = Axis.of(codec, -(-(sketch.length + wrap) // codec.step_samples), 0.0)
     grid = sketch.grid
-    controls = wishes_of(request, steps, 0.0, length_s, grid.bar_s, grid.time)
+    controls = wishes_of(request, axis, length_s, grid.bar_s, grid.time)
     if not request.seamless:
         return controls, tune
-    period = sketch.length / STEP_SAMPLES
-    repeated = None if tune is None else tune.repeated(period, steps)
-    return (*controls, Loop(period, wrap // STEP_SAMPLES)), repeated
+    period = sketch.length / codec.step_samples
+    repeated = None if tune is None else tune.repeated(period, axis.steps)
+    return (*controls, Loop(period, max(1, wrap // codec.step_samples))), repeated
 
 
 def _closed(length: int) -> Callable[[Stereo], Samples]:
@@ -305,16 +313,16 @@ def _closed(length: int) -> Callable[[Stereo], Samples]:
 
 def _format(request: RenderRequest, pulse: Pulse) -> Format:
     """The host's format where the request gives it, else the model's own."""
-    rate = request.sample_rate_hz or SAMPLE_RATE_HZ
+    rate = request.sample_rate_hz or STUDIO_RATE_HZ
     channels = request.channels or 2
     length = seconds_to_samples(pulse.seconds, rate)
     closed = _closed(pulse.length) if request.seamless else None
 
     def convert(audio: Stereo) -> Samples:
         if closed is None:
-            exact = resample(audio.astype(np.float64), SAMPLE_RATE_HZ, rate, length)
+            exact = resample(audio.astype(np.float64), STUDIO_RATE_HZ, rate, length)
         else:
-            exact = resample_loop(closed(audio), SAMPLE_RATE_HZ, rate, length)
+            exact = resample_loop(closed(audio), STUDIO_RATE_HZ, rate, length)
         return spread(exact, channels)
 
     return Format(rate, request.sample_format or SUBTYPE, length, convert)

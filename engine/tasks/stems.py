@@ -14,20 +14,16 @@ from engine.controls.control import Control
 from engine.controls.melody import Tune as TuneControl
 from engine.files.midi import Melody, melody_chroma, melody_pitches
 from engine.files.quantise import quantise
-from engine.models.house.codec import SAMPLE_RATE_HZ, STEP_SAMPLES
-from engine.models.house.conditions import level_curve
-from engine.models.house.model import HouseModel
+from engine.models.studio import STUDIO_RATE_HZ, Model, Words, step_seconds
 from engine.musical_time import TempoMap
 from engine.render.finish import fit_new_audio
 from engine.sketch.score import Piece
 from engine.sketch.synth import mix
 from engine.tasks.scene import Finished, Part, Samples, Stereo, beat_phases, whole_steps
 from engine.tasks.wishes import for_stem, gain_curve_db, loudness_wish, with_gain
-from engine.tasks.words import globals_of
 from engine.timeline import Timeline
 
 MIX = "mix"
-FRAME_RATE_HZ = SAMPLE_RATE_HZ / STEP_SAMPLES
 _PLAYS_THE_TUNE = "lead"
 
 
@@ -44,15 +40,16 @@ class Tune:
     control: TuneControl
 
     @classmethod
-    def of(cls, melody: Melody, steps: int, tempo: float | TempoMap) -> Tune:
-        """The melody from step 0 on, at a fixed tempo or through changes."""
-        chroma = melody_chroma(melody, steps, FRAME_RATE_HZ, tempo)
+    def of(cls, melody: Melody, length: int, step_samples: int, tempo: float | TempoMap) -> Tune:
+        """The melody from sample 0 to `length`, at a fixed tempo or through changes."""
+        steps, steps_hz = -(-length // step_samples), STUDIO_RATE_HZ / step_samples
+        chroma = melody_chroma(melody, steps, steps_hz, tempo)
         onsets = np.zeros_like(chroma)
         for note in melody.notes:
             if isinstance(tempo, TempoMap):
-                step = int(tempo.seconds_at(note.start_beats) * SAMPLE_RATE_HZ / STEP_SAMPLES)
+                step = int(tempo.seconds_at(note.start_beats) * STUDIO_RATE_HZ / step_samples)
             else:
-                step = int(note.start_beats * 60.0 / tempo * FRAME_RATE_HZ)
+                step = int(note.start_beats * 60.0 / tempo * steps_hz)
             if step < steps:
                 onsets[step, note.pitch % 12] = 1.0
         told = [torch.from_numpy(np.ascontiguousarray(x.T))[None] for x in (chroma, onsets)]
@@ -71,12 +68,13 @@ class Tune:
 def parts_of(
     piece: Piece,
     stems: Mapping[str, Stereo],
-    model: HouseModel,
+    model: Model,
     grid: Grid,
     tune: Tune | None,
     wishes: tuple[Control, ...] = (),
     *,
     apart: bool,
+    prompt: str = "",
 ) -> tuple[Part, ...]:
     """The sketch as one part, or as a part for each stem in the order in which they are made.
 
@@ -84,54 +82,76 @@ def parts_of(
         stems: the sketch by role, float32 `[2, samples]` at 44.1 kHz, from the grid's second 0 on.
         tune: told to whoever plays it, and to nobody where that role is missing.
         wishes: about the mix; each stem follows the level wished for by the same gain.
+        prompt: as the musician wrote it.
     """
-    together = whole_steps(mix(stems))
-    wish = loudness_wish(wishes)
-    everywhere = np.ones(2 * together.shape[1] // STEP_SAMPLES, dtype=np.bool_)
-    gain_db = None if wish is None else gain_curve_db(together, wish, everywhere)
+    step_samples = model.codec.step_samples
+    together = whole_steps(mix(stems), step_samples)
+    wish, gain_db = loudness_wish(wishes), None
+    if wish is not None:
+        gain_db = gain_curve_db(together, wish, np.ones(len(wish.target_db), dtype=np.bool_))
+    told = _Told(model, piece, grid, prompt, together.shape[1] / STUDIO_RATE_HZ)
     if not apart:
-        guide = together if gain_db is None else with_gain(together, gain_db)
-        return (_part(MIX, guide, tuple(stems), piece, model, grid, tune, wishes),)
+        guide = together
+        if wish is not None and gain_db is not None:
+            guide = with_gain(together, gain_db, wish.frame_s)
+        return (_part(MIX, guide, tuple(stems), told, tune, wishes),)
     parts = []
     for role, stem in stems.items():
-        guide, own = whole_steps(stem), wishes
+        guide, own = whole_steps(stem, step_samples), wishes
         if wish is not None and gain_db is not None:
-            guide = with_gain(guide, gain_db)
+            guide = with_gain(guide, gain_db, wish.frame_s)
             own = tuple(for_stem(wish, guide) if each is wish else each for each in wishes)
-        parts.append(_part(role, guide, (role,), piece, model, grid, tune, own))
+        parts.append(_part(role, guide, (role,), told, tune, own))
     return tuple(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What all parts have in common, and the words for one of them."""
+
+    model: Model
+    piece: Piece
+    grid: Grid
+    prompt: str
+    seconds: float
+
+    def words(self, roles: tuple[str, ...]) -> Words:
+        piece = self.piece
+        return Words(
+            self.prompt,
+            self.seconds,
+            bpm=piece.tempo_bpm,
+            tonic=piece.key.tonic,
+            mode=piece.key.mode,
+            beats_per_bar=self.grid.metre.beats,
+            style=piece.style,
+            mood=piece.mood,
+            roles=roles,
+            programs={part.role: part.program for part in piece.parts if part.role in roles},
+        )
 
 
 def _part(
     name: str,
     guide: Tensor,
     roles: tuple[str, ...],
-    piece: Piece,
-    model: HouseModel,
-    grid: Grid,
+    told: _Told,
     tune: Tune | None,
     wishes: tuple[Control, ...],
 ) -> Part:
+    model = told.model
     prior = model.codec.encode(guide)[None]
     steps = prior.shape[-1]
-    conditions = globals_of(
-        model,
-        style=piece.style,
-        mood=piece.mood,
-        key=piece.key,
-        tempo_bpm=piece.tempo_bpm,
-        roles=roles,
-        programs={part.role: part.program for part in piece.parts if part.role in roles},
-    )
     tune = tune if _PLAYS_THE_TUNE in roles else None  # as in training: others hear, not know it
     timeline = Timeline(
         prior,
         torch.zeros(1, 1, steps),
-        conditions,
+        model.told(told.words(roles)),
+        step_seconds(model.codec),
         None if tune is None else tune.chroma,
-        beat_phases(steps, grid, 0.0),
+        beat_phases(steps, model.codec.step_samples, told.grid, 0.0),
         melody_onsets=None if tune is None else tune.onsets,
-        level=level_curve(model.codec, prior) if loudness_wish(wishes) else None,
+        level=model.told_level(prior) if loudness_wish(wishes) else None,
         controls=wishes if tune is None else (tune.control, *wishes),
     )
     # Optimising a stem pays where there is something to meet; a mix is left to its objectives.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from engine.files.audio import Clip, lossless_subtype, read_clip
-from engine.models.house.model import HouseModel
+from engine.models.studio import Model
 from engine.render.finish import fit_new_audio, from_model
 from engine.spec import RenderRequest
 from engine.tasks.clip_timeline import Place, clip_timeline, grid_of
@@ -15,14 +15,14 @@ from engine.tasks.pulse import check_length
 from engine.tasks.scene import Finished, Part, Scene, Stereo, model_audio
 
 
-def vary_scene(request: RenderRequest, model: HouseModel) -> Scene:
+def vary_scene(request: RenderRequest, model: Model) -> Scene:
     """As long as the clip, in its format, nothing of it kept as it is."""
     assert request.source is not None
     clip = read_clip(request.source)
     check_length(clip.seconds)
     rate = clip.sample_rate_hz
     grid = grid_of(request, clip)
-    guide = model_audio(clip.samples, rate)
+    guide = model_audio(clip.samples, rate, model.codec.step_samples)
     known = torch.zeros(1, 1, guide.shape[-1] // model.codec.step_samples)
     place = Place(0.0, 0.0, clip.seconds)
     timeline, guide, heard = clip_timeline(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 
@@ -14,35 +14,52 @@ from torch import Tensor
 from engine.analysis.intensity import intensity_curve, smoothed
 from engine.analysis.spectra import Samples
 from engine.controls.control import Control, Setting
-from engine.controls.intensity import FRAMES_PER_STEP, Intensity
+from engine.controls.intensity import Intensity
 from engine.controls.table import wished
 from engine.curves import Form
 from engine.files.audio import read_clip
 from engine.files.read import read_bytes
-from engine.models.house.codec import SAMPLE_RATE_HZ, STEP_SAMPLES
+from engine.models.studio import STUDIO_RATE_HZ, StudioCodec, step_seconds
 from engine.musical_time import MusicalTime
 from engine.spec import BridgeError, RenderRequest
 
-_STEP_S = STEP_SAMPLES / SAMPLE_RATE_HZ
-_FRAME_HZ = FRAMES_PER_STEP / _STEP_S
 _MAX_TEXT_BYTES = 1 << 20
 _GAIN_LIMIT_DB = 30.0  # a silent prior is not turned up into its own noise
 _QUIET_DB = -70.0
 _ROUNDS = 4  # the smoothing of a product is not the product of smoothings
 
 
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """The time axis of a timeline.
+
+    Attributes:
+        steps, step_s: how many latent steps, each of how many seconds.
+        frames_per_step: of the codec's spectrum.
+        starts_s: where it begins on the result's time axis.
+    """
+
+    steps: int
+    step_s: float
+    frames_per_step: int
+    starts_s: float
+
+    @classmethod
+    def of(cls, codec: StudioCodec, steps: int, starts_s: float) -> Axis:
+        """Of a codec's latents."""
+        return cls(steps, step_seconds(codec), codec.frames_per_step, starts_s)
+
+
 def wishes_of(
     request: RenderRequest,
-    steps: int,
-    starts_s: float,
+    axis: Axis,
     length_s: float,
     bar_s: float | None,
     time: MusicalTime | None = None,
 ) -> tuple[Control, ...]:
-    """The controls that a request asks for over a timeline of `steps` latent steps.
+    """The controls that a request asks for over a timeline.
 
     Args:
-        starts_s: where the timeline begins on the result's time axis.
         length_s: of the result.
         bar_s: length of a bar; None where no tempo is known.
         time: bars on the result's time axis, where they may differ in length.
@@ -50,7 +67,16 @@ def wishes_of(
     Raises:
         BridgeError: a wish cannot be read or does not fit the result.
     """
-    setting = Setting(steps, _STEP_S, starts_s, length_s, bar_s, _hear, _read_text)
+    setting = Setting(
+        axis.steps,
+        axis.step_s,
+        axis.starts_s,
+        length_s,
+        bar_s,
+        _hear,
+        _read_text,
+        axis.frames_per_step,
+    )
     return wished(_in_seconds(request, time), setting)
 
 
@@ -104,38 +130,42 @@ def gain_curve_db(
     samples = guide.double().numpy()
     gain_db = np.zeros(len(target))
     for _ in range(_ROUNDS):
-        level = _level(samples * _per_sample(gain_db, samples.shape[1]), len(target))
+        shaped = samples * _per_sample(gain_db, wish.frame_s, samples.shape[1])
+        level = _level(shaped, wish.frame_s, len(target))
         missing = target - level
         if wish.match == "shape" and free.any():
             missing = missing - missing[free].mean()
         heard = level > _QUIET_DB
         gain_db = np.clip(gain_db + np.where(free & heard, missing, 0.0), -60.0, _GAIN_LIMIT_DB)
-        gain_db = np.where(free, smoothed(gain_db, _FRAME_HZ / 8.0), 0.0)
+        gain_db = np.where(free, smoothed(gain_db, 1.0 / wish.frame_s / 8.0), 0.0)
     return gain_db
 
 
-def with_gain(guide: Tensor, gain_db: npt.NDArray[np.float64]) -> Tensor:
+def with_gain(guide: Tensor, gain_db: npt.NDArray[np.float64], frame_s: float) -> Tensor:
     """Audio `[2, samples]` under a gain for each frame, straight lines between frames."""
-    return guide * torch.from_numpy(_per_sample(gain_db, guide.shape[1])).float()
+    return guide * torch.from_numpy(_per_sample(gain_db, frame_s, guide.shape[1])).float()
 
 
-def _per_sample(gain_db: npt.NDArray[np.float64], samples: int) -> npt.NDArray[np.float64]:
-    at = np.arange(samples) / SAMPLE_RATE_HZ * _FRAME_HZ
+def _per_sample(
+    gain_db: npt.NDArray[np.float64], frame_s: float, samples: int
+) -> npt.NDArray[np.float64]:
+    at = np.arange(samples) / STUDIO_RATE_HZ / frame_s
     return np.asarray(10.0 ** (np.interp(at, np.arange(len(gain_db)), gain_db) / 20.0))
 
 
-def free_frames(known: Tensor) -> npt.NDArray[np.bool_]:
+def free_frames(known: Tensor, frames_per_step: int) -> npt.NDArray[np.bool_]:
     """Which frames of a timeline nothing is known of; `known` is `[1, 1, steps]`."""
-    return np.repeat(known[0, 0].numpy() == 0.0, FRAMES_PER_STEP)
+    return np.repeat(known[0, 0].numpy() == 0.0, frames_per_step)
 
 
 def for_stem(wish: Intensity, stem: Tensor) -> Intensity:
     """The wish for one stem: its own level under the gain, as its shaped guide has it."""
-    target = torch.from_numpy(_level(stem.double().numpy(), len(wish.target_db))).float()
+    level = _level(stem.double().numpy(), wish.frame_s, len(wish.target_db))
+    target = torch.from_numpy(level).float()
     return replace(wish, target_db=target, match="level")
 
 
-def _level(samples: Samples, frames: int) -> npt.NDArray[np.float64]:
+def _level(samples: Samples, frame_s: float, frames: int) -> npt.NDArray[np.float64]:
     """Level for each frame of a timeline `[frames]`; its end goes on where the audio is shorter."""
-    curve = intensity_curve(samples, SAMPLE_RATE_HZ, _FRAME_HZ)[:frames]
+    curve = intensity_curve(samples, STUDIO_RATE_HZ, 1.0 / frame_s)[:frames]
     return np.pad(curve, (0, frames - len(curve)), mode="edge")

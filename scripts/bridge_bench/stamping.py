@@ -30,7 +30,7 @@ class _StampingEngine(FakeEngine):
         yield from super().render(request, spool_dir, cancelled, **how)
 
 
-def create_engine(cache_dir: Path | None) -> FakeEngine:
+def create_engine(cache_dir: Path | None, models_file: Path | None = None) -> FakeEngine:
     """For `--engine-factory`."""
     return _StampingEngine()
 

@@ -22,10 +22,11 @@ from engine.files.audio import read_clip
 from engine.models.house.conditions import level_curve
 from engine.models.house.model import WINDOW_STEPS, HouseModel
 from engine.models.house.network import Globals
+from engine.models.house.words import globals_of
+from engine.models.studio import Words
 from engine.render.finish import to_model
-from engine.sketch.score import MODES, Key
+from engine.sketch.score import MODES
 from engine.sketch.styles import STYLES
-from engine.tasks.words import globals_of
 
 RATE_HZ, STEP_SAMPLES = 44_100, 1024
 WINDOW_SAMPLES = WINDOW_STEPS * STEP_SAMPLES
@@ -50,15 +51,10 @@ class Prompt:
 
     def conditions(self, model: HouseModel) -> Globals:
         """As the model takes it; moods, roles and instruments are left to it."""
-        return globals_of(
-            model,
-            style=self.style,
-            mood=None,
-            key=Key(self.tonic, self.mode),
-            tempo_bpm=self.tempo_bpm,
-            roles=None,
-            programs={},
+        words = Words(
+            "", WINDOW_S, bpm=self.tempo_bpm, tonic=self.tonic, mode=self.mode, style=self.style
         )
+        return globals_of(words, model.vocabulary, model.network.shape)
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ def _kilobytes(name: str) -> int:
 def measured(method: str, steps: int) -> dict[str, float]:
     """Rise of the resident size over one iteration in MB, and its seconds; in this process."""
     from engine.controls.intensity import intensity_objective
-    from engine.models.house.conditions import FrameConditions
+    from engine.models.studio import FrameConditions
 
     torch.set_num_threads(min(2, os.cpu_count() or 1))
     model = load_house()

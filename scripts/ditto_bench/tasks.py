@@ -26,14 +26,15 @@ from ditto_bench.material import (
 from ditto_bench.tunes import Cut
 from engine.controls import intensity, structure
 from engine.controls.control import Control, Goal, Scope, Setting
-from engine.controls.intensity import FRAMES_PER_STEP, WEIGHT_BESIDE_MELODY, Intensity
+from engine.controls.intensity import WEIGHT_BESIDE_MELODY, Intensity
 from engine.controls.melody import Tune
 from engine.controls.overlap import Overlap, wrap_reference
 from engine.controls.together import Together
 from engine.curves import Form, Lane
 from engine.models.contracts import Denoiser
-from engine.models.house.conditions import FrameConditions
+from engine.models.house.codec import FRAMES_PER_STEP
 from engine.models.house.model import WINDOW_STEPS
+from engine.models.studio import FrameConditions
 from engine.optimise.problem import Problem
 from engine.render.splice import inpaint_overlaps, splice_inpaint
 from engine.sampling.levels import levels

@@ -50,7 +50,7 @@ def open_engine(weights: Path | None, device: str | None = None) -> Engine:
     """The engine with these weights or the shipped ones; the device is the engine's own choice."""
     engine = create_engine(None)
     engine.device = device or engine.device
-    engine._model = load_house(weights, device=engine.device)
+    engine.shelf.put_house(load_house(weights, device=engine.device))
     return engine
 
 
@@ -85,7 +85,7 @@ def render(engine: Engine, **wanted: Any) -> Rendered:
 @torch.no_grad()
 def round_trip(engine: Engine, audio: Audio) -> Audio:
     """Through the codec and back without a guide; float64 `[2, samples]` of the same length."""
-    codec = engine.model.codec
+    codec = engine.house.codec
     samples = torch.from_numpy(audio.astype(np.float32)).to(engine.device)
     decoded = codec.decode(codec.encode(samples)[None])[0]
     return decoded.cpu().numpy().astype(np.float64)[:, : audio.shape[1]]

@@ -61,6 +61,6 @@ class Reader:
         yield Cancelled() if cancelled() else Done({}, {})
 
 
-def create_engine(cache_dir: Path | None) -> Reader:
+def create_engine(cache_dir: Path | None, models_file: Path | None = None) -> Reader:
     """The engine's factory."""
     return Reader()

@@ -186,7 +186,7 @@ def wav_bytes(length: int, seed: int, bits: str) -> bytes:
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
-def create_engine(cache_dir: Path | None) -> FakeEngine:
+def create_engine(cache_dir: Path | None, models_file: Path | None = None) -> FakeEngine:
     return FakeEngine()
 
 
@@ -195,17 +195,17 @@ class _SleepyEngine(FakeEngine):
         time.sleep(60)
 
 
-def create_sleepy_engine(cache_dir: Path | None) -> FakeEngine:
+def create_sleepy_engine(cache_dir: Path | None, models_file: Path | None = None) -> FakeEngine:
     """An engine that never becomes ready."""
     return _SleepyEngine()
 
 
-def create_broken_engine(cache_dir: Path | None) -> FakeEngine:
+def create_broken_engine(cache_dir: Path | None, models_file: Path | None = None) -> FakeEngine:
     """An engine that cannot start, and says why."""
     raise BridgeError("out_of_memory", "the model does not fit", "close other programs")
 
 
-def create_dying_engine(cache_dir: Path | None) -> FakeEngine:
+def create_dying_engine(cache_dir: Path | None, models_file: Path | None = None) -> FakeEngine:
     """An engine that dies when it starts, without a word on the wire."""
     print("a library is missing", file=sys.stderr, flush=True)
     os._exit(3)
@@ -218,6 +218,6 @@ class _ReadingEngine(FakeEngine):
         yield from super().render(request, *rest, **how)
 
 
-def create_reading_engine(cache_dir: Path | None) -> FakeEngine:
+def create_reading_engine(cache_dir: Path | None, models_file: Path | None = None) -> FakeEngine:
     """An engine that opens its source, as the real one does."""
     return _ReadingEngine()

@@ -14,10 +14,10 @@ from torch import Tensor
 from engine.fields import METHODS
 from engine.job import Job
 from engine.meter import JobStopped
-from engine.models.house.conditions import FrameConditions
 from engine.models.house.network import Globals
+from engine.models.studio import FrameConditions
 from engine.spec import RenderRequest
-from tests.engine.fake_model import FakeModel
+from tests.engine.fake_model import FakeHost, FakeModel
 
 RATE_HZ = 44_100
 # Of what is more than one call: EDICT moves two states in turn, and a guided step is one call with
@@ -48,22 +48,6 @@ class CountingModel(FakeModel):
         return self.cancel_at is not None and self.calls >= self.cancel_at
 
 
-class Host:
-    device = "cpu"
-
-    def __init__(self, model: FakeModel) -> None:
-        self.model: Any = model
-
-    def cached(self, key: object) -> None:
-        return None
-
-    def noises(self, latent_key: str) -> None:
-        return None
-
-    def remember(self, *kept: object) -> None:
-        pass
-
-
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
     time_s = np.arange(3 * RATE_HZ) / RATE_HZ
@@ -77,7 +61,7 @@ def calls_of(fields: Mapping[str, Any], spool: Path, cancel_at: int | None = Non
     model = CountingModel(cancel_at)
     spool.mkdir()
     request = RenderRequest.from_mapping(fields)
-    job = Job(Host(model), request, spool, lambda event: None, lambda: model.cancelled)
+    job = Job(FakeHost(model), request, spool, lambda event: None, lambda: model.cancelled)
     if cancel_at is None:
         job.run()
     else:

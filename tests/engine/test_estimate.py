@@ -59,7 +59,7 @@ def counter(engine: Engine) -> Iterator[Counter]:
     def count(*_: Any) -> None:
         counter.calls += 1
 
-    hook = engine.model.network.register_forward_pre_hook(count)
+    hook = engine.house.network.register_forward_pre_hook(count)
     yield counter
     hook.remove()
 

@@ -56,7 +56,7 @@ class Run:
         request = RenderRequest.from_mapping({"steps": 1, "refine": 0, **fields})
         self.fake, model = fake_model()
         self.scene = SCENES[request.task](request, model)
-        settings = settings_for(request)
+        settings = settings_for(request, model.habits)
         meter = Meter(self.events.append, lambda: False, refine_steps=settings.refine)
         self.rendering = Rendering(
             model, "cpu", self.scene, settings, request.seed, meter, self.events.append
@@ -88,7 +88,7 @@ def roles_told(conditions: Globals) -> list[str]:
 def test_each_stem_hears_the_mix_so_far(tune: Path, clip: Path, beside: bool) -> None:
     context = {"context": str(clip)} if beside else {}
     run = Run(task="melody", melody=str(tune), seconds=SECONDS, stems=True, **context)
-    assert [roles_told(conditions) for _, conditions in run.fake.told] == [[r] for r in ROLES]
+    assert [roles_told(conditions) for _, conditions in run.fake.asked] == [[r] for r in ROLES]
     assert list(run.finished.stems) == list(ROLES)
     assert run.finished.headroom_db == 0.0
     gain = 10 ** (run.scene.facts["beside"]["gain_db"] / 20) if beside else 1.0
@@ -96,7 +96,7 @@ def test_each_stem_hears_the_mix_so_far(tune: Path, clip: Path, beside: bool) ->
     heard = np.zeros((2, whole))
     if beside:
         heard += soundfile.read(clip)[0].T[:, :whole] / gain
-    for (frames, _), stem in zip(run.fake.told, run.finished.stems.values(), strict=True):
+    for (frames, _), stem in zip(run.fake.asked, run.finished.stems.values(), strict=True):
         if not heard.any():
             assert frames.context is None
         else:
@@ -110,19 +110,19 @@ def test_each_stem_hears_the_mix_so_far(tune: Path, clip: Path, beside: bool) ->
 
 def test_a_whole_render_hears_the_context_alone(tune: Path, clip: Path) -> None:
     run = Run(task="melody", melody=str(tune), seconds=SECONDS, context=str(clip))
-    ((frames, conditions),) = run.fake.told
+    ((frames, conditions),) = run.fake.asked
     assert frames.context is not None
     assert run.scene.beside is not None
     assert torch.equal(frames.context[0], run.fake.codec.encode(run.scene.beside))
     assert roles_told(conditions) == list(ROLES)
     assert run.finished.stems == {}
     silent = Run(task="melody", melody=str(tune), seconds=SECONDS)
-    assert silent.fake.told[0][0].context is None
+    assert silent.fake.asked[0][0].context is None
 
 
 def test_the_melody_is_told_to_the_lead_alone(tune: Path) -> None:
     run = Run(task="melody", melody=str(tune), seconds=SECONDS, stems=True, roles="bass,lead")
-    (bass, _), (lead, _) = run.fake.told
+    (bass, _), (lead, _) = run.fake.asked
     assert (bass.melody_chroma, bass.melody_onsets) == (None, None)
     assert lead.melody_chroma is not None
     assert lead.melody_onsets is not None
@@ -140,7 +140,7 @@ def test_a_backing_knows_nothing_of_the_melody(tune: Path, stems: bool) -> None:
         task="melody", melody=str(tune), seconds=SECONDS, stems=stems, roles="drums,bass,chords"
     )
     assert run.scene.melody is None
-    for frames, conditions in run.fake.told:
+    for frames, conditions in run.fake.asked:
         assert (frames.melody_chroma, frames.melody_onsets) == (None, None)
         assert "lead" not in roles_told(conditions)
 
@@ -150,13 +150,13 @@ def test_mood_and_instruments_are_told(tune: Path) -> None:
         task="melody", melody=str(tune), seconds=SECONDS, stems=True, prompt="dark, with rhodes"
     )
     unknown = run.fake.network.shape.programs
-    for place, (_, conditions) in enumerate(run.fake.told):
+    for place, (_, conditions) in enumerate(run.fake.asked):
         assert conditions.mood.tolist() == [MOODS.index("dark")]
         programs = conditions.programs[0].tolist()
         assert [program != unknown for program in programs] == [i == place for i in range(4)]
-    assert run.fake.told[2][1].programs[0, 2] == 4  # the first electric piano
+    assert run.fake.asked[2][1].programs[0, 2] == 4  # the first electric piano
     mix = Run(task="melody", melody=str(tune), seconds=SECONDS, prompt="dark, with rhodes")
-    (_, conditions), *_ = mix.fake.told
+    (_, conditions), *_ = mix.fake.asked
     assert unknown not in conditions.programs[0].tolist()
 
 
@@ -174,8 +174,8 @@ def test_previews_grow_to_the_mix(tune: Path) -> None:
 def test_only_the_lead_is_refined_and_progress_never_falls(tune: Path) -> None:
     run = Run(task="melody", melody=str(tune), seconds=SECONDS, stems=True, refine=2)
     assert len(run.previews) == 5
-    assert [roles_told(told) for _, told in run.fake.told] == [*([r] for r in ROLES), ["lead"]]
-    context, again = run.fake.told[3][0].context, run.fake.told[4][0].context
+    assert [roles_told(told) for _, told in run.fake.asked] == [*([r] for r in ROLES), ["lead"]]
+    context, again = run.fake.asked[3][0].context, run.fake.asked[4][0].context
     assert context is not None
     assert again is not None
     assert torch.equal(context, again)
@@ -213,18 +213,18 @@ def test_silence_stays_silent_and_gain_has_limits() -> None:
 
 def test_a_clip_is_accompanied_by_what_is_missing(clip: Path) -> None:
     run = Run(task="accompany", source=str(clip))
-    assert [roles_told(told) for _, told in run.fake.told] == [["drums"], ["bass"], ["chords"]]
+    assert [roles_told(told) for _, told in run.fake.asked] == [["drums"], ["bass"], ["chords"]]
     assert run.finished.stems == {}
-    assert all(frames.context is not None for frames, _ in run.fake.told)
+    assert all(frames.context is not None for frames, _ in run.fake.asked)
     assert run.scene.facts["beside"]["key"] == "C major"
-    assert all(told.tempo_bpm.tolist() == [120.0] for _, told in run.fake.told)
+    assert all(told.tempo_bpm.tolist() == [120.0] for _, told in run.fake.asked)
 
 
 def test_a_long_stem_hears_its_own_part_of_the_mix(tune: Path) -> None:
     run = Run(
         task="generate", prompt="house at 120 bpm", seconds=8.0, stems=True, roles="drums,bass"
     )
-    windows = [frames for frames, told in run.fake.told if roles_told(told) == ["bass"]]
+    windows = [frames for frames, told in run.fake.asked if roles_told(told) == ["bass"]]
     assert len(windows) == 2
     heard = run.rendering.context(run.rendering.done[:1])
     assert heard is not None

@@ -16,27 +16,9 @@ from engine.job import Job
 from engine.meter import JobStopped
 from engine.models.house.model import HouseModel, load_house
 from engine.spec import Done, Event, Progress, RenderRequest
-from tests.engine.fake_model import fake_model
+from tests.engine.fake_model import FakeHost, fake_model
 
 CLIPS = Path(__file__).parents[2] / "scripts" / "clips"
-
-
-class Host:
-    """An engine that keeps nothing, so that every render is made."""
-
-    device = "cpu"
-
-    def __init__(self, model: HouseModel) -> None:
-        self.model = model
-
-    def cached(self, key: object) -> None:
-        return None
-
-    def noises(self, latent_key: str) -> None:
-        return None
-
-    def remember(self, *kept: object) -> None:
-        pass
 
 
 class Run:
@@ -48,7 +30,7 @@ class Run:
         self.events: list[Event] = []
         self.refining = 0
         request = RenderRequest.from_mapping(fields)
-        self.job = Job(Host(model), request, spool, self._hear, lambda: self._stops())
+        self.job = Job(FakeHost(model), request, spool, self._hear, lambda: self._stops())
         self.stop_at: int | None = None
 
     def _hear(self, event: Event) -> None:

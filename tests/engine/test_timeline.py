@@ -7,9 +7,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.models.contracts import Denoiser
 from engine.models.house.model import WINDOW_STEPS
-from engine.models.house.network import Globals
-from engine.timeline import Timeline, fade_in, fade_in_steps, led_in, plan_windows
+from engine.models.studio import FrameConditions
+from engine.timeline import Timeline, fade_in_s, led_in
+from engine.windows import fade_in, plan_windows
+
+
+def _nobody(frames: FrameConditions) -> Denoiser:
+    raise AssertionError("nothing is to be made")
 
 
 @given(
@@ -21,7 +27,7 @@ from engine.timeline import Timeline, fade_in, fade_in_steps, led_in, plan_windo
 def test_windows_cover_the_unknown_part(head: int, gap: int, tail: int, backwards: bool) -> None:
     known = [True] * head + [False] * gap + [True] * tail
     done = list(known)
-    windows = plan_windows(known, backwards=backwards)
+    windows = plan_windows(known, WINDOW_STEPS, backwards=backwards)
     assert len(windows) <= gap // 192 + 2
     for number, window in enumerate(windows):
         assert 0 <= window.start < window.stop <= len(known)
@@ -37,12 +43,12 @@ def test_windows_cover_the_unknown_part(head: int, gap: int, tail: int, backward
 @pytest.mark.parametrize("gap", [100, 200, 300, 511, 640])
 def test_the_last_window_sees_the_known_tail(gap: int) -> None:
     known = [True] * 64 + [False] * gap + [True] * 64
-    last = plan_windows(known)[-1]
+    last = plan_windows(known, WINDOW_STEPS)[-1]
     assert last.stop > 64 + gap + 16
 
 
 def test_nothing_unknown_needs_no_window() -> None:
-    assert plan_windows([True] * 400) == ()
+    assert plan_windows([True] * 400, WINDOW_STEPS) == ()
 
 
 @given(reach=st.floats(1.0, 60.0), head=st.integers(1, 80), gap=st.integers(1, 300))
@@ -59,15 +65,14 @@ def test_a_change_fades_in_from_the_known_audio(reach: float, head: int, gap: in
 def test_without_known_audio_or_reach_nothing_is_held_back() -> None:
     assert bool((fade_in(torch.zeros(50), 20.0) == 1.0).all())
     assert bool((fade_in(torch.tensor([1.0, 0.0]), 0.0) == 1.0).all())
-    assert fade_in_steps(1.0) == 0.0
+    assert fade_in_s(1.0) == 0.0
 
 
 def test_the_known_audio_passes_through_the_render_untouched() -> None:
     steps = 30
     known = torch.zeros(1, 1, steps)
     known[..., :10] = 1.0
-    conditions = Globals(*(torch.zeros(1),) * 6)
-    timeline = Timeline(torch.zeros(1, 128, steps), known, conditions)
+    timeline = Timeline(torch.zeros(1, 128, steps), known, _nobody, 1024 / 44_100)
     guide, decoded = torch.zeros(2, steps * 1024), torch.ones(2, steps * 1024)
     audio = led_in(guide, decoded, timeline, 0.5)
     assert bool((audio[:, : 9 * 1024] == 0).all())
@@ -76,5 +81,5 @@ def test_the_known_audio_passes_through_the_render_untouched() -> None:
 
 
 def test_a_long_known_tail_needs_no_surplus_windows() -> None:
-    assert len(plan_windows([True] * 172 + [False] * 258 + [True] * 172)) == 2
-    assert len(plan_windows([True] * 129 + [False] * 150 + [True] * 129)) == 1
+    assert len(plan_windows([True] * 172 + [False] * 258 + [True] * 172, WINDOW_STEPS)) == 2
+    assert len(plan_windows([True] * 129 + [False] * 150 + [True] * 129, WINDOW_STEPS)) == 1

@@ -9,7 +9,7 @@ from engine import checkpoints
 from engine.pipeline import Engine
 
 
-def create_engine(cache_dir: Path | None) -> Engine:
+def create_engine(cache_dir: Path | None, models_file: Path | None = None) -> Engine:
     checkpoints.MIN_INTERVAL_S = 0.2
     checkpoints._MAX_SHARE = 0.05
-    return Engine(cache_dir)
+    return Engine(cache_dir, models_file=models_file)

@@ -121,6 +121,8 @@ class SpectralCodec:
     sample_rate_hz = SAMPLE_RATE_HZ
     step_samples = STEP_SAMPLES
     latent_channels = LATENT_CHANNELS
+    window_samples = WINDOW_SAMPLES
+    frames_per_step = FRAMES_PER_STEP
 
     def __init__(
         self,

@@ -2,68 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from engine.models.house.codec import LATENT_CHANNELS, SpectralCodec
 from engine.models.house.network import BEAT_CHANNELS, CHROMA_CHANNELS
+from engine.models.studio import FrameConditions
 
 LEVEL_SMOOTHING_STEPS = 43  # one second
 _LEVEL_CENTRE_DB = 0.0
 _LEVEL_SPREAD_DB = 12.0
 
 
-@dataclass(frozen=True, slots=True)
-class FrameConditions:
-    """Per-frame conditions of a batch of windows; `None` means not said.
-
-    Attributes:
-        kept: latent to keep `[batch, 128, steps]`.
-        kept_mask: 1 where `kept` is given, 0 where the model is free `[batch, 1, steps]`.
-        melody_chroma: 0/1 pitch classes of the melody `[batch, 12, steps]`.
-        beat: sines and cosines of the beat and bar phases `[batch, 4, steps]`.
-        level: output of `level_curve` `[batch, 1, steps]`.
-        melody_onsets: 1 where a note of the melody begins `[batch, 12, steps]`; heard only beside
-            `melody_chroma`.
-        context: latent of what sounds beside the part to be made `[batch, 128, steps]`.
-    """
-
-    kept: Tensor
-    kept_mask: Tensor
-    melody_chroma: Tensor | None = None
-    beat: Tensor | None = None
-    level: Tensor | None = None
-    melody_onsets: Tensor | None = None
-    context: Tensor | None = None
-
-    def stack(self) -> Tensor:
-        """Input channels `[batch, FRAME_CHANNELS, steps]`, with a flag beside each condition."""
-        parts = [self.kept * self.kept_mask, self.kept_mask]
-        for value, channels in (
-            (self.melody_chroma, CHROMA_CHANNELS),
-            (self.beat, BEAT_CHANNELS),
-            (self.level, 1),
-        ):
-            parts += [self._or_zeros(value, channels), self._said(value)]
-        parts += [self._or_zeros(self.melody_onsets, CHROMA_CHANNELS)]
-        parts += [self._or_zeros(self.context, LATENT_CHANNELS), self._said(self.context)]
-        return torch.cat(parts, dim=1)
-
-    def _or_zeros(self, value: Tensor | None, channels: int) -> Tensor:
-        batch, _, steps = self.kept.shape
-        return self.kept.new_zeros(batch, channels, steps) if value is None else value
-
-    def _said(self, value: Tensor | None) -> Tensor:
-        return torch.full_like(self.kept_mask, float(value is not None))
+def stack(frames: FrameConditions) -> Tensor:
+    """Input channels `[batch, FRAME_CHANNELS, steps]`, with a flag beside each condition."""
+    parts = [frames.kept * frames.kept_mask, frames.kept_mask]
+    for value, channels in (
+        (frames.melody_chroma, CHROMA_CHANNELS),
+        (frames.beat, BEAT_CHANNELS),
+        (frames.level, 1),
+    ):
+        parts += [_or_zeros(frames, value, channels), _said(frames, value)]
+    parts += [_or_zeros(frames, frames.melody_onsets, CHROMA_CHANNELS)]
+    parts += [_or_zeros(frames, frames.context, LATENT_CHANNELS), _said(frames, frames.context)]
+    return torch.cat(parts, dim=1)
 
 
-def beat_channels(beat_phase: Tensor, bar_phase: Tensor) -> Tensor:
-    """Phases in [0, 1) `[..., steps]` as `[..., 4, steps]`."""
-    angles = 2 * torch.pi * torch.stack([beat_phase, bar_phase], dim=-2)
-    return torch.cat([angles.sin(), angles.cos()], dim=-2)
+def _or_zeros(frames: FrameConditions, value: Tensor | None, channels: int) -> Tensor:
+    batch, _, steps = frames.kept.shape
+    return frames.kept.new_zeros(batch, channels, steps) if value is None else value
+
+
+def _said(frames: FrameConditions, value: Tensor | None) -> Tensor:
+    return torch.full_like(frames.kept_mask, float(value is not None))
 
 
 def level_curve(codec: SpectralCodec, latent: Tensor) -> Tensor:

@@ -15,11 +15,20 @@ from torch import Tensor
 
 from engine.models.contracts import Denoiser
 from engine.models.house.codec import SpectralCodec
-from engine.models.house.conditions import FrameConditions
+from engine.models.house.conditions import level_curve, stack
 from engine.models.house.network import Globals, HouseNetwork, NetworkShape
+from engine.models.house.words import globals_of
+from engine.models.studio import Conditioned, FrameConditions, Habits, Words
 from engine.spec import BridgeError
 
 WINDOW_STEPS = 256
+HABITS = Habits(
+    "euler",
+    added_noise=False,
+    steps=4,
+    variation=dict.fromkeys(("extend", "inpaint", "loop"), 0.4)
+    | dict.fromkeys(("melody", "accompany", "vary", "generate"), 0.6),
+)
 FORMAT = "daw-bridge house 1"
 
 
@@ -45,6 +54,25 @@ class HouseModel:
     vocabulary: Mapping[str, tuple[str, ...]]
 
     name = "house"
+    habits = HABITS
+    window_steps = WINDOW_STEPS
+    hears_context = True
+    reads_text = False
+
+    def told(self, words: Words) -> Conditioned:
+        """The model, told a style, a mood, a key, a tempo, roles and instruments."""
+        conditions = globals_of(words, self.vocabulary, self.network.shape).to(self.device)
+        return lambda frames: self.denoiser(frames, conditions)
+
+    def told_level(self, latent: Tensor) -> Tensor:
+        """Loudness over time as in training; see `level_curve`."""
+        return level_curve(self.codec, latent)
+
+    def levels(self, start: float, steps: int) -> tuple[float, ...]:
+        """Evenly spaced levels."""
+        if steps < 1 or not 0.0 < start <= 1.0:
+            raise ValueError(f"cannot sample from level {start} in {steps} steps")
+        return tuple(start * (1.0 - index / steps) for index in range(steps + 1))
 
     def denoiser(self, frames: FrameConditions, conditions: Globals) -> Denoiser:
         """The denoiser under these conditions; x is float32, the network runs in bfloat16.
@@ -54,7 +82,7 @@ class HouseModel:
         Depends on hardware only through rounding: autocast keeps float32 where the device has no
         fast bfloat16.
         """
-        stacked = frames.stack()
+        stacked = stack(frames)
 
         def denoise(x: Tensor, level: float, next_level: float | None = None) -> Tensor:
             time = x.new_full((x.shape[0],), level)
@@ -122,6 +150,19 @@ def grown(state: dict[str, Tensor], network: HouseNetwork) -> dict[str, Tensor]:
     return full
 
 
+def weights_digest(path: Path | None = None) -> str:
+    """SHA-256 of the weights file.
+
+    Raises:
+        BridgeError: `not_found` where it cannot be read.
+    """
+    path = path or default_weights_path()
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise BridgeError("not_found", f"the weights {path.name} cannot be read: {error}") from None
+
+
 def load_house(path: Path | None = None, device: str = "cpu") -> HouseModel:
     """Read the weights file.
 
@@ -152,5 +193,4 @@ def load_house(path: Path | None = None, device: str = "cpu") -> HouseModel:
             "not_found", f"{path.name} holds other weights than it says: {error}"[:300]
         ) from None
     network.requires_grad_(False).eval().to(device)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return HouseModel(network, codec, digest, torch.device(device), vocabulary)
+    return HouseModel(network, codec, weights_digest(path), torch.device(device), vocabulary)

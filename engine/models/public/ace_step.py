@@ -7,13 +7,11 @@ diffusers; its guidance (APG, for base checkpoints) has a memory over the steps 
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 
 from engine.models.contracts import Denoiser
-from engine.models.public.contract import Kept, Told, Words
+from engine.models.public.contract import Kept, Told, Usage
 from engine.models.public.folder import ModelFolder
 from engine.models.public.loading import (
     Checkpoint,
@@ -24,6 +22,7 @@ from engine.models.public.loading import (
     tokenised,
 )
 from engine.models.public.oobleck import OobleckCodec
+from engine.models.studio import Words
 
 PIPELINE = "AceStepPipeline"
 MOST_TOKENS, MOST_LYRIC_TOKENS = 256, 2048
@@ -34,9 +33,17 @@ _TIMBRE_S = 30.0  # of silence, where no recording shows the timbre
 class AceStep(Checkpoint):
     """A checkpoint of ACE-Step 1.5."""
 
-    rule: Literal["euler", "ping-pong", "sde-dpm-solver-2m"] = "euler"
     longest_seconds = 600.0
+    frames_per_step = 4
     edits = True
+    names_tempo = True
+
+    @classmethod
+    def usage_of(cls, folder: ModelFolder) -> Usage:
+        """Eight steps where the checkpoint is a turbo, and guidance where it is not."""
+        settings = folder.settings("transformer")
+        turbo = settings.get("is_turbo") or settings.get("model_version") == "turbo"
+        return Usage("euler", 8, 1.0) if turbo else Usage("euler", 50, 7.0)
 
     def _load(self, folder: ModelFolder) -> None:
         with libraries():
@@ -56,9 +63,6 @@ class AceStep(Checkpoint):
         self.codec = OobleckCodec(self._part("vae", AutoencoderOobleck))
         self._tokenizer = load_part(folder, "tokenizer", AutoTokenizer, None)
         self._prompts = Prompts(self._read)
-        settings = self._network.config
-        turbo = bool(settings.is_turbo or settings.model_version == "turbo")
-        self.default_steps, self.default_guidance = (8, 1.0) if turbo else (50, 7.0)
 
     def tell(self, words: Words) -> Told:
         """Lyrics, timbre (of silence) and text in one row, without a mask: all of it is read."""

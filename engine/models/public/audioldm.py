@@ -9,17 +9,18 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from engine.models.contracts import Denoiser
 from engine.models.parametrisation import AlphaBars, Prediction, variance_preserving
-from engine.models.public.contract import Kept, Told, Words
+from engine.models.public.contract import Kept, Told, Usage
 from engine.models.public.folder import ModelFolder
 from engine.models.public.loading import Checkpoint, Prompts, libraries, load_part, tokenised
 from engine.models.public.mel_latents import MelCodec
+from engine.models.studio import Words
 from engine.spec import BridgeError
 
 PIPELINE, MUSIC_PIPELINE = "AudioLDM2Pipeline", "MusicLDMPipeline"
@@ -29,13 +30,16 @@ _PREDICTIONS: dict[str, Prediction] = {"epsilon": "eps", "v_prediction": "v", "s
 class _MelDiffusion(Checkpoint):
     """What both have in common: the latents, the noise and the levels."""
 
-    rule: Literal["euler", "ping-pong", "sde-dpm-solver-2m"] = "euler"  # DDIM without noise
-    default_steps = 200
-    default_guidance = 3.5
     longest_seconds = 10.24
+    frames_per_step = 4
     edits = False
     _network: Any
     codec: MelCodec
+
+    @classmethod
+    def usage_of(cls, folder: ModelFolder) -> Usage:
+        """DDIM without noise."""
+        return Usage("euler", 200, 3.5)
 
     def _load(self, folder: ModelFolder) -> None:
         self.noise, self._prediction = _schedule(folder)
@@ -167,7 +171,10 @@ class AudioLDM2(_MelDiffusion):
 class MusicLDM(_MelDiffusion):
     """A checkpoint of MusicLDM: text by CLAP, as one vector for the whole."""
 
-    default_guidance = 2.0
+    @classmethod
+    def usage_of(cls, folder: ModelFolder) -> Usage:
+        """DDIM without noise."""
+        return Usage("euler", 200, 2.0)
 
     def _load(self, folder: ModelFolder) -> None:
         super()._load(folder)

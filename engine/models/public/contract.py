@@ -9,27 +9,24 @@ import torch
 from torch import Tensor
 
 from engine.models.contracts import Codec, Denoiser
+from engine.models.studio import Words
+
+Rule = Literal["euler", "ping-pong", "sde-dpm-solver-2m"]
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """What a model is told of a piece; what one has no place for counts nothing.
+class Usage:
+    """How a checkpoint is sampled where nobody says otherwise.
 
     Attributes:
-        prompt: in the model's language, English as a rule.
-        seconds: length of the whole piece, of which a window may be a part.
-        lyrics: words to be sung, with `[verse]` and the like between them.
-        bpm, key, beats_per_bar: None where nothing is to be said; the key as in "C major".
-        edits: the piece is to go on from audio that is kept.
+        rule: name of the step rule.
+        steps: of that rule.
+        guidance: scale of classifier-free guidance; 1 is none.
     """
 
-    prompt: str
-    seconds: float
-    lyrics: str = ""
-    bpm: float | None = None
-    key: str | None = None
-    beats_per_bar: int | None = None
-    edits: bool = False
+    rule: Rule
+    steps: int
+    guidance: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,21 +75,24 @@ class PublicModel(Protocol):
     Attributes:
         name: what it is called here.
         digest: SHA-256 of its weights and settings; part of every recipe and cache key.
-        rule: name of the step rule that it is sampled with.
-        default_steps: of that rule.
-        default_guidance: scale of classifier-free guidance; 1 is none.
+        usage: how it is sampled.
         longest_seconds: of one window.
+        frames_per_step: of the spectrum that controls look at.
+        window_steps: latents that the network is always given, whatever the length; None where it
+            takes any.
         edits: takes `Kept`.
+        names_tempo: has places of their own for tempo, key and metre.
     """
 
     name: str
     digest: str
     device: torch.device
-    rule: Literal["euler", "ping-pong", "sde-dpm-solver-2m"]
-    default_steps: int
-    default_guidance: float
+    usage: Usage
     longest_seconds: float
+    frames_per_step: int
+    window_steps: int | None
     edits: bool
+    names_tempo: bool
 
     @property
     def codec(self) -> Codec:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from engine.models.public.contract import Usage
 from engine.models.public.folder import ModelFolder
 from engine.spec import BridgeError
 
@@ -70,6 +71,10 @@ def load_part(folder: ModelFolder, name: str, reader: Any, dtype: torch.dtype | 
 class Checkpoint(ABC):
     """A model that was loaded from its folder: what all architectures have in common."""
 
+    window_steps: int | None = None
+    names_tempo = False
+    edits: bool
+
     def __init__(
         self, folder: ModelFolder, device: str = "cpu", dtype: torch.dtype | None = None
     ) -> None:
@@ -85,7 +90,17 @@ class Checkpoint(ABC):
         self.device = torch.device(device)
         self._dtype = dtype or torch.float32
         self._folder = folder
+        self.usage = self.usage_of(folder)
         self._load(folder)
+
+    @classmethod
+    @abstractmethod
+    def usage_of(cls, folder: ModelFolder) -> Usage:
+        """How the checkpoint is sampled, from its settings alone.
+
+        Raises:
+            BridgeError: `not_found` for settings that cannot be read.
+        """
 
     @abstractmethod
     def _load(self, folder: ModelFolder) -> None:

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Protocol
 
 import torch
 
 from engine.models.public import ace_step, audioldm, stable_audio_3, stable_audio_open
-from engine.models.public.contract import PublicModel
+from engine.models.public.contract import PublicModel, Usage
 from engine.models.public.folder import ModelFolder
-from engine.models.public.loading import Checkpoint
 from engine.spec import BridgeError
 
-ARCHITECTURES: dict[str, type[Checkpoint]] = {
+
+class Architecture(Protocol):
+    """A class of models that are read from a folder.
+
+    Attributes:
+        edits: whether they take audio to go on from.
+    """
+
+    edits: bool
+
+    def __call__(self, folder: ModelFolder, device: str, dtype: torch.dtype | None) -> PublicModel:
+        """Load one."""
+        ...
+
+    def usage_of(self, folder: ModelFolder) -> Usage:
+        """How it is sampled, from its settings alone."""
+        ...
+
+
+ARCHITECTURES: dict[str, Architecture] = {
     stable_audio_3.PIPELINE: stable_audio_3.StableAudio3,
     stable_audio_open.PIPELINE: stable_audio_open.StableAudioOpen,
     ace_step.PIPELINE: ace_step.AceStep,
@@ -21,18 +39,18 @@ ARCHITECTURES: dict[str, type[Checkpoint]] = {
 }
 
 
-def architecture_of(folder: ModelFolder) -> type[Checkpoint]:
+def architecture_of(folder: ModelFolder) -> Architecture:
     """What reads the folder.
 
     Raises:
-        BridgeError: `not_found` for a pipeline that nothing here reads.
+        BridgeError: `not_found` for a pipeline that nobody here reads.
     """
     found = ARCHITECTURES.get(folder.pipeline)
     if found is None:
         known = ", ".join(name.removesuffix("Pipeline") for name in ARCHITECTURES)
         raise BridgeError(
             "not_found",
-            f"{folder.path.name} is of {folder.pipeline[:80]}, which is not known here",
+            f"{folder.path.name} is a {folder.pipeline}, which is not known here",
             f"the architectures are: {known}",
         )
     return found
@@ -44,11 +62,9 @@ def open_model(
     """Load the model of a folder.
 
     Args:
-        dtype: of the weights, single precision where nothing is said.
+        dtype: of the weights; single precision where nothing is said.
 
     Raises:
-        BridgeError: `not_found` for an unknown architecture, a missing library, or parts that
-            cannot be loaded.
+        BridgeError: `not_found` for an unknown architecture, or parts that cannot be loaded.
     """
-    # Each architecture fulfils the contract; their common base leaves most of it to them.
-    return cast(PublicModel, architecture_of(folder)(folder, device, dtype))
+    return architecture_of(folder)(folder, device, dtype)

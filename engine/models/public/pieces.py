@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 Run = Callable[[Tensor], Tensor]
 
@@ -37,9 +38,16 @@ class Pieces:
         parts = []
         for first, last, start, stop in self._cuts(latent.shape[-1]):
             on_step()
-            audio = run(latent[..., start:stop])
+            audio = self._run(run, latent[..., start:stop], latent.shape[-1])
             parts.append(audio[..., self._samples(first - start, last - start)])
         return torch.cat(parts, dim=-1)
+
+    def _run(self, run: Run, latent: Tensor, steps: int) -> Tensor:
+        """A piece; of several, each is made again for its gradient, and one at a time is kept."""
+        if steps <= self.piece_steps or not (torch.is_grad_enabled() and latent.requires_grad):
+            return run(latent)
+        again: Tensor = checkpoint(run, latent, use_reentrant=False)
+        return again
 
     def encode(self, run: Run, audio: Tensor) -> Tensor:
         """`[batch, 2, steps × step_samples]` to `[batch, channels, steps]`."""

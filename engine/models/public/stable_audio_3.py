@@ -7,13 +7,13 @@ Facts are those of `StableAudio3Pipeline` and `StableAudio3InpaintPipeline` in d
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from engine.models.contracts import Denoiser
-from engine.models.public.contract import Kept, Told, Words
+from engine.models.public.contract import Kept, Told, Usage
 from engine.models.public.folder import ModelFolder
 from engine.models.public.loading import (
     Checkpoint,
@@ -24,6 +24,7 @@ from engine.models.public.loading import (
     tokenised,
 )
 from engine.models.public.pieces import PieceCodec, Pieces
+from engine.models.studio import Words
 
 PIPELINE = "StableAudio3Pipeline"
 MOST_TOKENS = 256
@@ -49,8 +50,15 @@ class SameCodec(PieceCodec):
 class StableAudio3(Checkpoint):
     """A checkpoint of Stable Audio 3."""
 
-    default_guidance = 1.0  # distilled in; base checkpoints are told theirs
+    frames_per_step = 8
     edits = True
+
+    @classmethod
+    def usage_of(cls, folder: ModelFolder) -> Usage:
+        """Ping-pong where the checkpoint is distilled, and Euler's rule where it is not."""
+        if flow_schedule(folder)["stochastic_sampling"]:
+            return Usage("ping-pong", 8, 1.0)
+        return Usage("euler", 100, 7.0)
 
     def _load(self, folder: ModelFolder) -> None:
         with libraries():
@@ -66,13 +74,7 @@ class StableAudio3(Checkpoint):
         self.codec = SameCodec(self._part("vae", AutoencoderSAME))
         self._tokenizer = load_part(folder, "tokenizer", AutoTokenizer, None)
         self._prompts = Prompts(self._read)
-        schedule = flow_schedule(folder)
-        self._time_scale = float(schedule["num_train_timesteps"])
-        distilled = bool(schedule["stochastic_sampling"])
-        self.rule: Literal["euler", "ping-pong", "sde-dpm-solver-2m"] = (
-            "ping-pong" if distilled else "euler"
-        )
-        self.default_steps = 8 if distilled else 100
+        self._time_scale = float(flow_schedule(folder)["num_train_timesteps"])
         self.longest_seconds = float(self._embedder.config.max_val)
 
     @torch.no_grad()

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from engine.models.contracts import Denoiser
-from engine.models.public.contract import Kept, Told, Words
+from engine.models.public.contract import Kept, Told, Usage
 from engine.models.public.folder import ModelFolder
 from engine.models.public.loading import Checkpoint, Prompts, libraries, load_part, tokenised
 from engine.models.public.oobleck import OobleckCodec
+from engine.models.studio import Words
 from engine.spec import BridgeError
 
 PIPELINE = "StableAudioPipeline"
@@ -26,10 +27,13 @@ _SCHEDULERS = ("CosineDPMSolverMultistepScheduler", "EDMDPMSolverMultistepSchedu
 class StableAudioOpen(Checkpoint):
     """A checkpoint of Stable Audio Open."""
 
-    rule: Literal["euler", "ping-pong", "sde-dpm-solver-2m"] = "sde-dpm-solver-2m"
-    default_steps = 100
-    default_guidance = 7.0
+    frames_per_step = 4
     edits = False
+
+    @classmethod
+    def usage_of(cls, folder: ModelFolder) -> Usage:
+        """As its publishers do."""
+        return Usage("sde-dpm-solver-2m", 100, 7.0)
 
     def _load(self, folder: ModelFolder) -> None:
         with libraries():

@@ -22,6 +22,6 @@ class AbsentEngine(FakeEngine):
         yield from super().render(*given, **how)
 
 
-def create_engine(cache_dir: Path | None) -> AbsentEngine:
+def create_engine(cache_dir: Path | None, models_file: Path | None = None) -> AbsentEngine:
     assert cache_dir is not None
     return AbsentEngine(cache_dir)

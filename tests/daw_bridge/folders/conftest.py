@@ -35,7 +35,7 @@ def once(
         capsys.readouterr()
         typed = ["watch", str(folder), "--once", "--settle", "0", "--json"]
         typed += ["--data-dir", str(make_config().data_dir)]
-        assert main(typed, engine_factory=lambda _: engine) == 0
+        assert main(typed, engine_factory=lambda *_: engine) == 0
         results: list[dict[str, str]] = json.loads(capsys.readouterr().out)["results"]
         return results
 

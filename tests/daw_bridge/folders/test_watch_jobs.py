@@ -65,7 +65,7 @@ def test_an_interrupt_while_it_renders_ends_the_watcher_and_refuses_nothing(
 
     (folder / "x.extend-0.1s-prompt=sleep=30.wav").write_bytes(CLIP)
     typed = ["watch", str(folder), "--settle", "0", "--data-dir", str(make_config().data_dir)]
-    assert main(typed, engine_factory=lambda _: Interrupted()) == 0
+    assert main(typed, engine_factory=lambda *_: Interrupted()) == 0
     assert capsys.readouterr().err.splitlines()[-1] == "stopped"
     assert [path.suffix for path in folder.iterdir()] == [".wav"]
 

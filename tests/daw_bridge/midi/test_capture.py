@@ -78,7 +78,7 @@ def test_what_was_played_with_a_hosts_clock_is_accompanied(
     status = main(
         ["capture", "--port", "DAW clock", "--bars", "1", "--quantise", "1/8", "--out", str(out),
          "--json", "--", "--prompt", "soft", "--out", str(mix), "--data-dir", data_dir],
-        lambda _: FakeEngine(),
+        lambda *_: FakeEngine(),
     )  # fmt: skip
     player.join()
     assert status == 0

@@ -96,5 +96,5 @@ def _report(request: RenderRequest) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def create_engine(cache_dir: Path | None) -> TellingEngine:
+def create_engine(cache_dir: Path | None, models_file: Path | None = None) -> TellingEngine:
     return TellingEngine()

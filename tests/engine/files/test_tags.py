@@ -17,8 +17,7 @@ from engine.files.tags import Tags
 from engine.job import Job
 from engine.spec import RenderRequest
 from engine.units import Metre
-from tests.engine.fake_model import fake_model
-from tests.engine.test_resume import Host
+from tests.engine.fake_model import FakeHost, fake_model
 
 CLIPS = Path(__file__).parents[3] / "scripts" / "clips"
 LOOP = Tags("Grüße", "loop, seed 7", 5_000_000_000, 123.4, 14.0, Metre(7, 8), True)
@@ -122,7 +121,7 @@ def test_libsndfile_reads_the_texts(tmp_path: Path, container: str) -> None:
 def test_a_render_says_what_it_is(tmp_path: Path, fields: dict[str, Any], loops: bool) -> None:
     events: list[Any] = []
     request = RenderRequest.from_mapping({**fields, "seed": 5, "refine": 0, "steps": 1})
-    Job(Host(fake_model()[1]), request, tmp_path, events.append, lambda: False).run()
+    Job(FakeHost(fake_model()[1]), request, tmp_path, events.append, lambda: False).run()
     report, found = events[-1].report, chunks_of((tmp_path / "mix.wav").read_bytes())
     assert (b"smpl" in found) == loops
     beats, lower, upper, bpm = struct.unpack_from("<IHHf", found[b"acid"], 12)

@@ -9,9 +9,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from engine.models.house.conditions import FrameConditions, beat_channels, level_curve
+from engine.models.house.conditions import level_curve, stack
 from engine.models.house.model import HouseModel, default_weights_path, grown, load_house
 from engine.models.house.network import FRAME_CHANNELS, Globals, HouseNetwork, NetworkShape
+from engine.models.studio import FrameConditions, beat_channels
 from engine.sampling.levels import levels
 from engine.sampling.loop import sample
 from engine.spec import BridgeError
@@ -49,11 +50,11 @@ def test_missing_and_foreign_files_are_refused(tmp_path: Path) -> None:
 
 def test_frame_channels_say_what_is_known() -> None:
     frames = _frames()
-    plain = frames.stack()
+    plain = stack(frames)
     assert plain.shape == (1, FRAME_CHANNELS, 40)
     assert bool((plain[:, :128, 20:] == 0).all()), "the free part must not leak"
     chroma = torch.zeros(1, 12, 40)
-    told = FrameConditions(frames.kept, frames.kept_mask, chroma).stack()
+    told = stack(FrameConditions(frames.kept, frames.kept_mask, chroma))
     assert float(told[0, 141, 0]) == 1.0
     assert float(plain[0, 141, 0]) == 0.0
 
@@ -62,14 +63,16 @@ def test_context_and_onsets_are_told_beside_what_is_kept() -> None:
     frames = _frames()
     context, onsets = torch.full((1, 128, 40), 3.0), torch.ones(1, 12, 40)
     chroma = torch.ones(1, 12, 40)
-    beside = FrameConditions(
-        frames.kept, frames.kept_mask, chroma, melody_onsets=onsets, context=context
-    ).stack()
+    beside = stack(
+        FrameConditions(
+            frames.kept, frames.kept_mask, chroma, melody_onsets=onsets, context=context
+        )
+    )
     assert beside.shape == (1, FRAME_CHANNELS, 40)
     assert torch.equal(beside[:, -129:-1], context)
     assert torch.equal(beside[:, 149:161], onsets)
     assert bool((beside[:, -1] == 1).all())
-    assert float(frames.stack()[:, 149:].abs().sum()) == 0.0
+    assert float(stack(frames)[:, 149:].abs().sum()) == 0.0
 
 
 def test_a_grown_network_computes_what_the_small_one_did() -> None:

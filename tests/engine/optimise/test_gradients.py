@@ -7,8 +7,9 @@ from torch import Tensor
 
 from engine.controls.overlap import overlap_objective, wrap_reference
 from engine.models.contracts import Denoiser
-from engine.models.house.conditions import FrameConditions
+from engine.models.house.conditions import stack
 from engine.models.house.network import Globals, HouseNetwork, NetworkShape
+from engine.models.studio import FrameConditions
 from engine.models.toy import GaussianModel
 from engine.optimise.noise import NoiseSettings, optimise_noise
 from engine.optimise.problem import OptimisedNoise
@@ -24,7 +25,7 @@ def _tiny_network_denoiser() -> Denoiser:
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.08)
     network.requires_grad_(False)
-    frames = FrameConditions(torch.randn(1, 128, 16), torch.ones(1, 1, 16)).stack()
+    frames = stack(FrameConditions(torch.randn(1, 128, 16), torch.ones(1, 1, 16)))
     conditions = Globals.unknown(1, shape, torch.device("cpu"))
 
     def denoise(x: Tensor, level: float, next_level: float | None = None, /) -> Tensor:

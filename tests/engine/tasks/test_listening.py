@@ -59,11 +59,11 @@ def test_the_band_is_as_loud_as_suits_the_clip() -> None:
 @pytest.mark.parametrize(("rate", "channels"), [(44_100, 1), (48_000, 2), (22_050, 3)])
 def test_the_clip_beside_is_brought_to_the_model(rate: int, channels: int) -> None:
     clip = np.full((channels, rate), 0.1)
-    heard = _beside(clip, rate).audio(2 * RATE_HZ, 0.5)
+    heard = _beside(clip, rate).audio(2 * RATE_HZ, 0.5, 1024)
     assert heard.shape == (2, -(-2 * RATE_HZ // 1024) * 1024)
     assert heard[:, : RATE_HZ - 50].numpy() == pytest.approx(0.2, abs=1e-3)
     assert not bool(heard[:, RATE_HZ : 2 * RATE_HZ].any())
-    assert _beside(clip, rate).audio(RATE_HZ // 2, 1.0).shape[1] == -(-RATE_HZ // 2048) * 1024
+    assert _beside(clip, rate).audio(RATE_HZ // 2, 1.0, 1024).shape[1] == -(-RATE_HZ // 2048) * 1024
 
 
 def test_only_what_is_accompanied_is_listened_to() -> None:

@@ -14,7 +14,7 @@ import torch
 
 from engine.analysis.grid import grid_figures
 from engine.files.audio import read_clip
-from engine.models.house.conditions import beat_channels
+from engine.models.studio import beat_channels
 from engine.musical_time import MetreMap, MusicalTime, TempoMap
 from engine.report import build_report
 from engine.spec import BridgeError, RenderRequest
@@ -263,7 +263,7 @@ def test_loops_repairs_and_variations_in_a_songs_time(tmp_path: Path) -> None:
     assert repair.grid.bpm == 60.0
     varied = scene_of(vary_scene, task="vary", **told)
     assert varied.grid is not None
-    beat = beat_phases(1, varied.grid, 0.0)
+    beat = beat_phases(1, 1024, varied.grid, 0.0)
     assert beat[0, :, 0].numpy() == pytest.approx(
         beat_channels(*(torch.tensor([x]) for x in (0.0, 0.5)))[:, 0].numpy(),
         abs=1e-6,

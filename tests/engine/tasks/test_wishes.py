@@ -16,17 +16,25 @@ from engine.controls.control import Control
 from engine.controls.intensity import WEIGHT, WEIGHT_BESIDE_MELODY, Intensity
 from engine.controls.structure import Structure
 from engine.spec import BridgeError, RenderRequest
-from engine.tasks.wishes import free_frames, gain_curve_db, loudness_wish, wishes_of, with_gain
+from engine.tasks.wishes import (
+    Axis,
+    free_frames,
+    gain_curve_db,
+    loudness_wish,
+    wishes_of,
+    with_gain,
+)
 
 RATE_HZ = 44_100
 STEPS = 256
 LENGTH_S = STEPS * 1024 / RATE_HZ
+AXIS = Axis(STEPS, 1024 / RATE_HZ, 2, 0.0)
 
 
 def _wishes(bar_s: float | None = 1.0, **fields: Any) -> tuple[Control, ...]:
     base = {"task": "generate", "prompt": "pop", "seconds": 6.0}
     request = RenderRequest.from_mapping(base | fields)
-    return wishes_of(request, STEPS, 0.0, LENGTH_S, bar_s)
+    return wishes_of(request, AXIS, LENGTH_S, bar_s)
 
 
 def _music(seed: int = 0) -> torch.Tensor:
@@ -53,7 +61,7 @@ def test_wishes_come_in_the_tables_order_with_their_weights(tmp_path: Path) -> N
     assert both[0].weight == WEIGHT
     assert isinstance(both[1], Structure)
     request = {"task": "melody", "melody": "a.mid", "seconds": 6.0, "intensity": "0:-20"}
-    beside = wishes_of(RenderRequest.from_mapping(request), STEPS, 0.0, LENGTH_S, 1.0)
+    beside = wishes_of(RenderRequest.from_mapping(request), AXIS, LENGTH_S, 1.0)
     assert beside[0].weight == WEIGHT_BESIDE_MELODY
 
 
@@ -61,7 +69,7 @@ def test_wishes_come_in_the_tables_order_with_their_weights(tmp_path: Path) -> N
 def test_the_prior_follows_the_lane_before_anything_is_optimised(points: str) -> None:
     wish, guide = _lane(points), _music()
     everywhere = np.ones(2 * STEPS, dtype=np.bool_)
-    shaped = with_gain(guide, gain_curve_db(guide, wish, everywhere))
+    shaped = with_gain(guide, gain_curve_db(guide, wish, everywhere), wish.frame_s)
     found = wish.compare(shaped.double().numpy(), RATE_HZ)
     before = wish.compare(guide.double().numpy(), RATE_HZ)
     assert found is not None
@@ -73,7 +81,7 @@ def test_the_prior_follows_the_lane_before_anything_is_optimised(points: str) ->
 def test_a_shape_is_laid_where_the_prior_is() -> None:
     wish, guide = _lane("0:-60,6:-40", intensity_match="shape"), _music()
     everywhere = np.ones(2 * STEPS, dtype=np.bool_)
-    shaped = with_gain(guide, gain_curve_db(guide, wish, everywhere)).double().numpy()
+    shaped = with_gain(guide, gain_curve_db(guide, wish, everywhere), wish.frame_s).double().numpy()
     curve = intensity_curve(shaped, RATE_HZ, 43.0)
     own = intensity_curve(guide.double().numpy(), RATE_HZ, 43.0)
     assert curve[-20] - curve[20] == pytest.approx(20 * 5.0 / 6.0, abs=2.5)
@@ -84,10 +92,12 @@ def test_known_audio_keeps_its_level() -> None:
     wish, guide = _lane("0:-50,6:-50"), _music()
     known = torch.zeros(1, 1, STEPS)
     known[..., :100] = 1.0
-    gain_db = gain_curve_db(guide, wish, free_frames(known))
+    gain_db = gain_curve_db(guide, wish, free_frames(known, 2))
     assert np.abs(gain_db[:200]).max() == 0.0
     assert gain_db[300:].max() < -15.0
-    assert torch.equal(with_gain(guide, gain_db)[:, : 99 * 1024], guide[:, : 99 * 1024])
+    assert torch.equal(
+        with_gain(guide, gain_db, wish.frame_s)[:, : 99 * 1024], guide[:, : 99 * 1024]
+    )
 
 
 def test_silence_is_not_turned_up() -> None:

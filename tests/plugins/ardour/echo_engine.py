@@ -44,5 +44,5 @@ class EchoEngine(FakeEngine):
                 yield event
 
 
-def create_engine(cache_dir: Path | None) -> EchoEngine:
+def create_engine(cache_dir: Path | None, models_file: Path | None = None) -> EchoEngine:
     return EchoEngine()

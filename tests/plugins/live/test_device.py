@@ -6,7 +6,7 @@ import json
 import struct
 from typing import Any
 
-from engine.job import DEFAULT_VARIATION
+from engine.models.house.model import HABITS
 from engine.rendering import iterations_of
 from tests.plugins.live.device import generator, parameters
 from tests.plugins.live.fake_live import PLUGIN
@@ -129,7 +129,7 @@ def test_controls_begin_with_what_a_request_that_says_nothing_gets() -> None:
     fields = [field for command in commands for field in command["fields"]]
     told = {field["name"]: field["default"] for field in fields if "default" in field}
     # What the protocol leaves to the engine, and the length, which somebody has to choose.
-    left = {"variation": DEFAULT_VARIATION["extend"], "refine": iterations_of("fast"), "bars": 4.0}
+    left = {"variation": HABITS.variation["extend"], "refine": iterations_of("fast"), "bars": 4.0}
     assert told.keys().isdisjoint(left)
     expected = told | left
     found = {name: value["parameter_initial"] for name, value in values_by_name().items()}

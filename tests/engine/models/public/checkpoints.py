@@ -62,22 +62,28 @@ def _randomise(*networks: torch.nn.Module) -> None:
         network.eval()
 
 
-def _oobleck(sample_rate_hz: int) -> torch.nn.Module:
-    """The autoencoder of Stable Audio Open and ACE-Step, with 32 samples to a step."""
+def _oobleck(sample_rate_hz: int, ratios: tuple[int, ...] = (2, 4, 4)) -> torch.nn.Module:
+    """The autoencoder of Stable Audio Open and ACE-Step, with 32 samples to a step by default."""
     import diffusers
 
     return diffusers.AutoencoderOobleck(
         encoder_hidden_size=6,
-        downsampling_ratios=[2, 4, 4],
-        channel_multiples=[1, 2, 3],
+        downsampling_ratios=list(ratios),
+        channel_multiples=list(range(1, len(ratios) + 1)),
         decoder_channels=6,
         decoder_input_channels=3,
         sampling_rate=sample_rate_hz,
     )
 
 
-def stable_audio_3(folder: Path, *, distilled: bool = True, seed: int = 0) -> Path:
-    """Stable Audio 3 in miniature: the same parts, keys and schedule, 64 samples to a step."""
+def stable_audio_3(
+    folder: Path, *, distilled: bool = True, seed: int = 0, real_steps: bool = False
+) -> Path:
+    """Stable Audio 3 in miniature: the same parts, keys and schedule.
+
+    Args:
+        real_steps: 4096 samples to a step at 44.1 kHz, as published; else 64 at 8 kHz.
+    """
     import diffusers
     import transformers
     from diffusers.pipelines.stable_audio_3.modeling_stable_audio_3 import (
@@ -103,14 +109,14 @@ def stable_audio_3(folder: Path, *, distilled: bool = True, seed: int = 0) -> Pa
     )
     encoder = transformers.T5GemmaEncoderModel(text)
     vae = diffusers.AutoencoderSAME(
-        patch_size=16,
+        patch_size=256 if real_steps else 16,
         encoder_channels=8,
         encoder_c_mults=[4],
-        encoder_strides=[4],
+        encoder_strides=[16 if real_steps else 4],
         encoder_transformer_depths=[2],
         latent_dim=8,
         dim_heads=16,
-        sampling_rate=8_000,
+        sampling_rate=44_100 if real_steps else 8_000,
     )
     transformer = diffusers.StableAudio3DiTModel(
         io_channels=8,
@@ -140,8 +146,14 @@ def stable_audio_3(folder: Path, *, distilled: bool = True, seed: int = 0) -> Pa
     return folder
 
 
-def stable_audio_open(folder: Path, *, seed: int = 0, schedule: str = "exponential") -> Path:
-    """Stable Audio Open in miniature: the same parts, keys and schedule, 32 samples to a step."""
+def stable_audio_open(
+    folder: Path, *, seed: int = 0, schedule: str = "exponential", real_steps: bool = False
+) -> Path:
+    """Stable Audio Open in miniature: the same parts, keys and schedule.
+
+    Args:
+        real_steps: 2048 samples to a step at 44.1 kHz, as published; else 32 at 8 kHz.
+    """
     import diffusers
     import transformers
     from diffusers.pipelines.stable_audio.modeling_stable_audio import StableAudioProjectionModel
@@ -152,7 +164,7 @@ def stable_audio_open(folder: Path, *, seed: int = 0, schedule: str = "exponenti
         vocab_size=len(tokenizer), d_model=24, d_kv=8, d_ff=32, num_layers=2, num_heads=2
     )
     encoder = transformers.T5EncoderModel(text)
-    vae = _oobleck(8_000)
+    vae = _oobleck(44_100, (2, 4, 4, 8, 8)) if real_steps else _oobleck(8_000)
     projection = StableAudioProjectionModel(
         text_encoder_dim=24, conditioning_dim=16, min_value=0, max_value=32
     )
@@ -185,8 +197,12 @@ def stable_audio_open(folder: Path, *, seed: int = 0, schedule: str = "exponenti
     return folder
 
 
-def ace_step(folder: Path, *, turbo: bool = True, seed: int = 0) -> Path:
-    """ACE-Step 1.5 in miniature: the same parts, keys and schedule, 32 samples to a step."""
+def ace_step(folder: Path, *, turbo: bool = True, seed: int = 0, real_steps: bool = False) -> Path:
+    """ACE-Step 1.5 in miniature: the same parts, keys and schedule.
+
+    Args:
+        real_steps: 1920 samples to a step at 48 kHz, as published; else 32 at 800 Hz.
+    """
     import diffusers
     import transformers
     from diffusers.pipelines.ace_step.modeling_ace_step import AceStepConditionEncoder
@@ -203,7 +219,7 @@ def ace_step(folder: Path, *, turbo: bool = True, seed: int = 0) -> Path:
         head_dim=8,
     )
     encoder = transformers.Qwen3Model(text)
-    vae = _oobleck(800)
+    vae = _oobleck(48_000, (2, 4, 4, 6, 10)) if real_steps else _oobleck(800)
     shape = {
         "hidden_size": 32,
         "intermediate_size": 48,
@@ -240,7 +256,7 @@ def ace_step(folder: Path, *, turbo: bool = True, seed: int = 0) -> Path:
     return folder
 
 
-def _mel_parts() -> dict[str, Any]:
+def _mel_parts(*, real_steps: bool) -> dict[str, Any]:
     """CLAP, the autoencoder of spectrograms, the vocoder and the noise of both architectures."""
     import diffusers
     import transformers
@@ -276,8 +292,8 @@ def _mel_parts() -> dict[str, Any]:
         model_in_dim=8,
         sampling_rate=16_000,
         upsample_initial_channel=16,
-        upsample_rates=[4, 4],
-        upsample_kernel_sizes=[8, 8],
+        upsample_rates=[10, 16] if real_steps else [4, 4],
+        upsample_kernel_sizes=[20, 32] if real_steps else [8, 8],
         resblock_kernel_sizes=[3],
         resblock_dilation_sizes=[[1, 3]],
         normalize_before=False,
@@ -308,13 +324,17 @@ def _mel_parts() -> dict[str, Any]:
     }
 
 
-def audioldm_2(folder: Path, *, seed: int = 0) -> Path:
-    """AudioLDM 2 in miniature: the same parts, keys and schedule, 64 samples to a step."""
+def audioldm_2(folder: Path, *, seed: int = 0, real_steps: bool = False) -> Path:
+    """AudioLDM 2 in miniature: the same parts, keys and schedule.
+
+    Args:
+        real_steps: 640 samples to a step at 16 kHz, as published; else 64.
+    """
     import diffusers
     import transformers
 
     torch.manual_seed(seed)
-    parts = _mel_parts()
+    parts = _mel_parts(real_steps=real_steps)
     tokenizer = tokens_of("t5")
     text = transformers.T5Config(
         vocab_size=len(tokenizer), d_model=20, d_kv=8, d_ff=32, num_layers=2, num_heads=2
@@ -348,12 +368,16 @@ def audioldm_2(folder: Path, *, seed: int = 0) -> Path:
     return folder
 
 
-def musicldm(folder: Path, *, seed: int = 0) -> Path:
-    """MusicLDM in miniature: the same parts, keys and schedule, 64 samples to a step."""
+def musicldm(folder: Path, *, seed: int = 0, real_steps: bool = False) -> Path:
+    """MusicLDM in miniature: the same parts, keys and schedule.
+
+    Args:
+        real_steps: 640 samples to a step at 16 kHz, as published; else 64.
+    """
     import diffusers
 
     torch.manual_seed(seed)
-    parts = _mel_parts()
+    parts = _mel_parts(real_steps=real_steps)
     parts["unet"] = diffusers.UNet2DConditionModel(
         sample_size=8,
         in_channels=2,

@@ -68,7 +68,7 @@ def _sampled(
         )
         denoiser = guided(denoiser, model.denoiser(other), scale)
     levels = model.levels(steps)
-    rule = STEP_RULES[model.rule]
+    rule = STEP_RULES[model.usage.rule]
     return sample(denoiser, levels[0] * noise, levels, rule=rule, noises=noises)
 
 
@@ -82,8 +82,8 @@ def _ping_pong_noises(shape: tuple[int, ...], steps: int) -> tuple[Tensor, Tenso
 def test_stable_audio_3_in_ping_pong_steps(library: Path) -> None:
     model = StableAudio3(ModelFolder.open(library / "sa3"))
     pipeline = _pipeline("StableAudio3Pipeline", library / "sa3")
-    assert (model.rule, model.default_steps) == ("ping-pong", 8)
-    steps = model.default_steps
+    assert (model.usage.rule, model.usage.steps) == ("ping-pong", 8)
+    steps = model.usage.steps
     noise, noises = _ping_pong_noises((1, 8, 375), steps)
     ours = _sampled(model, noise, steps=steps, seconds=SECONDS_3, noises=noises)
     theirs = pipeline(
@@ -109,7 +109,7 @@ def test_stable_audio_3_base_with_guidance(
 ) -> None:
     model = StableAudio3(ModelFolder.open(library / "sa3-base"))
     pipeline = _pipeline("StableAudio3Pipeline", library / "sa3-base")
-    assert (model.rule, model.default_steps) == ("euler", 100)
+    assert (model.usage.rule, model.usage.steps) == ("euler", 100)
     noise = torch.randn(1, 8, 40, generator=_generator())
     seconds = 40 * 64 / 8_000
     ours = _sampled(model, noise, steps=20, seconds=seconds, scale=scale, against=against)
@@ -199,10 +199,10 @@ def _ace_pipeline(folder: Path) -> Any:
 def test_ace_step_turbo(library: Path, steps: int) -> None:
     """With everything it can be told; 41 steps, an odd number for its patches of two."""
     model = AceStep(ModelFolder.open(library / "ace"))
-    assert (model.rule, model.default_steps, model.default_guidance) == ("euler", 8, 1.0)
+    assert (model.usage.rule, model.usage.steps, model.usage.guidance) == ("euler", 8, 1.0)
     seconds = 41 * 32 / 800
     noise = torch.randn(1, 3, 41, generator=_generator())
-    words = Words(PROMPT, seconds, "[verse]\nlow light", 97.0, "A minor", 3)
+    words = Words(PROMPT, seconds, "[verse]\nlow light", 97.0, 9, "minor", 3)
     levels = model.levels(steps)
     with torch.no_grad():
         ours = sample(model.denoiser(model.tell(words)), noise, levels)
@@ -261,7 +261,7 @@ def test_ace_step_repaints(library: Path) -> None:
 
 def test_ace_step_base_without_guidance(library: Path) -> None:
     model = AceStep(ModelFolder.open(library / "ace-base"))
-    assert (model.default_steps, model.default_guidance) == (50, 7.0)
+    assert (model.usage.steps, model.usage.guidance) == (50, 7.0)
     noise = torch.randn(1, 3, 40, generator=_generator())
     seconds = 40 * 32 / 800
     ours = _sampled(model, noise, steps=12, seconds=seconds)

@@ -45,7 +45,7 @@ def _run(model: PublicModel, noise: Tensor, steps: int) -> Tensor:
     shape = (steps, *noise.shape)
     frozen = torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=noise.dtype)
     denoiser = model.denoiser(model.tell(WORDS))
-    rule = STEP_RULES[model.rule]
+    rule = STEP_RULES[model.usage.rule]
     start = levels[0] * noise
     return sample(denoiser, start, levels, rule=rule, gradient="checkpointed", noises=frozen)
 

@@ -1,0 +1,114 @@
+"""Which models there are, and the ones that are in memory."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from engine.models.house.model import HABITS, HouseModel, load_house, weights_digest
+from engine.models.public.folder import ModelFolder
+from engine.models.public.installed import EMBEDDED, Registry
+from engine.models.public.opening import architecture_of
+from engine.models.studio import Habits, Model
+from engine.shelf.public import PublicStudio, habits_of
+
+
+class Shelf:
+    """The embedded model and those that were installed beside it.
+
+    The embedded one is small and stays until everything is unloaded. Of the others one is in memory
+    at a time, and the next takes its place.
+    """
+
+    def __init__(self, device: str, models_file: Path | None = None) -> None:
+        """Nothing is loaded yet.
+
+        Args:
+            models_file: the registry of installed models; it is read anew at every request.
+        """
+        self.device = device
+        self._registry = Registry(models_file)
+        self._house: HouseModel | None = None
+        self._public: PublicStudio | None = None
+
+    @property
+    def house(self) -> HouseModel:
+        """The embedded model, loaded on first use."""
+        if self._house is None:
+            self._house = load_house(device=self.device)
+        return self._house
+
+    def put_house(self, model: HouseModel) -> None:
+        """Use these weights in place of the embedded ones."""
+        self._house = model
+
+    def get(self, name: str) -> Model:
+        """The model of that name, loaded.
+
+        Raises:
+            BridgeError: `not_found` where there is none, or it is not whole any more.
+        """
+        if name == EMBEDDED:
+            return self.house
+        installed = self._registry.get(name)
+        held = self._public
+        if held is not None and (held.name, held.digest) == (name, installed.digest):
+            return held
+        del held
+        if self._public is not None:
+            self._public = None
+            give_back(self.device)
+        self._public = PublicStudio(installed.open(self.device, self._dtype()), name)
+        return self._public
+
+    def digest_of(self, name: str) -> str:
+        """The digest of a model, for which nothing is loaded.
+
+        Raises:
+            BridgeError: `not_found`.
+        """
+        if name != EMBEDDED:
+            return self._registry.get(name).digest
+        return self._house.digest if self._house is not None else weights_digest()
+
+    def habits_of(self, name: str) -> Habits:
+        """How a model is used where a request leaves it open; nothing is loaded.
+
+        Raises:
+            BridgeError: `not_found`.
+        """
+        if name == EMBEDDED:
+            return HABITS
+        folder = ModelFolder.open(self._registry.get(name).path)
+        architecture = architecture_of(folder)
+        return habits_of(architecture.usage_of(folder), edits=architecture.edits)
+
+    def info(self) -> list[dict[str, Any]]:
+        """Name, digest and rate of the embedded model; the registry lists the others."""
+        rate_hz = self.house.codec.sample_rate_hz
+        return [{"name": EMBEDDED, "digest": self.digest_of(EMBEDDED), "sample_rate_hz": rate_hz}]
+
+    def clear(self) -> None:
+        """Drop all models and give their memory back."""
+        self._house = self._public = None
+        give_back(self.device)
+
+    def _dtype(self) -> torch.dtype:
+        """Of a public model's weights: half precision where the hardware computes in it."""
+        if self.device.startswith("cuda") and torch.cuda.is_bf16_supported():
+            return torch.bfloat16
+        return torch.float16 if self.device.startswith(("cuda", "mps")) else torch.float32
+
+
+def give_back(device: str) -> None:
+    """Return to the system what has been freed; allocators keep it otherwise."""
+    gc.collect()
+    if device.startswith("cuda"):
+        torch.cuda.empty_cache()
+    with contextlib.suppress(OSError, AttributeError):  # only glibc has it
+        ctypes.CDLL(None).malloc_trim(0)

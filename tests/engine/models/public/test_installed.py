@@ -1,0 +1,152 @@
+"""The registry of models: what is taken in, what is refused, and what was changed meanwhile."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine.models.public.folder import INDEX
+from engine.models.public.installed import Installed, Registry, slug
+from engine.spec import BridgeError
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    return Registry(tmp_path / "models.json")
+
+
+@pytest.fixture
+def copy(library: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(library / "mldm", tmp_path / "My Model_v2"))
+
+
+def test_what_is_added_is_there_for_everybody(
+    registry: Registry, library: Path, copy: Path
+) -> None:
+    assert registry.all() == ()
+    first, second = registry.add(library / "ace"), registry.add(copy)
+    assert (first.name, second.name) == ("ace", "my-model_v2")
+    again = Registry(copy.parent / "models.json")
+    assert again.all() == (first, second)
+    assert again.get("ace").path == library / "ace"
+    assert second.size_bytes == sum(file.stat().st_size for file in copy.rglob("*.safetensors"))
+    assert [row["architecture"] for row in again.listed()] == ["AceStep", "MusicLDM"]
+    assert again.remove("ace") == first
+    assert registry.all() == (second,)
+    assert (library / "ace").is_dir()  # only the list forgets it
+
+
+def test_an_added_model_opens_with_the_digest_of_the_list(
+    registry: Registry, library: Path
+) -> None:
+    added = registry.add(library / "mldm", "music")
+    model = added.open()
+    assert (model.digest, model.codec.sample_rate_hz) == (added.digest, 16_000)
+
+
+def test_a_model_that_was_changed_must_be_added_again(registry: Registry, copy: Path) -> None:
+    added = registry.add(copy, "mine")
+    scheduler = copy / "scheduler" / "scheduler_config.json"
+    scheduler.write_text(scheduler.read_text().replace("0.0195", "0.02"))
+    with pytest.raises(BridgeError, match="mine was changed since it was added"):
+        added.open()
+    newer = registry.add(copy, "mine")
+    assert newer.digest != added.digest
+    assert registry.all() == (newer,)
+    assert newer.open().digest == newer.digest
+    shutil.rmtree(copy)
+    with pytest.raises(BridgeError, match="the folder of mine is gone") as caught:
+        newer.open()
+    assert "models remove mine" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["house", "../up", "Upper", "", "a" * 65, ".hidden", "two words"])
+def test_names_that_cannot_be_told_apart_are_refused(
+    registry: Registry, library: Path, name: str
+) -> None:
+    if name == "":
+        assert registry.add(library / "ace", name).name == "ace"  # as if nothing were said
+        return
+    with pytest.raises(BridgeError) as caught:
+        registry.add(library / "ace", name)
+    assert caught.value.code == "bad_request"
+    assert registry.all() == ()
+
+
+def test_a_name_is_taken_by_one_folder(registry: Registry, library: Path, copy: Path) -> None:
+    registry.add(library / "mldm", "music")
+    with pytest.raises(BridgeError, match="music is"):
+        registry.add(copy, "music")
+
+
+def test_an_unknown_model_is_refused_with_those_that_are_there(
+    registry: Registry, library: Path
+) -> None:
+    registry.add(library / "ace")
+    with pytest.raises(BridgeError, match="no model 'acer'") as caught:
+        registry.get("acer")
+    assert "house, ace" in caught.value.hint
+    assert "models add" in caught.value.hint
+
+
+def test_an_unknown_architecture_is_refused(registry: Registry, copy: Path) -> None:
+    index = json.loads((copy / INDEX).read_text())
+    (copy / INDEX).write_text(json.dumps(index | {"_class_name": "FluxPipeline"}))
+    with pytest.raises(BridgeError, match="FluxPipeline, which is not known") as caught:
+        registry.add(copy)
+    assert "StableAudio3, StableAudio, AceStep" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["{", "[]", '{"format": "daw-bridge models 1"}', '{"format": "other", "models": []}',
+     '{"format": "daw-bridge models 1", "models": [{"name": "a"}]}',
+     '{"format": "daw-bridge models 1", "models": [{"name": 1, "path": "a", "pipeline": "b",'
+     ' "digest": "c", "size_bytes": 2}]}'],
+)  # fmt: skip
+def test_a_damaged_list_is_reported_and_left_alone(
+    tmp_path: Path, library: Path, written: str
+) -> None:
+    file = tmp_path / "models.json"
+    file.write_text(written)
+    registry = Registry(file)
+    for ask in (registry.all, lambda: registry.get("a"), lambda: registry.add(library / "ace")):
+        with pytest.raises(BridgeError, match="cannot be read") as caught:
+            ask()
+        assert caught.value.code == "unavailable"
+    assert registry.listed() == []
+    assert file.read_text() == written
+
+
+def test_a_folder_that_cannot_be_written_loses_nothing(tmp_path: Path, library: Path) -> None:
+    with pytest.raises(BridgeError, match="cannot be written"):
+        Registry(tmp_path / "missing" / "models.json").add(library / "ace")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(BridgeError, match="no list of models"):
+        Registry(None).add(library / "ace")
+
+
+def test_the_list_is_read_without_anything_heavy() -> None:
+    script = (
+        "import sys; from engine.models.public.installed import Registry; Registry(None).all();"
+        "sys.exit(bool({'torch', 'diffusers', 'transformers'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("Stable Audio 3", "stable-audio-3"), ("a/b", "a-b"), ("-x_", "x"), ("Ü", "")],
+)
+def test_names_are_made_of_what_folders_are_called(text: str, name: str) -> None:
+    assert slug(text) == name
+
+
+def test_rows_are_plain_values() -> None:
+    model = Installed("a", Path("b"), "CPipeline", "d", 1)
+    assert (model.known, model.path) == (None, Path("b"))
