@@ -64,7 +64,7 @@ class Installed:
         if not self.path.is_dir():
             raise BridgeError(
                 "not_found",
-                f"the folder of the model {self.name} is gone: {self.path}",
+                f"the folder of {self.name} is gone: {self.path}",
                 f"put it back, or forget it with daw-bridge models remove {self.name}",
             )
         folder: ModelFolder | None = None
@@ -84,7 +84,7 @@ class Installed:
     def _changed(self, how: str) -> BridgeError:
         return BridgeError(
             "not_found",
-            f"the model {self.name} was changed since it was added{how}"[:400],
+            f"{self.name} was changed since it was added{how}"[:400],
             f"add it again: daw-bridge models add {self.path} --name {self.name}",
         )
 
@@ -119,7 +119,7 @@ class Registry:
         except (OSError, ValueError) as error:
             raise BridgeError(
                 "unavailable",
-                f"the list of models {self._file} is damaged: {error}"[:400],
+                f"the list of models {self._file} cannot be read: {error}"[:400],
                 "move it away and add the models again; their folders are untouched",
             ) from None
         return tuple(sorted(found, key=lambda model: model.name))
@@ -171,7 +171,7 @@ class Registry:
 
         folder = ModelFolder.open(path.resolve())
         architecture_of(folder)
-        name = slug(folder.path.name) if name is None else name
+        name = name or slug(folder.path.name)
         self.check_name(name, folder.path)
         digest, size_bytes = folder.digest(), folder.size_bytes()
         added = Installed(name, folder.path, folder.pipeline, digest, size_bytes, known)
