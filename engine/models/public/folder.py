@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,11 +49,7 @@ class ModelFolder:
                 f"{path.name}/{INDEX} does not say what it is of",
                 "give the folder of a diffusers pipeline, complete as it was downloaded",
             )
-        parts = {
-            name: str(value[1])
-            for name, value in index.items()
-            if isinstance(value, list) and len(value) == 2 and value[1] is not None
-        }
+        parts = parts_of(index)
         for name, kind in parts.items():
             _check_part(path, name, kind)
         return cls(path, pipeline, parts)
@@ -87,12 +83,35 @@ class ModelFolder:
         """Of all weights on the disk."""
         return sum(file.stat().st_size for file in self._files() if file.suffix == ".safetensors")
 
+    def sample_rate_hz(self) -> int | None:
+        """Of its audio, as the part says that makes it; None where none does."""
+        for part in ("vocoder", "vae"):
+            if part in self.parts:
+                rate_hz = self.settings(part).get("sampling_rate")
+                if isinstance(rate_hz, int):
+                    return rate_hz
+        return None
+
     def _files(self) -> Iterator[Path]:
         yield self.path / INDEX
         for name in self.parts:
             for file in (self.path / name).iterdir():
                 if file.suffix in (".json", ".safetensors", ".model", ".txt") and file.is_file():
                     yield file
+
+
+def parts_of(index: Mapping[str, Any]) -> dict[str, str]:
+    """The class of each part that an index names."""
+    return {
+        name: str(value[1])
+        for name, value in index.items()
+        if isinstance(value, list) and len(value) == 2 and value[1] is not None
+    }
+
+
+def is_weightless(kind: str) -> bool:
+    """Whether parts of that class have no weights."""
+    return kind.endswith(_WEIGHTLESS)
 
 
 def read_table(path: Path) -> dict[str, Any]:
@@ -122,7 +141,7 @@ def _check_part(path: Path, name: str, kind: str) -> None:
     again = "download the model again, and all of it"
     if Path(name).name != name or not folder.is_dir():
         raise BridgeError("not_found", f"{path.name} lacks its {name} ({kind})", again)
-    if kind.endswith(_WEIGHTLESS):
+    if is_weightless(kind):
         return
     shards = [file for file in folder.glob("*.safetensors") if file.is_file()]
     if not shards:
