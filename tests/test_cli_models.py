@@ -262,15 +262,7 @@ def test_a_named_daemon_tells_of_its_own_models_only(
     server = find_server(daemon.config.data_dir)
     assert server is not None
     capsys.readouterr()
-    flags = [
-        "--server",
-        server.url,
-        "--token",
-        server.token,
-        "--data-dir",
-        str(elsewhere),
-        "--json",
-    ]
-    assert main(["models", *flags]) == 0
+    where = ["--server", server.url, "--token", server.token, "--data-dir", str(elsewhere)]
+    assert main(["models", *where, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)["models"]
     assert [row["name"] for row in told] == ["house", "its-own"]

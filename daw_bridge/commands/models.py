@@ -182,7 +182,7 @@ def _known_value(known: Known) -> dict[str, Any]:
 def _known_lines(missing: Sequence[Known]) -> list[str]:
     if not missing:
         return []
-    rows = [("NOT INSTALLED", "SIZE", "MEMORY", "RATE", "LONGEST", "TO SELL", "LICENCE")]
+    rows = [("NOT INSTALLED", "SIZE", "MEMORY", "RATE", "LONGEST", "COMMERCIAL USE", "LICENCE")]
     rows += [
         (
             known.name,

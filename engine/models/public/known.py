@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 HUB = "https://huggingface.co"
 STABILITY_LICENCE = "Stability AI Community License"
+_STABILITY_COMMERCIAL = "below 1 million USD of yearly revenue"
 _CONVERTER = "convert_stable_audio_3_to_diffusers.py"
 CONVERTER_PAGE = f"https://github.com/huggingface/diffusers/blob/main/scripts/{_CONVERTER}"
 
@@ -25,7 +26,7 @@ class Known:
         pipeline: class of its pipeline, a key of `opening.ARCHITECTURES`.
         licence: of its weights.
         gated: whether the licence must be accepted on the page before a download.
-        commercial: whether what it makes may be sold, in a word or a few.
+        commercial: whether its use may earn money, in a word or a few.
         parameters: of the denoising network.
         weights_bytes: of all parts, as they are downloaded.
         sample_rate_hz: of its audio.
@@ -38,6 +39,8 @@ class Known:
         memory_bytes: the largest of them that is for a whole render on a GPU.
         good_at, limits: in a sentence each.
         in_format: the repository holds a folder as diffusers writes it.
+        stored_bytes: of each weight as it is downloaded; halved on a card where that is 4.
+        on_cpu: meant for plain CPUs, too.
     """
 
     name: str
@@ -61,6 +64,20 @@ class Known:
     good_at: str
     limits: str
     in_format: bool = True
+    stored_bytes: int | None = None
+    on_cpu: bool = False
+
+    @property
+    def card_bytes(self) -> int | None:
+        """What a card should have for drafts: the published figure, else a rule of thumb.
+
+        The rule: its weights in half precision, and half as much again to work in.
+        """
+        if self.memory_bytes is not None:
+            return self.memory_bytes
+        if self.weights_bytes is None or self.stored_bytes is None:
+            return None
+        return self.weights_bytes * 2 // self.stored_bytes * 3 // 2
 
     @property
     def page(self) -> str:
@@ -101,7 +118,7 @@ def _stable_audio_3(
         pipeline="StableAudio3Pipeline",
         licence=f"{STABILITY_LICENCE}, with Gemma's terms for the text encoder",
         gated=gated,
-        commercial="below 1 million USD a year",
+        commercial=_STABILITY_COMMERCIAL,
         parameters=parameters,
         weights_bytes=None,
         sample_rate_hz=44_100,
@@ -116,6 +133,7 @@ def _stable_audio_3(
         good_at=good_at,
         limits="a step of 93 ms: what it keeps comes back re-decoded, and seams are healed by us",
         in_format=False,
+        on_cpu=size == "small-music" and not base,
     )
 
 
@@ -170,7 +188,7 @@ KNOWN: tuple[Known, ...] = (
         pipeline="StableAudioPipeline",
         licence=STABILITY_LICENCE,
         gated=True,
-        commercial="below 1 million USD a year",
+        commercial=_STABILITY_COMMERCIAL,
         parameters=1_057 * _MB,
         weights_bytes=5_300 * _MB,
         sample_rate_hz=44_100,
@@ -182,8 +200,9 @@ KNOWN: tuple[Known, ...] = (
         guidance=7.0,
         memory=None,
         memory_bytes=None,
-        good_at="sounds, drum loops and textures, trained on free recordings only",
-        limits="a hundred steps and always a window of 47 s; it makes few melodies, no voices",
+        good_at="sounds, drum loops and textures; trained on Creative Commons recordings",
+        limits="a hundred steps, always a window of 47 s; better at sounds than music, no voices",
+        stored_bytes=4,
     ),
     Known(
         name="ace-step-1.5-turbo",
@@ -206,6 +225,7 @@ KNOWN: tuple[Known, ...] = (
         memory_bytes=None,
         good_at="songs with words, tempo, key and metre told; eight steps",
         limits="its own planner, a language model, is not used; not converted by its publishers",
+        stored_bytes=2,
     ),
     Known(
         name="ace-step-1.5-xl-turbo",
@@ -272,6 +292,7 @@ KNOWN: tuple[Known, ...] = (
         memory_bytes=None,
         good_at="comparing methods of control with what was published",
         limits="16 kHz, one channel, ten seconds, 200 steps",
+        stored_bytes=4,
     ),
     Known(
         name="musicldm",
