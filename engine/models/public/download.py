@@ -67,7 +67,7 @@ def fetch(
         with _hub_errors(hub_id, known):
             _fetch(hub_id, folder, known, token, show_progress, note)
     except BaseException:
-        if not existed and not any(folder.rglob("*.safetensors")):
+        if not existed and not _has_weights(folder):
             shutil.rmtree(folder, ignore_errors=True)
         raise
 
@@ -93,11 +93,20 @@ def _fetch(
     wanted = _wanted(hub_id, read_table(folder / INDEX), files)
     missing_bytes = sum(file.size_bytes for file in wanted if not _is_here(folder, file))
     _check_disk(hub_id, folder, missing_bytes)
-    note(f"{hub_id}: {len(wanted)} files, {missing_bytes / 1e9:.2f} GB to come, into {folder}")
+    note(f"{hub_id}: {len(wanted)} files, {_shown(missing_bytes)} to come, into {folder}")
     bring(tuple(file.name for file in wanted))
     for file in wanted:
         _check(folder, file)
     shutil.rmtree(folder / ".cache", ignore_errors=True)  # the library's notes
+
+
+def _has_weights(folder: Path) -> bool:
+    """Whether anything has come that took a while, whole or in part."""
+    return any(
+        file.stat().st_size > 0
+        for pattern in ("*.safetensors", "*.incomplete")
+        for file in folder.rglob(pattern)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,10 +216,14 @@ def _check_disk(hub_id: str, folder: Path, missing_bytes: int) -> None:
     if missing_bytes + _SPARE_BYTES > free_bytes:
         raise BridgeError(
             "too_large",
-            f"{hub_id} needs {missing_bytes / 1e9:.2f} GB more, and {folder} has "
-            f"{free_bytes / 1e9:.2f} GB left",
+            f"{hub_id} needs {_shown(missing_bytes)} more, and {folder} has "
+            f"{_shown(free_bytes)} left",
             "make room, or choose another place with --data-dir",
         )
+
+
+def _shown(size_bytes: int) -> str:
+    return f"{size_bytes / 1e9:.1f} GB" if size_bytes >= 1e8 else f"{size_bytes / 1e6:.1f} MB"
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 HUB = "https://huggingface.co"
 STABILITY_LICENCE = "Stability AI Community License"
-_STABILITY_COMMERCIAL = "below 1 million USD of yearly revenue"
+_STABILITY_COMMERCIAL = "under 1M USD revenue a year"
 _CONVERTER = "convert_stable_audio_3_to_diffusers.py"
 CONVERTER_PAGE = f"https://github.com/huggingface/diffusers/blob/main/scripts/{_CONVERTER}"
 

@@ -148,7 +148,7 @@ def test_a_disk_that_is_too_small_is_said_before(
 ) -> None:
     usage = namedtuple("usage", ("total", "used", "free"))
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 10**9 - 1000, 1000))
-    with pytest.raises(BridgeError, match=r"needs 0\.\d+ GB more.*has 0\.00 GB left") as caught:
+    with pytest.raises(BridgeError, match=r"needs 0\.\d MB more.*has 0\.0 MB left") as caught:
         fetch(tmp_path / "tiny")
     assert (caught.value.code, hub.asked) == ("too_large", [f"{NAME}/{INDEX}"])
 
@@ -158,7 +158,7 @@ def test_sizes_count_as_the_hub_tells_them(
 ) -> None:
     huge = 10**15  # more than any disk of this machine
     repository.pretended_bytes["unet/diffusion_pytorch_model.safetensors"] = huge
-    with pytest.raises(BridgeError, match=r"needs 1000000\.\d+ GB"):
+    with pytest.raises(BridgeError, match=r"needs 1000000\.\d GB"):
         fetch(tmp_path / "tiny")
     repository.pretended_bytes = {"unet/diffusion_pytorch_model.bin": huge}
     fetch(tmp_path / "tiny")  # what is not fetched does not count
@@ -174,6 +174,24 @@ def test_what_comes_garbled_is_not_kept(hub: Hub, repository: Repository, tmp_pa
     repository.garbled.clear()
     fetch(tmp_path / "tiny")
     ModelFolder.open(tmp_path / "tiny")
+
+
+@pytest.mark.parametrize("come", [0, 100])
+def test_what_was_half_fetched_is_kept_for_the_next_time(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, come: int
+) -> None:
+    folder = tmp_path / "tiny"
+
+    def interrupted(*_: object, **__: object) -> None:
+        part = folder / ".cache" / "huggingface" / "download" / "unet" / "a.b.incomplete"
+        part.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(b"x" * come)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fetch(folder)
+    assert folder.exists() == bool(come)
 
 
 def test_no_such_repository(hub: Hub, tmp_path: Path) -> None:
