@@ -233,7 +233,6 @@ class Registry:
         if self._file is None:
             raise BridgeError("unavailable", "there is no list of models to write to")
         rows = [asdict(model) | {"path": str(model.path)} for model in models]
-        rows.sort(key=lambda row: str(row["name"]))
         content = json.dumps({"format": FORMAT, "models": rows}, indent=1) + "\n"
         partial = self._file.with_name(f".{self._file.name}.{secrets.token_hex(4)}")
         try:
