@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,12 @@ INDEX = "model_index.json"
 _TABLE_LIMIT_BYTES = 16 << 20
 _HASHED_AT_ONCE_BYTES = 4 << 20
 # Parts without weights: words and numbers in JSON (and SentencePiece's own tables).
-_WEIGHTLESS = ("Tokenizer", "TokenizerFast", "Scheduler", "FeatureExtractor", "Processor")
+_WEIGHTLESS = (
+    *("Tokenizer", "TokenizerFast", "TokenizersBackend"),
+    *("Scheduler", "FeatureExtractor", "Processor"),
+)
+# model.safetensors, model.fp16.safetensors, model.bf16-00001-of-00003.safetensors
+_WEIGHTS = re.compile(r"[^.]+?(?:\.(?P<variant>\w+))?(?:-\d{5}-of-\d{5})?\.safetensors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,18 @@ class ModelFolder:
         if part == "scheduler":
             return read_table(self.path / part / "scheduler_config.json")
         return read_table(self.path / part / "config.json")
+
+    def variant(self, part: str) -> str | None:
+        """What its weights' names say of their precision, "fp16"; None where plain ones are there.
+
+        Of several the first by name.
+        """
+        found = {
+            match["variant"]
+            for file in (self.path / part).glob("*.safetensors")
+            if (match := _WEIGHTS.fullmatch(file.name))
+        }
+        return None if None in found or not found else min(found)
 
     def digest(self) -> str:
         """SHA-256 over names and contents of all weights, settings and word tables.
@@ -134,7 +152,7 @@ def _check_part(path: Path, name: str, kind: str) -> None:
                 "download the .safetensors files of the model",
             )
         raise BridgeError("not_found", f"{path.name}/{name} has no weights", again)
-    for index in folder.glob("*.safetensors.index.json"):
+    for index in folder.glob("*.safetensors*.json"):
         wanted = set(read_table(index).get("weight_map", {}).values())
         missing = sorted(wanted - {shard.name for shard in shards})
         if missing:

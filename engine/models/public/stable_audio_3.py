@@ -24,11 +24,14 @@ from engine.models.public.loading import (
     tokenised,
 )
 from engine.models.public.pieces import PieceCodec, Pieces
+from engine.spec import BridgeError
 
 PIPELINE = "StableAudio3Pipeline"
 MOST_TOKENS = 256
 LOG_SNR_AT_NOISE, LOG_SNR_AT_DATA = -6.2, 2.0
 _PIECE_STEPS = 128  # 12 s; attention over all of 380 s would take 19 GB
+# By the width of the network: small and medium. The embedder reaches to 384 s in both.
+_LONGEST_S = {1024: 120.0, 1536: 380.0}
 
 
 class SameCodec(PieceCodec):
@@ -67,13 +70,17 @@ class StableAudio3(Checkpoint):
         self._tokenizer = load_part(folder, "tokenizer", AutoTokenizer, None)
         self._prompts = Prompts(self._read)
         schedule = flow_schedule(folder)
+        _check_ends(folder, schedule)
         self._time_scale = float(schedule["num_train_timesteps"])
         distilled = bool(schedule["stochastic_sampling"])
         self.rule: Literal["euler", "ping-pong", "sde-dpm-solver-2m"] = (
             "ping-pong" if distilled else "euler"
         )
-        self.default_steps = 8 if distilled else 100
-        self.longest_seconds = float(self._embedder.config.max_val)
+        self.default_steps = int(schedule.get("num_inference_steps") or (8 if distilled else 100))
+        reach_s = float(self._embedder.config.max_val)
+        self.longest_seconds = min(
+            reach_s, _LONGEST_S.get(int(self._network.config.embed_dim), reach_s)
+        )
 
     @torch.no_grad()
     def tell(self, words: Words) -> Told:
@@ -132,3 +139,19 @@ class StableAudio3(Checkpoint):
         most = min(self._tokenizer.model_max_length, MOST_TOKENS)
         ids, mask = tokenised(self._tokenizer, prompt, most, self.device)
         return self._encoder(ids, attention_mask=mask)[0], mask
+
+
+def _check_ends(folder: ModelFolder, schedule: dict[str, Any]) -> None:
+    """See that the noise levels begin and end where ours do; most folders say nothing of it.
+
+    Raises:
+        BridgeError: `not_found` where they do not.
+    """
+    ours = {"logsnr_min": LOG_SNR_AT_NOISE, "logsnr_max": LOG_SNR_AT_DATA}
+    for name, value in ours.items():
+        if schedule.get(name, value) != value:
+            raise BridgeError(
+                "not_found",
+                f"{folder.path.name} is scheduled with {name} {schedule[name]}, which is not known "
+                "here",
+            )

@@ -20,7 +20,16 @@ from engine.models.public.oobleck import OobleckCodec
 from engine.spec import BridgeError
 
 PIPELINE = "StableAudioPipeline"
-_SCHEDULERS = ("CosineDPMSolverMultistepScheduler", "EDMDPMSolverMultistepScheduler")
+MOST_TOKENS = 128
+_SCHEDULER = "CosineDPMSolverMultistepScheduler"
+# What the step rule and the levels rely on, where the scheduler's file says something of it.
+_RELIED_ON: dict[str, Any] = {
+    "sigma_data": 1.0,
+    "prediction_type": "v_prediction",
+    "solver_order": 2,
+    "solver_type": "midpoint",
+    "final_sigmas_type": "zero",
+}
 
 
 class StableAudioOpen(Checkpoint):
@@ -110,7 +119,7 @@ class StableAudioOpen(Checkpoint):
         return place.seconds_start_hidden_states, place.seconds_end_hidden_states
 
     def _read(self, prompt: str) -> tuple[Tensor, Tensor]:
-        most = self._tokenizer.model_max_length
+        most = min(self._tokenizer.model_max_length, MOST_TOKENS)
         ids, mask = tokenised(self._tokenizer, prompt, most, self.device)
         read = self._encoder(ids, attention_mask=mask)[0]
         tokens = self._projection(text_hidden_states=read).text_hidden_states
@@ -143,13 +152,11 @@ class _NoiseRange:
             BridgeError: `not_found` for settings that would be sampled wrongly.
         """
         given = folder.settings("scheduler")
-        schedule: dict[str, Any] = {"sigma_min": 0.3, "sigma_max": 500.0, "sigma_data": 1.0}
-        schedule |= {"rho": 7.0} | given
-        schedule = {"sigma_schedule": "exponential", "prediction_type": "v_prediction"} | schedule
+        schedule: dict[str, Any] = {"sigma_min": 0.3, "sigma_max": 500.0, "rho": 7.0}
+        schedule |= {"sigma_schedule": "exponential"} | given
         known = (
-            given.get("_class_name") in _SCHEDULERS
-            and schedule["sigma_data"] == 1.0
-            and schedule["prediction_type"] == "v_prediction"
+            given.get("_class_name") == _SCHEDULER
+            and all(given.get(name, value) == value for name, value in _RELIED_ON.items())
             and schedule["sigma_schedule"] in ("exponential", "karras")
         )
         if not known:
