@@ -75,12 +75,14 @@ def load_part(folder: ModelFolder, name: str, reader: Any, dtype: torch.dtype | 
         raise BridgeError(
             "not_found",
             f"{folder.path.name}/{name} cannot be loaded: {error}"[:300],
-            "download the model again, and all of it",
+            "download the model again, and all of it"
+            + (", tokenizer.json too" if dtype is None else ""),
         ) from None
     if missing := sorted(found["missing_keys"]):  # theirs would go on with random ones
         raise BridgeError(
             "not_found",
-            f"{folder.path.name}/{name} lacks {missing[0]} and so {len(missing)} of its weights",
+            f"{folder.path.name}/{name} lacks {len(missing)} of its weights: "
+            f"{', '.join(missing[:3])}",
             "download the model again, and all of it",
         )
     return part.requires_grad_(False).eval()

@@ -46,7 +46,7 @@ class Published:
     shards: dict[str, int] = field(default_factory=dict)
 
 
-# Stable Audio 3 --------------------------------------------------------------------------------
+# Stable Audio 3
 
 _T5GEMMA_SIDE: Settings = {
     "model_type": "t5_gemma_module",
@@ -224,7 +224,7 @@ _STABLE_AUDIO_OPEN = Published(
 )
 
 
-# ACE-Step ------------------------------------------------------------------------------------------
+# ACE-Step
 
 _QWEN3: Settings = {
     "model_type": "qwen3",
@@ -298,7 +298,7 @@ def _ace_step(dit: Settings, millions: float, shards: int = 1) -> Published:
     )
 
 
-# AudioLDM 2 and MusicLDM ---------------------------------------------------------------------------
+# AudioLDM 2 and MusicLDM
 
 _CLAP: Settings = {
     "model_type": "clap",
@@ -438,9 +438,7 @@ CHECKPOINTS: dict[str, Published] = {
     "stable-audio-3-medium-base": _stable_audio_3(_SA3_MEDIUM_DIT, _SAME_L, FLOW, 1400.0, 852.0),
     "stable-audio-open-1.0": _STABLE_AUDIO_OPEN,
     "acestep-v15-turbo": _ace_step(_ACE_DIT, 2_000.0),
-    "acestep-v15-base": _ace_step(
-        _ACE_DIT | {"is_turbo": False, "model_version": "base"}, 2_000.0
-    ),
+    "acestep-v15-base": _ace_step(_ACE_DIT | {"is_turbo": False, "model_version": "base"}, 2_000.0),
     "acestep-v15-xl-turbo": _ace_step(_ACE_XL, 5_000.0, shards=2),
     "audioldm2-music": _AUDIO_LDM_2,
     "musicldm": _MUSIC_LDM,

@@ -1,4 +1,4 @@
-"""Folders as the public checkpoints', with weights that are all zero and take no room on the disk."""
+"""Folders as the public checkpoints', with weights of zeros that take no room on the disk."""
 
 from __future__ import annotations
 
@@ -59,7 +59,9 @@ def write(
     folder.mkdir()
     index: dict[str, Any] = {"_class_name": published.pipeline, "_diffusers_version": "0.36.0"}
     scheduler, settings = published.scheduler
-    _write_table(folder / "scheduler" / "scheduler_config.json", {"_class_name": scheduler}, settings)
+    _write_table(
+        folder / "scheduler" / "scheduler_config.json", {"_class_name": scheduler}, settings
+    )
     index["scheduler"] = ["diffusers", scheduler]
     for name, (kind, tokens) in published.tokenizers.items():
         tokenizer = tokens_of(kind)
