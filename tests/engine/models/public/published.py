@@ -152,7 +152,7 @@ def _stable_audio_3(dit: Settings, vae: Settings, scheduler: Settings, *counts: 
     )
 
 
-# Oobleck: Stable Audio Open and ACE-Step -----------------------------------------------------------
+# Oobleck: Stable Audio Open and ACE-Step
 
 _OOBLECK: Settings = {
     "encoder_hidden_size": 128,
