@@ -56,7 +56,7 @@ def load_part(folder: ModelFolder, name: str, reader: Any, dtype: torch.dtype | 
         BridgeError: `not_found` where the weights do not fit the settings beside them, or one is
             missing.
     """
-    place = folder.path / name
+    place = folder.place(name)
     try:
         with warnings.catch_warnings():
             # What their code uses of torch that is to go some day is not the musician's business.

@@ -6,7 +6,6 @@ Facts are those of `StableAudio3Pipeline` and `StableAudio3InpaintPipeline` in d
 
 from __future__ import annotations
 
-import math
 from typing import Any, Literal
 
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor
 from engine.models.contracts import Denoiser
 from engine.models.public.contract import Kept, Told, Words
 from engine.models.public.folder import ModelFolder
+from engine.models.public.levels import log_snr_levels
 from engine.models.public.loading import (
     Checkpoint,
     Prompts,
@@ -128,12 +128,7 @@ class StableAudio3(Checkpoint):
         From 1 on these are the pipeline's own; a lower start continues the same line from there,
         where the pipeline's second level can lie above its first.
         """
-        if steps < 1 or not 0.0 < start <= 1.0:
-            raise ValueError(f"cannot sample from level {start} in {steps} steps")
-        first = LOG_SNR_AT_NOISE if start == 1.0 else math.log1p(-start) - math.log(start)
-        step = (LOG_SNR_AT_DATA - first) / steps
-        inner = (1.0 / (1.0 + math.exp(first + step * index)) for index in range(1, steps))
-        return (start, *inner, 0.0)
+        return log_snr_levels(steps, start, LOG_SNR_AT_NOISE, LOG_SNR_AT_DATA)
 
     def _read(self, prompt: str) -> tuple[Tensor, Tensor]:
         most = min(self._tokenizer.model_max_length, MOST_TOKENS)

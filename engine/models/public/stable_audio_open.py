@@ -17,6 +17,7 @@ from engine.models.public.contract import Kept, Told, Words
 from engine.models.public.folder import ModelFolder
 from engine.models.public.loading import Checkpoint, Prompts, libraries, load_part, tokenised
 from engine.models.public.oobleck import OobleckCodec
+from engine.models.public.rotations import Rotations, rotary_frequencies
 from engine.spec import BridgeError
 
 PIPELINE = "StableAudioPipeline"
@@ -43,12 +44,10 @@ class StableAudioOpen(Checkpoint):
     def _load(self, folder: ModelFolder) -> None:
         with libraries():
             from diffusers import AutoencoderOobleck, StableAudioDiTModel
-            from diffusers.models.embeddings import get_1d_rotary_pos_embed
             from diffusers.pipelines.stable_audio.modeling_stable_audio import (
                 StableAudioProjectionModel,
             )
             from transformers import AutoTokenizer, T5EncoderModel
-        self._rotary = get_1d_rotary_pos_embed
 
         self._network = self._part("transformer", StableAudioDiTModel)
         self._encoder = self._part("text_encoder", T5EncoderModel)
@@ -60,7 +59,8 @@ class StableAudioOpen(Checkpoint):
         self.window_steps = int(self._network.config.sample_size)
         step_s = self.codec.step_samples / self.codec.sample_rate_hz
         self.longest_seconds = self.window_steps * step_s
-        self._rotations: dict[int, tuple[Tensor, Tensor]] = {}
+        rotated = int(self._network.config.attention_head_dim) // 2
+        self._rotation = Rotations(rotary_frequencies(rotated, self.device))
 
     @torch.no_grad()
     def tell(self, words: Words) -> Told:
@@ -124,16 +124,6 @@ class StableAudioOpen(Checkpoint):
         read = self._encoder(ids, attention_mask=mask)[0]
         tokens = self._projection(text_hidden_states=read).text_hidden_states
         return tokens * mask[..., None].to(tokens.dtype), mask
-
-    def _rotation(self, length: int) -> tuple[Tensor, Tensor]:
-        """Cosines and sines of the rotary positions `[length, width / 2]`."""
-        if length not in self._rotations:
-            width = self._network.config.attention_head_dim // 2
-            cosines, sines = self._rotary(
-                width, length, use_real=True, repeat_interleave_real=False
-            )
-            self._rotations[length] = cosines.to(self.device), sines.to(self.device)
-        return self._rotations[length]
 
 
 @dataclass(frozen=True, slots=True)
