@@ -52,8 +52,8 @@ class StableAudioTools(Checkpoint):
         self._design = design = read_design(read_table(folder.path / folder.index), self.name)
         with torch.device("meta"), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # of weight norms, as `load_part`
-            network = StableAudioDiTModel(**design.network)
-            codec = AutoencoderOobleck(**design.codec)
+            network = _made(StableAudioDiTModel, design.network)
+            codec = _made(AutoencoderOobleck, design.codec)
             numbers = {
                 name: StableAudioNumberConditioner(design.width, *ends)
                 for name, ends in design.numbers.items()
@@ -161,6 +161,10 @@ class StableAudioTools(Checkpoint):
         ids, mask = tokenised(self._tokenizer, prompt, self._design.most_tokens, self.device)
         tokens = self._projection(self._encoder(ids, attention_mask=mask)[0])
         return tokens * mask[..., None].to(tokens.dtype), mask
+
+
+def _made(kind: Any, settings: dict[str, Any]) -> Any:
+    return kind(**settings)
 
 
 def _norm_heads(network: Any) -> None:

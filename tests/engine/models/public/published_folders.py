@@ -104,13 +104,13 @@ def _write_zeros(
         file = place / f"{stem}{number}.safetensors"
         mine = names[shard * share : (shard + 1) * share]
         where |= dict.fromkeys(mine, file.name)
-        _write_header(file, {name: kept[name] for name in mine}, dtype)
+        write_header(file, {name: kept[name] for name in mine}, dtype)
     if shards > 1:
         table = {"metadata": {"total_size": 0}, "weight_map": where}
         _write_table(place / f"{stem}.safetensors.index.json", table)
 
 
-def _write_header(file: Path, weights: dict[str, torch.Tensor], dtype: torch.dtype) -> None:
+def write_header(file: Path, weights: dict[str, torch.Tensor], dtype: torch.dtype) -> None:
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0
     for name, weight in weights.items():
