@@ -24,8 +24,8 @@ from engine.sampling.loop import sample
 from engine.sampling.steps import STEP_RULES
 from engine.spec import BridgeError
 from tests.engine.models.public import tools_reference
-from tests.engine.models.public.published import STABLE_AUDIO_OPEN_SMALL
 from tests.engine.models.public.published_folders import write_header
+from tests.engine.models.public.published_small import STABLE_AUDIO_OPEN_SMALL
 from tests.engine.models.public.tools_checkpoints import Weights, settings, shapes, write
 
 pytest.importorskip("diffusers", reason="the extra `models` is not installed")
