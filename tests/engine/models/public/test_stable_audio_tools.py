@@ -178,6 +178,7 @@ def test_half_precision_on_the_disk_is_read_as_single(tmp_path: Path) -> None:
     with torch.no_grad():
         ours, theirs = model.codec.decode(x), wanted.codec.decode(x)
     assert ours.dtype == torch.float32
+    assert model._network.dtype == model.codec._network.dtype == torch.float32
     assert _far(ours, theirs) < 0.01
 
 
