@@ -6,49 +6,18 @@ The weights are gated or too large for a test, the values are not. Where they ar
   folder of the published `model_config.json`, the defaults of its classes, and for the sizes the
   model table of Stability-AI/stable-audio-3. Text encoder: google/t5gemma-b-b-ul2.
 - Stable Audio Open 1.0: `scripts/convert_stable_audio.py` in diffusers over the published
-  `model_config.json` (the same as `stable_audio_2_0.json` in Stability-AI/stable-audio-tools, but
-  for a window of 2 097 152 samples). Text encoder: t5-base.
-- Stable Audio Open small: `model_config.json` as the README of betweentwomidnights/stable-audio-api
-  shows it (objective, channels, window) and as `stable_audio_small_..._base_model_config.json` in
-  Stability-AI/stable-audio-tools has it for the same network. Text encoder: t5-base, 64 tokens. The
-  makers count 341 million parameters in the network and 497 million with the autoencoder.
+  `model_config.json`, whose network, autoencoder and seconds are those of `stable_audio_2_0.json` in
+  Stability-AI/stable-audio-tools, for a window of 2 097 152 samples. Text encoder: t5-base.
 - ACE-Step 1.5: `scripts/convert_ace_step_to_diffusers.py` in diffusers and its tests of
   the class defaults, which cite ACE-Step/Ace-Step1.5 `acestep-v15-turbo/config.json`; the XL
   variant's sizes as AceStepTransformer1DModel documents them. Text encoder: Qwen3-Embedding-0.6B.
-- AudioLDM 2 and MusicLDM: `DEFAULT_CONFIG` and what is done with it in
-  `scripts/convert_original_audioldm2_to_diffusers.py` and `..._musicldm_...` in diffusers. Text
-  encoders: laion/clap-htsat-unfused, google/flan-t5-large; language model: gpt2.
+- AudioLDM 2, MusicLDM, Stable Audio Open small: see the files beside.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
-
-Settings = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """One checkpoint.
-
-    Attributes:
-        parts: class and settings of each part with weights.
-        scheduler: class and settings.
-        tokenizers: kind (see `checkpoints.tokens_of`) and `model_max_length` of each.
-        index: what else the index names.
-        millions: of parameters, as the makers tell them; "2B" and "5B" are rough.
-        shards: parts whose weights are in so many files.
-    """
-
-    pipeline: str
-    parts: dict[str, tuple[str, Settings]]
-    scheduler: tuple[str, Settings]
-    tokenizers: dict[str, tuple[str, int]]
-    index: Settings = field(default_factory=dict)
-    millions: dict[str, float] = field(default_factory=dict)
-    shards: dict[str, int] = field(default_factory=dict)
-
+from tests.engine.models.public.published_form import Published, Settings
+from tests.engine.models.public.published_mel import AUDIO_LDM_2, MUSIC_LDM
 
 # Stable Audio 3
 
@@ -302,136 +271,6 @@ def _ace_step(dit: Settings, millions: float, shards: int = 1) -> Published:
     )
 
 
-# AudioLDM 2 and MusicLDM
-
-_CLAP: Settings = {
-    "model_type": "clap",
-    "architectures": ["ClapModel"],
-    "projection_dim": 512,
-    "text_config": {"model_type": "clap_text_model", "hidden_size": 768, "projection_dim": 512},
-    "audio_config": {"model_type": "clap_audio_model", "hidden_size": 768, "projection_dim": 512},
-}
-_FLAN_T5_LARGE = _T5_BASE | {
-    "d_model": 1024,
-    "d_ff": 2816,
-    "num_layers": 24,
-    "num_decoder_layers": 24,
-    "num_heads": 16,
-    "feed_forward_proj": "gated-gelu",
-    "tie_word_embeddings": False,
-}
-_MEL_VAE: Settings = {
-    "in_channels": 1,
-    "out_channels": 1,
-    "down_block_types": ["DownEncoderBlock2D"] * 3,
-    "up_block_types": ["UpDecoderBlock2D"] * 3,
-    "block_out_channels": [128, 256, 512],
-    "latent_channels": 8,
-    "layers_per_block": 2,
-    "sample_size": 1024,
-    "scaling_factor": 0.4110,  # learned; every checkpoint has its own
-}
-_VOCODER: Settings = {
-    "model_type": "hifigan",
-    "architectures": ["SpeechT5HifiGan"],
-    "model_in_dim": 64,
-    "sampling_rate": 16_000,
-    "upsample_initial_channel": 1024,
-    "upsample_rates": [5, 4, 2, 2, 2],
-    "upsample_kernel_sizes": [16, 16, 8, 4, 4],
-    "resblock_kernel_sizes": [3, 7, 11],
-    "resblock_dilation_sizes": [[1, 3, 5]] * 3,
-    "normalize_before": False,
-}
-_UNET: Settings = {
-    "sample_size": 256,
-    "in_channels": 8,
-    "out_channels": 8,
-    "down_block_types": ["DownBlock2D", *["CrossAttnDownBlock2D"] * 3],
-    "up_block_types": [*["CrossAttnUpBlock2D"] * 3, "UpBlock2D"],
-    "block_out_channels": [128, 256, 384, 640],
-    "layers_per_block": 2,
-}
-_DDIM: tuple[str, Settings] = (
-    "DDIMScheduler",
-    {
-        "num_train_timesteps": 1000,
-        "beta_start": 0.0015,
-        "beta_end": 0.0195,
-        "beta_schedule": "scaled_linear",
-        "trained_betas": None,
-        "clip_sample": False,
-        "set_alpha_to_one": False,
-        "steps_offset": 1,
-        "prediction_type": "epsilon",
-        "thresholding": False,
-        "timestep_spacing": "leading",
-        "rescale_betas_zero_snr": False,
-    },
-)
-_AUDIO_LDM_2 = Published(
-    pipeline="AudioLDM2Pipeline",
-    parts={
-        "vae": ("AutoencoderKL", _MEL_VAE),
-        "text_encoder": ("ClapModel", _CLAP),
-        "text_encoder_2": ("T5EncoderModel", _FLAN_T5_LARGE),
-        "projection_model": (
-            "AudioLDM2ProjectionModel",
-            {"text_encoder_dim": 512, "text_encoder_1_dim": 1024, "langauge_model_dim": 768},
-        ),
-        "language_model": (
-            "GPT2Model",
-            {"model_type": "gpt2", "n_embd": 768, "n_layer": 12, "n_head": 12, "max_new_tokens": 8},
-        ),
-        "unet": (
-            "AudioLDM2UNet2DConditionModel",
-            _UNET
-            | {
-                "cross_attention_dim": [[None, 768, 1024]] * 4,
-                "transformer_layers_per_block": 1,
-            },
-        ),
-        "vocoder": ("SpeechT5HifiGan", _VOCODER),
-    },
-    scheduler=_DDIM,
-    tokenizers={"tokenizer": ("roberta", 512), "tokenizer_2": ("t5", 128)},
-    index={"feature_extractor": ["transformers", "ClapFeatureExtractor"]},
-    millions={"unet": 350.0},
-)
-_MUSIC_LDM = Published(
-    pipeline="MusicLDMPipeline",
-    parts={
-        "vae": ("AutoencoderKL", _MEL_VAE),
-        "text_encoder": (
-            "ClapModel",
-            _CLAP
-            | {
-                "audio_config": {
-                    "model_type": "clap_audio_model",
-                    "patch_embeds_hidden_size": 128,
-                    "hidden_size": 1024,
-                    "depths": [2, 2, 12, 2],
-                    "projection_dim": 512,
-                }
-            },
-        ),
-        "unet": (
-            "UNet2DConditionModel",
-            _UNET
-            | {
-                "cross_attention_dim": [128, 256, 384, 640],
-                "class_embed_type": "simple_projection",
-                "projection_class_embeddings_input_dim": 512,
-                "class_embeddings_concat": True,
-            },
-        ),
-        "vocoder": ("SpeechT5HifiGan", _VOCODER),
-    },
-    scheduler=_DDIM,
-    tokenizers={"tokenizer": ("roberta", 512)},
-    index={"feature_extractor": ["transformers", "ClapFeatureExtractor"]},
-)
-
 CHECKPOINTS: dict[str, Published] = {
     "stable-audio-3-small-music": _stable_audio_3(
         _SA3_DIT, _SAME, FLOW | {"stochastic_sampling": True}, 459.0, 108.0
@@ -444,77 +283,6 @@ CHECKPOINTS: dict[str, Published] = {
     "acestep-v15-turbo": _ace_step(_ACE_DIT, 2_000.0),
     "acestep-v15-base": _ace_step(_ACE_DIT | {"is_turbo": False, "model_version": "base"}, 2_000.0),
     "acestep-v15-xl-turbo": _ace_step(_ACE_XL, 5_000.0, shards=2),
-    "audioldm2-music": _AUDIO_LDM_2,
-    "musicldm": _MUSIC_LDM,
-}
-
-# Stable Audio Open small, in the format of stable-audio-tools
-
-_OOBLECK_SIDE: Settings = {
-    "channels": 128,
-    "c_mults": [1, 2, 4, 8, 16],
-    "strides": [2, 4, 4, 8, 8],
-    "use_snake": True,
-}
-STABLE_AUDIO_OPEN_SMALL: Settings = {
-    "model_type": "diffusion_cond",
-    "sample_size": 524_288,
-    "sample_rate": 44_100,
-    "audio_channels": 2,
-    "model": {
-        "pretransform": {
-            "type": "autoencoder",
-            "iterate_batch": True,
-            "model_half": True,
-            "config": {
-                "encoder": {
-                    "type": "oobleck",
-                    "requires_grad": False,
-                    "config": _OOBLECK_SIDE | {"in_channels": 2, "latent_dim": 128},
-                },
-                "decoder": {
-                    "type": "oobleck",
-                    "config": _OOBLECK_SIDE
-                    | {"out_channels": 2, "latent_dim": 64, "final_tanh": False},
-                },
-                "bottleneck": {"type": "vae"},
-                "latent_dim": 64,
-                "downsampling_ratio": 2048,
-                "io_channels": 2,
-            },
-        },
-        "conditioning": {
-            "configs": [
-                {
-                    "id": "prompt",
-                    "type": "t5",
-                    "config": {"t5_model_name": "t5-base", "max_length": 64},
-                },
-                {
-                    "id": "seconds_total",
-                    "type": "number",
-                    "config": {"min_val": 0, "max_val": 256},
-                },
-            ],
-            "cond_dim": 768,
-        },
-        "diffusion": {
-            "cross_attention_cond_ids": ["prompt", "seconds_total"],
-            "global_cond_ids": ["seconds_total"],
-            "diffusion_objective": "rf_denoiser",
-            "distribution_shift_options": {"min_length": 256, "max_length": 4096},
-            "type": "dit",
-            "config": {
-                "io_channels": 64,
-                "embed_dim": 1024,
-                "depth": 16,
-                "num_heads": 8,
-                "cond_token_dim": 768,
-                "global_cond_dim": 768,
-                "transformer_type": "continuous_transformer",
-                "attn_kwargs": {"qk_norm": "ln"},
-            },
-        },
-        "io_channels": 64,
-    },
+    "audioldm2-music": AUDIO_LDM_2,
+    "musicldm": MUSIC_LDM,
 }

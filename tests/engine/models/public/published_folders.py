@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from tests.engine.models.public.checkpoints import tokens_of
-from tests.engine.models.public.published import Published
+from tests.engine.models.public.published_form import Published
 
 _NAMES = {torch.float32: ("F32", 4), torch.bfloat16: ("BF16", 2), torch.int64: ("I64", 8)}
 

@@ -25,8 +25,8 @@ from engine.sampling.loop import sample
 from engine.sampling.steps import STEP_RULES
 from engine.spec import BridgeError
 from tests.engine.models.public import tools_reference
-from tests.engine.models.public.published import STABLE_AUDIO_OPEN_SMALL
 from tests.engine.models.public.published_folders import write_header
+from tests.engine.models.public.published_small import STABLE_AUDIO_OPEN_SMALL
 from tests.engine.models.public.tools_checkpoints import Weights, settings, shapes, write
 
 pytest.importorskip("diffusers", reason="the extra `models` is not installed")
@@ -179,6 +179,7 @@ def test_half_precision_on_the_disk_is_read_as_single(tmp_path: Path) -> None:
     with torch.no_grad():
         ours, theirs = model.codec.decode(x), wanted.codec.decode(x)
     assert ours.dtype == torch.float32
+    assert model._network.dtype == model.codec._network.dtype == torch.float32
     assert _far(ours, theirs) < 0.01
 
 
