@@ -6,6 +6,7 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from torch import Tensor
+from torch.nn import functional
 
 from engine.models.contracts import Codec
 from engine.models.public.resampling import resampled
@@ -43,7 +44,8 @@ class AtStudioRate:
 
     def encode(self, audio: Tensor) -> Tensor:
         """`[..., 2, samples]` to `[..., channels, steps]`; the last step is filled with silence."""
-        return self._codec.encode(resampled(audio, STUDIO_RATE_HZ, self._codec.sample_rate_hz))
+        whole = functional.pad(audio, (0, -audio.shape[-1] % self.step_samples))
+        return self._codec.encode(resampled(whole, STUDIO_RATE_HZ, self._codec.sample_rate_hz))
 
     def decode(
         self,

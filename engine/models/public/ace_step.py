@@ -54,7 +54,8 @@ class AceStep(Checkpoint):
                 TASK_INSTRUCTIONS,
             )
             from transformers import AutoModel, AutoTokenizer
-        flow_schedule(folder)
+        if "scheduler" in folder.parts:  # the first converted ones have none; the levels are ours
+            flow_schedule(folder)
         self._template, self._instructions = SFT_GEN_PROMPT, TASK_INSTRUCTIONS
 
         self._network = self._part("transformer", AceStepTransformer1DModel)

@@ -24,6 +24,7 @@ from engine.models.studio import Words
 from engine.spec import BridgeError
 
 PIPELINE, MUSIC_PIPELINE = "AudioLDM2Pipeline", "MusicLDMPipeline"
+MOST_TOKENS, MOST_CLAP_TOKENS = 128, 512  # of T5 and of CLAP
 _PREDICTIONS: dict[str, Prediction] = {"epsilon": "eps", "v_prediction": "v", "sample": "x0"}
 
 
@@ -131,7 +132,7 @@ class AudioLDM2(_MelDiffusion):
 
     def _read(self, prompt: str, as_long_as: str) -> tuple[Tensor, Tensor]:
         """T5's tokens."""
-        most = self._tokenizer_2.model_max_length
+        most = min(self._tokenizer_2.model_max_length, MOST_TOKENS)
         if as_long_as:
             ids, _ = tokenised(self._tokenizer_2, as_long_as, most, self.device, filled=False)
             ids, mask = tokenised(self._tokenizer_2, prompt, ids.shape[1], self.device)
@@ -219,7 +220,8 @@ class MusicLDM(_MelDiffusion):
 
 def _clap_features(clap: Any, tokenizer: Any, prompt: str, device: torch.device) -> Tensor:
     """CLAP's vector of a text `[1, width]`."""
-    ids, mask = tokenised(tokenizer, prompt, tokenizer.model_max_length, device)
+    most = min(tokenizer.model_max_length, MOST_CLAP_TOKENS)
+    ids, mask = tokenised(tokenizer, prompt, most, device)
     found = clap.get_text_features(ids, attention_mask=mask)
     features: Tensor = getattr(found, "pooler_output", found)
     return features

@@ -7,19 +7,30 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.models.public.folder import INDEX, is_weightless, parts_of, read_table
+from engine.models.public.folder import (
+    INDEX,
+    TOOLS_INDEX,
+    TOOLS_WEIGHTS,
+    is_weightless,
+    parts_of,
+    read_table,
+    text_encoder_of,
+)
 from engine.models.public.known import HUB, Known
 from engine.spec import BridgeError
 
 _ENDINGS = (".json", ".safetensors", ".txt", ".model")
 _PICKLES = (".bin", ".ckpt", ".pt", ".pth")
 _BESIDE = re.compile(r"(license|licence|notice|readme)(\.(md|txt))?", re.IGNORECASE)
+# What stable-audio-tools calls its text encoders, and where they are published.
+_ENCODERS = {name: f"google-t5/{name}" for name in ("t5-small", "t5-base", "t5-large")}
+_ENCODER_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 _SPARE_BYTES = 256 << 20  # left on the disk, at least
 _TIMEOUT_S = 20.0
 _AGAIN = "try again: what has come already is not fetched anew"
@@ -84,20 +95,34 @@ def _fetch(
 
     endpoint = os.environ.get("HF_ENDPOINT")
     api = huggingface_hub.HfApi(endpoint=endpoint, token=token)
-    info = api.model_info(hub_id, files_metadata=True, timeout=_TIMEOUT_S)
-    files = {file.name: file for file in map(_remote, info.siblings or ())}
-    if INDEX not in files:
+
+    def loading(repository: str, place: Path) -> _Load:
+        info = api.model_info(repository, files_metadata=True, timeout=_TIMEOUT_S)
+        files = {file.name: file for file in map(_remote, info.siblings or ())}
+        return _Load(repository, str(info.sha), place, files, endpoint, token, show_progress)
+
+    whole = loading(hub_id, folder)
+    if INDEX in whole.files:
+        whole.bring((INDEX,))
+        wanted = {whole: _wanted(hub_id, read_table(folder / INDEX), whole.files)}
+    elif TOOLS_INDEX in whole.files and (known is None or known.in_format):
+        whole.bring((TOOLS_INDEX,))
+        settings = read_table(folder / TOOLS_INDEX)
+        wanted = {whole: _wanted_of_tools(hub_id, settings, whole.files)}
+        name = text_encoder_of(settings)
+        encoder = loading(_ENCODERS[name], folder / name)
+        wanted[encoder] = [encoder.files[file] for file in _ENCODER_FILES if file in encoder.files]
+    else:
         raise _not_in_format(hub_id, known)
-    bring = _Bring(hub_id, str(info.sha), folder, endpoint, token, show_progress)
-    bring((INDEX,))
-    wanted = _wanted(hub_id, read_table(folder / INDEX), files)
-    missing_bytes = sum(file.size_bytes for file in wanted if not _is_here(folder, file))
+    missing_bytes = sum(load.missing_bytes(files) for load, files in wanted.items())
     _check_disk(hub_id, folder, missing_bytes)
-    note(f"{hub_id}: {len(wanted)} files, {_shown(missing_bytes)} to come, into {folder}")
-    bring(tuple(file.name for file in wanted))
-    for file in wanted:
-        _check(folder, file)
-    shutil.rmtree(folder / ".cache", ignore_errors=True)  # the library's notes
+    count = sum(map(len, wanted.values()))
+    note(f"{hub_id}: {count} files, {_shown(missing_bytes)} to come, into {folder}")
+    for load, files in wanted.items():
+        load.bring(tuple(file.name for file in files))
+        for file in files:
+            _check(load.folder, file)
+        shutil.rmtree(load.folder / ".cache", ignore_errors=True)  # the library's notes
 
 
 def _has_weights(folder: Path) -> bool:
@@ -109,18 +134,28 @@ def _has_weights(folder: Path) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Bring:
-    """Downloads of one state of a repository."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Load:
+    """One state of a repository, and where its files go.
+
+    Attributes:
+        files: that it has, by their names.
+    """
 
     hub_id: str
     revision: str
     folder: Path
+    files: Mapping[str, Remote]
     endpoint: str | None
     token: str | None
     show_progress: bool
 
-    def __call__(self, names: tuple[str, ...]) -> None:
+    def missing_bytes(self, wanted: Iterable[Remote]) -> int:
+        """What has not come yet."""
+        return sum(file.size_bytes for file in wanted if not _is_here(self.folder, file))
+
+    def bring(self, names: tuple[str, ...]) -> None:
+        """Fetch files of these names that have not come."""
         import huggingface_hub
         from huggingface_hub.utils.tqdm import (
             are_progress_bars_disabled,
@@ -161,8 +196,7 @@ def _wanted(hub_id: str, index: Mapping[str, Any], files: Mapping[str, Remote]) 
     from engine.models.public.opening import check_pipeline  # brings torch
 
     check_pipeline(hub_id, str(index.get("_class_name")))
-    wanted = [files[INDEX]]
-    wanted += [file for name, file in files.items() if _BESIDE.fullmatch(name)]
+    wanted = [files[INDEX], *_beside(files)]
     for part, kind in parts_of(index).items():
         inside = [file for name, file in files.items() if name.startswith(f"{part}/")]
         chosen = _of_part([file for file in inside if file.name.count("/") == 1])
@@ -172,6 +206,36 @@ def _wanted(hub_id: str, index: Mapping[str, Any], files: Mapping[str, Remote]) 
             raise _without_weights(hub_id, part, pickles)
         wanted += chosen
     return wanted
+
+
+def _wanted_of_tools(
+    hub_id: str, settings: dict[str, Any], files: Mapping[str, Remote]
+) -> list[Remote]:
+    """A checkpoint of stable-audio-tools: its table and its weights.
+
+    Raises:
+        BridgeError: `not_found` for a design that is not known here, a text encoder that is not,
+            and weights that are not there or only as a pickle.
+    """
+    from engine.models.public.tools_design import read_design
+
+    read_design(settings, hub_id)
+    encoder = text_encoder_of(settings)
+    if encoder not in _ENCODERS:
+        raise BridgeError(
+            "not_found",
+            f"{hub_id} needs the text encoder {encoder[:80]}, which is not known here",
+            f"known are {', '.join(_ENCODERS)}",
+        )
+    if TOOLS_WEIGHTS not in files:
+        pickles = [name for name in files if "/" not in name and name.endswith(_PICKLES)]
+        raise _without_weights(hub_id, "network", pickles)
+    return [files[TOOLS_INDEX], files[TOOLS_WEIGHTS], *_beside(files)]
+
+
+def _beside(files: Mapping[str, Remote]) -> list[Remote]:
+    """What there is to read about a model."""
+    return [file for name, file in files.items() if _BESIDE.fullmatch(name)]
 
 
 def _of_part(files: list[Remote]) -> list[Remote]:

@@ -38,7 +38,7 @@ class Known:
         memory: published figures, and what they are of.
         memory_bytes: the largest of them that is for a whole render on a GPU.
         good_at, limits: in a sentence each.
-        in_format: the repository holds a folder as diffusers writes it.
+        in_format: the repository holds what is read here, and needs no conversion.
         stored_bytes: of each weight as it is downloaded; halved on a card where that is 4.
         on_cpu: meant for plain CPUs, too.
     """
@@ -203,6 +203,30 @@ KNOWN: tuple[Known, ...] = (
         good_at="sounds, drum loops and textures; trained on Creative Commons recordings",
         limits="a hundred steps, always a window of 47 s; better at sounds than music, no voices",
         stored_bytes=4,
+    ),
+    Known(
+        name="stable-audio-open-small",
+        title="Stable Audio Open small",
+        hub="stabilityai/stable-audio-open-small",
+        pipeline="stable-audio-tools",
+        licence=STABILITY_LICENCE,
+        gated=True,
+        commercial=_STABILITY_COMMERCIAL,
+        parameters=341 * _MB,
+        weights_bytes=2_570 * _MB,
+        sample_rate_hz=44_100,
+        channels=2,
+        step_samples=2048,
+        longest_s=11.9,
+        edits=(),
+        steps=8,
+        guidance=1.0,
+        memory=None,
+        memory_bytes=None,
+        good_at="short loops and sounds in eight steps, on small cards and CPUs",
+        limits="a window of 12 s; better at sounds than music, no voices",
+        stored_bytes=4,
+        on_cpu=True,
     ),
     Known(
         name="ace-step-1.5-turbo",

@@ -20,6 +20,13 @@ _LEVEL_CHANGES = (
     *("shift_terminal", "use_dynamic_shifting", "invert_sigmas"),
     *("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"),
 )
+# What a flow's scheduler says where its file does not. The last two are those of folders that were
+# converted before diffusers had the model; their ends are the ones of `stable_audio_3.py`.
+_FLOW_SCHEDULERS: dict[str, dict[str, Any]] = {
+    "FlowMatchEulerDiscreteScheduler": {"num_train_timesteps": 1000, "stochastic_sampling": False},
+    "PingPongScheduler": {"num_train_timesteps": 1, "stochastic_sampling": True},
+    "StableAudio3EulerScheduler": {"num_train_timesteps": 1, "stochastic_sampling": False},
+}
 
 
 @contextmanager
@@ -47,24 +54,38 @@ def load_part(folder: ModelFolder, name: str, reader: Any, dtype: torch.dtype | 
         dtype: of the weights; None for parts without.
 
     Raises:
-        BridgeError: `not_found` where the weights do not fit the settings beside them.
+        BridgeError: `not_found` where the weights do not fit the settings beside them, or one is
+            missing.
     """
-    place = folder.path / name
+    place = folder.place(name)
     try:
         with warnings.catch_warnings():
             # What their code uses of torch that is to go some day is not the musician's business.
             warnings.simplefilter("ignore", FutureWarning)
             if dtype is None:
                 return reader.from_pretrained(str(place), local_files_only=True)
-            part = reader.from_pretrained(
-                str(place), local_files_only=True, use_safetensors=True, torch_dtype=dtype
+            part, found = reader.from_pretrained(
+                str(place),
+                local_files_only=True,
+                use_safetensors=True,
+                variant=folder.variant(name),
+                torch_dtype=dtype,
+                output_loading_info=True,
             )
     except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
         raise BridgeError(
             "not_found",
             f"{folder.path.name}/{name} cannot be loaded: {error}"[:300],
-            "download the model again, and all of it",
+            "download the model again, and all of it"
+            + (", tokenizer.json too" if dtype is None else ""),
         ) from None
+    if missing := sorted(found["missing_keys"]):  # theirs would go on with random ones
+        raise BridgeError(
+            "not_found",
+            f"{folder.path.name}/{name} lacks {len(missing)} of its weights: "
+            f"{', '.join(missing[:3])}",
+            "download the model again, and all of it",
+        )
     return part.requires_grad_(False).eval()
 
 
@@ -116,10 +137,12 @@ def flow_schedule(folder: ModelFolder) -> dict[str, Any]:
     Raises:
         BridgeError: `not_found` for settings that would change those levels.
     """
-    schedule = {"num_train_timesteps": 1000, "shift": 1.0, "stochastic_sampling": False}
-    schedule |= folder.settings("scheduler")
+    given = folder.settings("scheduler")
+    kind = str(given.get("_class_name"))
+    schedule = {"shift": 1.0} | _FLOW_SCHEDULERS.get(kind, {}) | given
     changed = [name for name in _LEVEL_CHANGES if schedule.get(name)]
     changed += ["shift"] if schedule["shift"] != 1.0 else []
+    changed += [kind] if kind not in _FLOW_SCHEDULERS else []
     if changed:
         raise BridgeError(
             "not_found",

@@ -64,7 +64,8 @@ class MelCodec:
         picture = self.to_picture(batch) / self._scale
         mel = self._autoencoder.decode(picture).sample[:, 0]
         on_step()
-        mono = self._vocoder(mel).float()
+        # public vocoders end 32 samples late: a kernel of 16 does not divide by its rate of 5
+        mono = self._vocoder(mel).float()[..., : batch.shape[-1] * self.step_samples]
         audio: Tensor = mono[..., None, :].expand(-1, 2, -1)
         return audio.reshape(*latent.shape[:-2], *audio.shape[-2:])
 

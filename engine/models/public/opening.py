@@ -6,7 +6,13 @@ from typing import Protocol
 
 import torch
 
-from engine.models.public import ace_step, audioldm, stable_audio_3, stable_audio_open
+from engine.models.public import (
+    ace_step,
+    audioldm,
+    stable_audio_3,
+    stable_audio_open,
+    stable_audio_tools,
+)
 from engine.models.public.contract import PublicModel, Usage
 from engine.models.public.folder import ModelFolder
 from engine.spec import BridgeError
@@ -33,6 +39,7 @@ class Architecture(Protocol):
 ARCHITECTURES: dict[str, Architecture] = {
     stable_audio_3.PIPELINE: stable_audio_3.StableAudio3,
     stable_audio_open.PIPELINE: stable_audio_open.StableAudioOpen,
+    stable_audio_tools.PIPELINE: stable_audio_tools.StableAudioTools,
     ace_step.PIPELINE: ace_step.AceStep,
     audioldm.PIPELINE: audioldm.AudioLDM2,
     audioldm.MUSIC_PIPELINE: audioldm.MusicLDM,

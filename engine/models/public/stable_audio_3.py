@@ -6,7 +6,6 @@ Facts are those of `StableAudio3Pipeline` and `StableAudio3InpaintPipeline` in d
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor
 from engine.models.contracts import Denoiser
 from engine.models.public.contract import Kept, Told, Usage
 from engine.models.public.folder import ModelFolder
+from engine.models.public.levels import log_snr_levels
 from engine.models.public.loading import (
     Checkpoint,
     Prompts,
@@ -25,11 +25,14 @@ from engine.models.public.loading import (
 )
 from engine.models.public.pieces import PieceCodec, Pieces
 from engine.models.studio import Words
+from engine.spec import BridgeError
 
 PIPELINE = "StableAudio3Pipeline"
 MOST_TOKENS = 256
 LOG_SNR_AT_NOISE, LOG_SNR_AT_DATA = -6.2, 2.0
 _PIECE_STEPS = 128  # 12 s; attention over all of 380 s would take 19 GB
+# By the width of the network: small and medium. The embedder reaches to 384 s in both.
+_LONGEST_S = {1024: 120.0, 1536: 380.0}
 
 
 class SameCodec(PieceCodec):
@@ -56,9 +59,11 @@ class StableAudio3(Checkpoint):
     @classmethod
     def usage_of(cls, folder: ModelFolder) -> Usage:
         """Ping-pong where the checkpoint is distilled, and Euler's rule where it is not."""
-        if flow_schedule(folder)["stochastic_sampling"]:
-            return Usage("ping-pong", 8, 1.0)
-        return Usage("euler", 100, 7.0)
+        schedule = flow_schedule(folder)
+        said = schedule.get("num_inference_steps")
+        if schedule["stochastic_sampling"]:
+            return Usage("ping-pong", int(said or 8), 1.0)
+        return Usage("euler", int(said or 100), 7.0)
 
     def _load(self, folder: ModelFolder) -> None:
         with libraries():
@@ -74,8 +79,13 @@ class StableAudio3(Checkpoint):
         self.codec = SameCodec(self._part("vae", AutoencoderSAME))
         self._tokenizer = load_part(folder, "tokenizer", AutoTokenizer, None)
         self._prompts = Prompts(self._read)
-        self._time_scale = float(flow_schedule(folder)["num_train_timesteps"])
-        self.longest_seconds = float(self._embedder.config.max_val)
+        schedule = flow_schedule(folder)
+        _check_ends(folder, schedule)
+        self._time_scale = float(schedule["num_train_timesteps"])
+        reach_s = float(self._embedder.config.max_val)
+        self.longest_seconds = min(
+            reach_s, _LONGEST_S.get(int(self._network.config.embed_dim), reach_s)
+        )
 
     @torch.no_grad()
     def tell(self, words: Words) -> Told:
@@ -123,14 +133,25 @@ class StableAudio3(Checkpoint):
         From 1 on these are the pipeline's own; a lower start continues the same line from there,
         where the pipeline's second level can lie above its first.
         """
-        if steps < 1 or not 0.0 < start <= 1.0:
-            raise ValueError(f"cannot sample from level {start} in {steps} steps")
-        first = LOG_SNR_AT_NOISE if start == 1.0 else math.log1p(-start) - math.log(start)
-        step = (LOG_SNR_AT_DATA - first) / steps
-        inner = (1.0 / (1.0 + math.exp(first + step * index)) for index in range(1, steps))
-        return (start, *inner, 0.0)
+        return log_snr_levels(steps, start, LOG_SNR_AT_NOISE, LOG_SNR_AT_DATA)
 
     def _read(self, prompt: str) -> tuple[Tensor, Tensor]:
         most = min(self._tokenizer.model_max_length, MOST_TOKENS)
         ids, mask = tokenised(self._tokenizer, prompt, most, self.device)
         return self._encoder(ids, attention_mask=mask)[0], mask
+
+
+def _check_ends(folder: ModelFolder, schedule: dict[str, Any]) -> None:
+    """See that the noise levels begin and end where ours do; most folders say nothing of it.
+
+    Raises:
+        BridgeError: `not_found` where they do not.
+    """
+    ours = {"logsnr_min": LOG_SNR_AT_NOISE, "logsnr_max": LOG_SNR_AT_DATA}
+    for name, value in ours.items():
+        if schedule.get(name, value) != value:
+            raise BridgeError(
+                "not_found",
+                f"{folder.path.name} is scheduled with {name} {schedule[name]}, which is not known "
+                "here",
+            )

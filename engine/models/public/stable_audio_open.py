@@ -17,11 +17,21 @@ from engine.models.public.contract import Kept, Told, Usage
 from engine.models.public.folder import ModelFolder
 from engine.models.public.loading import Checkpoint, Prompts, libraries, load_part, tokenised
 from engine.models.public.oobleck import OobleckCodec
+from engine.models.public.rotations import Rotations, rotary_frequencies
 from engine.models.studio import Words
 from engine.spec import BridgeError
 
 PIPELINE = "StableAudioPipeline"
-_SCHEDULERS = ("CosineDPMSolverMultistepScheduler", "EDMDPMSolverMultistepScheduler")
+MOST_TOKENS = 128
+_SCHEDULER = "CosineDPMSolverMultistepScheduler"
+# What the step rule and the levels rely on, where the scheduler's file says something of it.
+_RELIED_ON: dict[str, Any] = {
+    "sigma_data": 1.0,
+    "prediction_type": "v_prediction",
+    "solver_order": 2,
+    "solver_type": "midpoint",
+    "final_sigmas_type": "zero",
+}
 
 
 class StableAudioOpen(Checkpoint):
@@ -38,12 +48,10 @@ class StableAudioOpen(Checkpoint):
     def _load(self, folder: ModelFolder) -> None:
         with libraries():
             from diffusers import AutoencoderOobleck, StableAudioDiTModel
-            from diffusers.models.embeddings import get_1d_rotary_pos_embed
             from diffusers.pipelines.stable_audio.modeling_stable_audio import (
                 StableAudioProjectionModel,
             )
             from transformers import AutoTokenizer, T5EncoderModel
-        self._rotary = get_1d_rotary_pos_embed
 
         self._network = self._part("transformer", StableAudioDiTModel)
         self._encoder = self._part("text_encoder", T5EncoderModel)
@@ -55,7 +63,8 @@ class StableAudioOpen(Checkpoint):
         self.window_steps = int(self._network.config.sample_size)
         step_s = self.codec.step_samples / self.codec.sample_rate_hz
         self.longest_seconds = self.window_steps * step_s
-        self._rotations: dict[int, tuple[Tensor, Tensor]] = {}
+        rotated = int(self._network.config.attention_head_dim) // 2
+        self._rotation = Rotations(rotary_frequencies(rotated, self.device))
 
     @torch.no_grad()
     def tell(self, words: Words) -> Told:
@@ -114,21 +123,11 @@ class StableAudioOpen(Checkpoint):
         return place.seconds_start_hidden_states, place.seconds_end_hidden_states
 
     def _read(self, prompt: str) -> tuple[Tensor, Tensor]:
-        most = self._tokenizer.model_max_length
+        most = min(self._tokenizer.model_max_length, MOST_TOKENS)
         ids, mask = tokenised(self._tokenizer, prompt, most, self.device)
         read = self._encoder(ids, attention_mask=mask)[0]
         tokens = self._projection(text_hidden_states=read).text_hidden_states
         return tokens * mask[..., None].to(tokens.dtype), mask
-
-    def _rotation(self, length: int) -> tuple[Tensor, Tensor]:
-        """Cosines and sines of the rotary positions `[length, width / 2]`."""
-        if length not in self._rotations:
-            width = self._network.config.attention_head_dim // 2
-            cosines, sines = self._rotary(
-                width, length, use_real=True, repeat_interleave_real=False
-            )
-            self._rotations[length] = cosines.to(self.device), sines.to(self.device)
-        return self._rotations[length]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,13 +146,11 @@ class _NoiseRange:
             BridgeError: `not_found` for settings that would be sampled wrongly.
         """
         given = folder.settings("scheduler")
-        schedule: dict[str, Any] = {"sigma_min": 0.3, "sigma_max": 500.0, "sigma_data": 1.0}
-        schedule |= {"rho": 7.0} | given
-        schedule = {"sigma_schedule": "exponential", "prediction_type": "v_prediction"} | schedule
+        schedule: dict[str, Any] = {"sigma_min": 0.3, "sigma_max": 500.0, "rho": 7.0}
+        schedule |= {"sigma_schedule": "exponential"} | given
         known = (
-            given.get("_class_name") in _SCHEDULERS
-            and schedule["sigma_data"] == 1.0
-            and schedule["prediction_type"] == "v_prediction"
+            given.get("_class_name") == _SCHEDULER
+            and all(given.get(name, value) == value for name, value in _RELIED_ON.items())
             and schedule["sigma_schedule"] in ("exponential", "karras")
         )
         if not known:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.models.public import checkpoints
+from tests.engine.models.public import checkpoints, tools_checkpoints
 
 
 @pytest.fixture(scope="session")
@@ -24,4 +24,5 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
         checkpoints.ace_step(folder / "ace-base", turbo=False)
         checkpoints.audioldm_2(folder / "ldm2")
         checkpoints.musicldm(folder / "mldm")
+        tools_checkpoints.write(folder / "small", tools_checkpoints.settings())
     return folder

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from engine.models.public.ace_step import AceStep
 from engine.models.public.audioldm import AudioLDM2, MusicLDM
-from engine.models.public.contract import Kept, PublicModel, Words
+from engine.models.public.contract import Kept, PublicModel
 from engine.models.public.folder import ModelFolder
 from engine.models.public.stable_audio_3 import StableAudio3
 from engine.models.public.stable_audio_open import StableAudioOpen
+from engine.models.studio import Words
 from engine.sampling.guidance import guided
 from engine.sampling.loop import sample
 from engine.sampling.steps import STEP_RULES

@@ -13,6 +13,7 @@ import pytest
 from engine.models.public import download
 from engine.models.public.folder import INDEX, ModelFolder
 from engine.models.public.known import KNOWN_BY_NAME, Known
+from engine.models.public.opening import open_model
 from engine.spec import BridgeError
 from tests.engine.models.public.hub import Hub, Repository, serving
 
@@ -216,3 +217,60 @@ def test_without_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(BridgeError, match="huggingface_hub, is missing") as caught:
         fetch(tmp_path / "tiny")
     assert 'pip install "daw-bridge[models]"' in caught.value.hint
+
+
+@pytest.fixture
+def small(hub: Hub, library: Path, tmp_path: Path) -> Path:
+    """A checkpoint of stable-audio-tools as it is published, its text encoder in another place."""
+    folder = Path(shutil.copytree(library / "small", tmp_path / "small-remote"))
+    encoder = next(place for place in folder.iterdir() if (place / "config.json").is_file())
+    published = Path(encoder.rename(tmp_path / "t5-remote"))
+    (folder / "model.ckpt").write_bytes(b"a pickle")
+    (published / "pytorch_model.bin").write_bytes(b"a pickle")
+    hub.repositories["somebody/small"] = Repository(folder)
+    hub.repositories["google-t5/t5-base"] = Repository(published)
+    return folder
+
+
+def test_a_checkpoint_of_stable_audio_tools_comes_with_its_text_encoder(
+    hub: Hub, small: Path, tmp_path: Path
+) -> None:
+    fetch(tmp_path / "small", "somebody/small")
+    assert {"model_config.json", "model.safetensors", "t5-base/model.safetensors"} <= names_in(
+        tmp_path / "small"
+    )
+    assert not any(name.endswith((".ckpt", ".bin")) for name in hub.asked)
+    folder = ModelFolder.open(tmp_path / "small")
+    assert (
+        folder.sample_rate_hz()
+        == json.loads((small / "model_config.json").read_text())["sample_rate"]
+    )
+    assert open_model(folder).digest == folder.digest()
+
+
+def test_a_checkpoint_of_stable_audio_tools_that_is_only_a_pickle(
+    hub: Hub, small: Path, tmp_path: Path
+) -> None:
+    (small / "model.safetensors").unlink()
+    with pytest.raises(BridgeError, match=r"network only as model\.ckpt, which can run code"):
+        fetch(tmp_path / "small", "somebody/small")
+    assert hub.asked == ["somebody/small/model_config.json"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"t5-base"', '"../../t5"', "text encoder t5, which is not known"),
+        ('"type": "t5"', '"type": "t5gemma"', "does not say what reads the words|not known here"),
+    ],
+)
+def test_a_design_that_is_not_known_is_not_fetched(
+    hub: Hub, small: Path, tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    config = small / "model_config.json"
+    text = json.dumps(json.loads(config.read_text()))
+    assert old in text
+    config.write_text(text.replace(old, new))
+    with pytest.raises(BridgeError, match=said):
+        fetch(tmp_path / "small", "somebody/small")
+    assert hub.asked == ["somebody/small/model_config.json"]

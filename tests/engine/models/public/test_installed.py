@@ -99,7 +99,7 @@ def test_an_unknown_architecture_is_refused(registry: Registry, copy: Path) -> N
     (copy / INDEX).write_text(json.dumps(index | {"_class_name": "FluxPipeline"}))
     with pytest.raises(BridgeError, match="FluxPipeline, which is not known") as caught:
         registry.add(copy)
-    assert "StableAudio3, StableAudio, AceStep" in caught.value.hint
+    assert "StableAudio3, StableAudio, stable-audio-tools, AceStep" in caught.value.hint
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ every = pytest.mark.parametrize("known", KNOWN, ids=lambda known: known.name)
 ALIKE = {
     "StableAudio3Pipeline": ("sa3", "sa3-base"),
     "StableAudioPipeline": ("sao", "sao"),
+    "stable-audio-tools": ("small", "small"),
     "AceStepPipeline": ("ace", "ace-base"),
     "AudioLDM2Pipeline": ("ldm2", "ldm2"),
     "MusicLDMPipeline": ("mldm", "mldm"),

@@ -14,11 +14,13 @@ from torch import Tensor
 
 from engine.models.public.ace_step import AceStep
 from engine.models.public.audioldm import AudioLDM2, MusicLDM
-from engine.models.public.contract import Kept, PublicModel, Words
+from engine.models.public.contract import Kept, PublicModel
 from engine.models.public.folder import ModelFolder
 from engine.models.public.mel_latents import MelCodec
 from engine.models.public.stable_audio_3 import StableAudio3
 from engine.models.public.stable_audio_open import StableAudioOpen
+from engine.models.public.stable_audio_tools import StableAudioTools
+from engine.models.studio import Words
 from engine.sampling.loop import sample
 from engine.sampling.steps import STEP_RULES
 
@@ -32,6 +34,7 @@ KINDS: dict[str, Callable[[ModelFolder], PublicModel]] = {
     "ace": AceStep,
     "ldm2": AudioLDM2,
     "mldm": MusicLDM,
+    "small": StableAudioTools,
 }
 
 
@@ -55,6 +58,7 @@ def _run(model: PublicModel, noise: Tensor, steps: int) -> Tensor:
     [
         *(("sa3", 3e-3), ("sa3-base", 3e-3), ("sao", 3e-3), ("ace", 3e-3)),
         *(("ldm2", 1e-4), ("mldm", 1e-4)),  # double throughout, and bent more sharply
+        ("small", 3e-3),
     ],
 )
 def test_gradients_reach_the_first_noise(library: Path, kind: str, step: float) -> None:
@@ -95,9 +99,10 @@ def double_precision(model: Any) -> None:
     """Everything of the model in double precision, so that differences mean something."""
     model._dtype = torch.float64
     for holder in (model, model.codec):
-        for part in vars(holder).values():
-            if isinstance(part, torch.nn.Module):
-                part.double()
+        for kept in vars(holder).values():
+            for part in kept.values() if isinstance(kept, dict) else (kept,):
+                if isinstance(part, torch.nn.Module):
+                    part.double()
 
 
 def test_a_batch_is_its_items(model: PublicModel) -> None:

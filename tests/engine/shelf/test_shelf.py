@@ -1,0 +1,75 @@
+"""The shelf: one public model in memory at a time, digests for nothing, all given back."""
+
+from __future__ import annotations
+
+import gc
+import shutil
+import weakref
+from pathlib import Path
+
+import pytest
+
+from engine.models.house.model import HABITS, load_house
+from engine.models.public.folder import ModelFolder
+from engine.models.public.installed import Registry
+from engine.shelf.shelf import Shelf
+from engine.spec import BridgeError
+
+
+@pytest.fixture
+def models_file(real_steps: Path, tmp_path: Path) -> Path:
+    registry = Registry(tmp_path / "models.json")
+    registry.add(real_steps / "sa3")
+    registry.add(real_steps / "mldm", "music")
+    return tmp_path / "models.json"
+
+
+def test_one_public_model_at_a_time_is_held(models_file: Path) -> None:
+    shelf = Shelf("cpu", models_file)
+    first = shelf.get("sa3")
+    assert shelf.get("sa3") is first
+    gone = weakref.ref(first)
+    del first
+    assert shelf.get("music").name == "music"
+    gc.collect()
+    assert gone() is None
+    house = shelf.get("house")
+    assert shelf.get("music") is shelf.get("music")
+    assert shelf.get("house") is house
+    held = weakref.ref(shelf.get("music"))
+    shelf.clear()
+    gc.collect()
+    assert held() is None
+
+
+def test_digests_and_habits_need_no_weights(models_file: Path, real_steps: Path) -> None:
+    shelf = Shelf("cpu", models_file)
+    assert shelf.digest_of("music") == ModelFolder.open(real_steps / "mldm").digest()
+    assert shelf.digest_of("house") == load_house().digest
+    assert shelf.habits_of("house") is HABITS
+    assert shelf.habits_of("sa3") == shelf.get("sa3").habits
+    assert shelf.habits_of("music") == shelf.get("music").habits
+
+
+def test_a_model_that_was_added_anew_is_loaded_anew(models_file: Path, tmp_path: Path) -> None:
+    registry = Registry(models_file)
+    copy = Path(shutil.copytree(registry.get("music").path, tmp_path / "mine"))
+    registry.add(copy)
+    shelf = Shelf("cpu", models_file)
+    before = shelf.get("mine")
+    scheduler = copy / "scheduler" / "scheduler_config.json"
+    scheduler.write_text(scheduler.read_text().replace("0.0195", "0.02"))
+    registry.add(copy)
+    after = shelf.get("mine")
+    assert after is not before
+    assert after.digest == registry.get("mine").digest != before.digest
+
+
+def test_unknown_models_are_refused_with_those_that_are_there(models_file: Path) -> None:
+    shelf = Shelf("cpu", models_file)
+    for ask in (shelf.get, shelf.digest_of, shelf.habits_of):
+        with pytest.raises(BridgeError, match="no model 'zorgle'") as caught:
+            ask("zorgle")
+        assert "house, music, sa3" in caught.value.hint
+    with pytest.raises(BridgeError, match="no model 'sa3'"):
+        Shelf("cpu").get("sa3")
