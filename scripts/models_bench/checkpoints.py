@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tests.engine.models.public import checkpoints
 
 from engine.models.public.ace_step import AceStep
 from engine.models.public.audioldm import AudioLDM2, MusicLDM
 from engine.models.public.folder import ModelFolder
 from engine.models.public.stable_audio_3 import StableAudio3
 from engine.models.public.stable_audio_open import StableAudioOpen
+from tests.engine.models.public import checkpoints
 
 Changes = dict[str, dict[str, Any]]  # by the name of the part
 
@@ -157,10 +157,10 @@ ARCHITECTURES = {
         "ACE-Step 1.5", checkpoints.ace_step, _ace_step, AceStep, "AceStepPipeline", 8, 4,
     ),
     "audioldm-2": Architecture(
-        "AudioLDM 2", checkpoints.audioldm_2, _audioldm_2, AudioLDM2, "AudioLDM2Pipeline", 8, 4,
+        "AudioLDM 2", checkpoints.audioldm_2, _audioldm_2, AudioLDM2, "AudioLDM2Pipeline", 4, 4,
     ),
     "musicldm": Architecture(
-        "MusicLDM", checkpoints.musicldm, _musicldm, MusicLDM, "MusicLDMPipeline", 8, 4,
+        "MusicLDM", checkpoints.musicldm, _musicldm, MusicLDM, "MusicLDMPipeline", 4, 4,
     ),
 }  # fmt: skip
 

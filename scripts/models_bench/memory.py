@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,11 +89,37 @@ def estimated(task: Problem, noise: torch.Tensor, policy: GradientPolicy) -> dic
     plan = plan_memory(lambda x: task.denoiser(x, level, next_level), noise)
     latent = noise.clone().requires_grad_(True)
     kept = 0 if policy == "none" else saved_bytes(lambda: task.objective(latent))
+    # What counts of a call is what was not there before: weights are, and so are conditions.
+    fresh = replace(plan, call_bytes=fresh_bytes(lambda: task.denoiser(latent, level, next_level)))
+    fresh_kept = 0 if policy == "none" else fresh_bytes(lambda: task.objective(latent))
+    sampler_steps = len(task.levels) - 1
     return {
         "call_bytes": plan.call_bytes,
         "objective_bytes": kept,
-        "estimated_bytes": plan.needed_bytes(policy, len(task.levels) - 1) + kept,
+        "estimated_bytes": plan.needed_bytes(policy, sampler_steps) + kept,
+        "fresh_call_bytes": fresh.call_bytes,
+        "fresh_objective_bytes": fresh_kept,
+        "fresh_bytes": fresh.needed_bytes(policy, sampler_steps) + fresh_kept,
     }
+
+
+def fresh_bytes(call: Callable[[], torch.Tensor]) -> int:
+    """Bytes that a call keeps for its gradient and that another one keeps once more."""
+    seen: list[dict[int, int]] = []
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        seen[-1][storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    results = []
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda kept: kept):
+        for _ in range(2):
+            seen.append({})
+            results.append(call())
+    first, second = seen
+    del results
+    return sum(size for place, size in second.items() if place not in first)
 
 
 def iteration(task: Problem, noise: torch.Tensor, policy: GradientPolicy) -> None:

@@ -1,6 +1,6 @@
 """Our plain sampling beside the diffusers pipeline's own, in one process, in turn.
 
-What counts is the processor's time in one thread, which other programs on the machine hardly change.
+What counts is the processor's time in one thread, which other programs hardly change.
 """
 
 from __future__ import annotations
