@@ -74,10 +74,10 @@ VARIANTS: dict[str, Changes] = {"small-music": _SMALL, "medium": _MEDIUM}
 # So that all of it can be tried where there is no GPU; its figures mean nothing.
 _SMALLER: Changes = {
     "transformer": {"embed_dim": 64, "depth": 1, "num_heads": 1},
-    "vae": {"encoder_channels": 16, "encoder_transformer_depths": [1]}
+    "vae": {"encoder_channels": 32, "encoder_transformer_depths": [1]}
     | {"decoder_sinusoidal_blocks": [0]},
 }
-_SMALLER_S = 0.2  # instead of each second
+_SMALLER_S = 0.05  # instead of each second
 
 
 def write_full_size(folder: Path, variant: str, *, smaller: bool, dtype: torch.dtype) -> Path:

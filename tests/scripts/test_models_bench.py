@@ -11,13 +11,13 @@ import torch
 
 pytest.importorskip("diffusers", reason="the extra `models` is not installed")
 
-from models_bench import __main__ as bench  # noqa: E402
-from models_bench.checkpoints import ARCHITECTURES, TINY  # noqa: E402
-from models_bench.full_size import VARIANTS  # noqa: E402
-from models_bench.memory import estimated, fresh_bytes, iteration  # noqa: E402
-from models_bench.overhead import GUIDED, compared  # noqa: E402
-from models_bench.page import page  # noqa: E402
-from models_bench.work import noise_of, problem  # noqa: E402
+from models_bench import __main__ as bench
+from models_bench.checkpoints import ARCHITECTURES, TINY, opened, write
+from models_bench.full_size import VARIANTS
+from models_bench.memory import estimated, fresh_bytes, iteration
+from models_bench.overhead import GUIDED, compared
+from models_bench.page import page
+from models_bench.work import noise_of, problem
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning"),  # theirs
@@ -86,11 +86,8 @@ def test_weights_are_not_counted_twice() -> None:
     assert fresh_bytes(lambda: (x @ weight).exp()) == 20 * 50 * 4
 
 
-def test_an_iteration_is_one_gradient_through_the_sampler(library: Path) -> None:
-    from engine.models.public.folder import ModelFolder
-    from engine.models.public.stable_audio_3 import StableAudio3
-
-    model = StableAudio3(ModelFolder.open(library / "sa3"))
+def test_an_iteration_is_one_gradient_through_the_sampler(tmp_path: Path) -> None:
+    model = opened("stable-audio-3", write("stable-audio-3", tmp_path / "sa3", TINY))
     task = problem(model, 2, 8, "melody", 2)
     noise = noise_of(model, 8)
     found = estimated(task, noise, "full")
