@@ -254,7 +254,7 @@ def _side(key: str) -> tuple[str | None, int]:
 def _alpha(settings: Mapping[str, Any], layer: str, rank: int) -> float:
     """α of a layer as the settings say; the rank, which changes nothing, where they do not."""
     pattern = settings.get("alpha_pattern")
-    for name, value in (pattern.items() if isinstance(pattern, dict) else ()):
+    for name, value in pattern.items() if isinstance(pattern, dict) else ():
         if (layer == name or layer.endswith(f".{name}")) and isinstance(value, int | float):
             return float(value)
     alpha = settings.get("lora_alpha", rank)

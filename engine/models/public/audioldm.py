@@ -34,7 +34,6 @@ class _MelDiffusion(Checkpoint):
     default_guidance = 3.5
     longest_seconds = 10.24
     edits = False
-    _network: Any
     codec: MelCodec
 
     def _load(self, folder: ModelFolder) -> None:
