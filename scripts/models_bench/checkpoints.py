@@ -121,9 +121,9 @@ def _ace_step(size: Size) -> Changes:
 
 
 def _mel(size: Size) -> Changes:
-    vocoder = {"model_in_dim": 64, "upsample_rates": [5, 4, 2, 2, 2]}
+    vocoder: dict[str, Any] = {"model_in_dim": 64, "upsample_rates": [5, 4, 2, 2, 2]}
     vocoder |= {"upsample_kernel_sizes": [10, 8, 4, 4, 4], "upsample_initial_channel": 64}
-    network = {"block_out_channels": [size.channels, 3 * size.channels]}
+    network: dict[str, Any] = {"block_out_channels": [size.channels, 3 * size.channels]}
     network |= {"in_channels": 8, "out_channels": 8, "norm_num_groups": 32}
     network |= {"attention_head_dim": 32, "layers_per_block": 2}
     codec = {"latent_channels": 8, "block_out_channels": [16, 16, 16]}

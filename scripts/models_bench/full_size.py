@@ -6,6 +6,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -128,12 +129,10 @@ def full_size(
         found["told_s"] = told_s
         for mode in modes:
             found["sampled"][mode] = _tried(
-                lambda mode=mode: _sampled(model, SAMPLED_S * share, mode, repeats)
+                partial(_sampled, model, SAMPLED_S * share, mode, repeats)
             )
         for wish in WISHES:
-            found["optimised"][wish] = _tried(
-                lambda wish=wish: _optimised(model, OPTIMISED_S * share, wish)
-            )
+            found["optimised"][wish] = _tried(partial(_optimised, model, OPTIMISED_S * share, wish))
     return found
 
 
@@ -193,7 +192,7 @@ def _sampled(model: Any, seconds: float, mode: str, repeats: int) -> dict[str, A
 
 def _in_a_graph(run: Callable[[], Tensor]) -> Callable[[], Tensor]:
     """The same kernels, launched as one."""
-    beside = torch.cuda.Stream()
+    beside: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     beside.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(beside):
         for _ in range(_WARM_RUNS):

@@ -47,7 +47,8 @@ class Rivals:
             )
         self.steps = architecture.steps
         self.count = self._count(size.seconds)
-        step_s = self.model.codec.step_samples / self.model.codec.sample_rate_hz
+        codec = self.model.codec
+        step_s = float(codec.step_samples / codec.sample_rate_hz)
         self.seconds = self.count * step_s
         self.runs = 0
 
@@ -56,7 +57,7 @@ class Rivals:
         if self.kind == "stable-audio-open":
             return int(self.model.window_steps)
         codec = self.model.codec
-        steps = round(seconds * codec.sample_rate_hz / codec.step_samples)
+        steps = round(seconds * float(codec.sample_rate_hz / codec.step_samples))
         return max(4, steps // 4 * 4)
 
     def words(self) -> Words:
@@ -129,7 +130,8 @@ def compared(kind: str, size: Size, repeats: int, *, with_guidance: bool) -> dic
         rivals.remember_text()
         noise = rivals.noise()
         rivals.ours(noise), rivals.theirs(noise)
-        ours_s, theirs_s = [], []
+        ours_s: list[float] = []
+        theirs_s: list[float] = []
         for number in range(repeats):
             pairs = [(rivals.ours, ours_s), (rivals.theirs, theirs_s)]
             for run, times_s in pairs if number % 2 else reversed(pairs):

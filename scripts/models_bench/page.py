@@ -68,8 +68,7 @@ def _overhead(found: Sequence[Mapping[str, Any]] | None) -> str:
 def _memory(found: Sequence[Mapping[str, Any]] | None) -> str:
     if not found:
         return _MISSING
-    head = ("model", "kept for gradients", "weights", "measured", "plan", "", "plan without what "
-            "is there anyway", "")  # fmt: skip
+    head = ("model", "gradients", "weights", "measured", "plan", "", "proposed plan", "")
     rows = []
     for each in found:
         peak = each["peak_bytes"]
@@ -89,9 +88,11 @@ def _memory(found: Sequence[Mapping[str, Any]] | None) -> str:
         "Rise of a process's memory over one sampling (`none`) or one iteration of an optimisation "
         "of four steps towards a level, decoder and spectrum included, beside what "
         "`engine/optimise/memory.py` says of it: what one call of the network keeps, and one of "
-        "the objective. The second plan leaves out what is there before: weights that a backward "
-        "pass looks at, and what the model is told. Times the measured one; within "
-        f"{WANTED_MEMORY:.0%} is wanted.\n\n{_table(head, rows)}"
+        "the objective. The proposed plan leaves out what is there before (weights that a backward "
+        "pass looks at, what the model is told), adds twice the largest tensor kept, and lets a "
+        "checkpointed run hold either a call or the objective, never both. Beside each stands how "
+        f"many times the measured one it is; within {WANTED_MEMORY:.0%} is wanted.\n\n"
+        f"{_table(head, rows)}"
     )
 
 

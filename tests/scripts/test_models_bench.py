@@ -14,7 +14,7 @@ pytest.importorskip("diffusers", reason="the extra `models` is not installed")
 from models_bench import __main__ as bench
 from models_bench.checkpoints import ARCHITECTURES, TINY, opened, write
 from models_bench.full_size import VARIANTS
-from models_bench.memory import estimated, fresh_bytes, iteration
+from models_bench.memory import estimated, iteration, kept_by
 from models_bench.overhead import GUIDED, compared
 from models_bench.page import page
 from models_bench.work import noise_of, problem
@@ -83,7 +83,7 @@ def test_weights_are_not_counted_twice() -> None:
     """What two calls have in common was there before them."""
     weight = torch.randn(50, 50)
     x = torch.randn(20, 50, requires_grad=True)
-    assert fresh_bytes(lambda: (x @ weight).exp()) == 20 * 50 * 4
+    assert kept_by(lambda: (x @ weight).exp()).fresh_bytes == 20 * 50 * 4
 
 
 def test_an_iteration_is_one_gradient_through_the_sampler(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_an_iteration_is_one_gradient_through_the_sampler(tmp_path: Path) -> Non
     noise = noise_of(model, 8)
     found = estimated(task, noise, "full")
     assert found["fresh_call_bytes"] < found["call_bytes"]
-    assert found["fresh_bytes"] < found["estimated_bytes"]
+    assert found["fresh_objective_bytes"] < found["objective_bytes"]
     calls: list[int] = []
     model._network.register_forward_hook(lambda *_: calls.append(1))
     iteration(task, noise, "checkpointed")

@@ -51,7 +51,7 @@ class AdaptedNetwork:
     """A network and its adapters."""
 
     def __init__(self, network: nn.Module) -> None:
-        self._layers = {
+        self._layers: dict[str, Any] = {
             name: layer for name, layer in network.named_modules() if isinstance(layer, _LAYERS)
         }
         self._kept: dict[str, Tensor] = {}  # weights as they were loaded, of layers that differ
@@ -136,10 +136,11 @@ class AdaptedNetwork:
     def _layer_of(self, file: str, name: str) -> str:
         for prefix in _FLAT_PREFIXES:
             if name.startswith(prefix):
-                flat = {layer.replace(".", "_"): layer for layer in self._layers}
-                if found := flat.get(name.removeprefix(prefix)):
-                    return found
-        bare = name
+                flat = name.removeprefix(prefix)
+                for layer in self._layers:
+                    if layer.replace(".", "_") == flat:
+                        return layer
+        bare: str = name
         for prefix in ("", *_PREFIXES):
             bare = bare.removeprefix(prefix)
             if bare in self._layers:
