@@ -20,9 +20,9 @@ _TUNE = (0, 4, 7, 0)  # pitch classes, a quarter of the piece each
 
 
 def steps_of(model: Any, seconds: float) -> int:
-    """Latent steps that hold so many seconds; an even number of pairs, as U-Nets want it."""
-    codec = model.codec
-    return max(4, -(-round(seconds * codec.sample_rate_hz / codec.step_samples) // 4) * 4)
+    """Latent steps that hold so many seconds: a multiple of four, as U-Nets want it."""
+    steps = round(seconds * float(model.codec.sample_rate_hz / model.codec.step_samples))
+    return max(4, -(-steps // 4) * 4)
 
 
 def noise_of(model: Any, steps: int, seed: int = 0) -> Tensor:
