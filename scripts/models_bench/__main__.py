@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from models_bench import quiet
-from models_bench.checkpoints import MIDDLE, TINY
+from models_bench.checkpoints import ARCHITECTURES, MIDDLE, TINY
 from models_bench.full_size import MODES, VARIANTS, full_size
 from models_bench.memory import memory
 from models_bench.overhead import overhead
@@ -28,6 +28,7 @@ def main(given: list[str] | None = None) -> int:
     assert __doc__ is not None
     parser = argparse.ArgumentParser(prog="bench_models", description=__doc__.splitlines()[0])
     parser.add_argument("--only", action="append", choices=("overhead", "memory"))
+    parser.add_argument("--kind", action="append", choices=tuple(ARCHITECTURES))
     parser.add_argument("--tiny", action="store_true", help="to try it; the figures mean nothing")
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--full-size", action="store_true", help="published sizes, on a GPU")
@@ -47,10 +48,14 @@ def main(given: list[str] | None = None) -> int:
         _measure_full_size(options, device, results)
     else:
         _measure_here(options, results)
+    return 0
+
+
+def _write(options: argparse.Namespace, results: dict[str, Any]) -> None:
+    """Keep what is known so far, and make the page of it."""
     options.kept.parent.mkdir(parents=True, exist_ok=True)
     options.kept.write_text(json.dumps(results))
     options.out.write_text(page(results), encoding="utf-8")
-    return 0
 
 
 def _measure_full_size(options: argparse.Namespace, device: str, results: dict[str, Any]) -> None:
@@ -60,14 +65,23 @@ def _measure_full_size(options: argparse.Namespace, device: str, results: dict[s
     known = results.setdefault("full_size", {})
     for variant in options.variant or VARIANTS:
         known[variant] = full_size(variant, device, modes, options.repeats, smaller=device == "cpu")
+        _write(options, results)
 
 
 def _measure_here(options: argparse.Namespace, results: dict[str, Any]) -> None:
     wanted = options.only or ("overhead", "memory")
-    if "overhead" in wanted:
-        results["overhead"] = overhead(TINY if options.tiny else MIDDLE, options.repeats)
-    if "memory" in wanted:
-        results["memory"] = memory("tiny" if options.tiny else "middle")
+    for kind in options.kind or ARCHITECTURES:
+        for part in ("overhead", "memory"):
+            if part not in wanted:
+                continue
+            if part == "overhead":
+                found = overhead(kind, TINY if options.tiny else MIDDLE, options.repeats)
+            else:
+                found = memory(kind, "tiny" if options.tiny else "middle")
+            others = [each for each in results.get(part, []) if each["kind"] != kind]
+            order = list(ARCHITECTURES)
+            results[part] = sorted([*others, *found], key=lambda each: order.index(each["kind"]))
+            _write(options, results)
 
 
 if __name__ == "__main__":

@@ -87,15 +87,15 @@ def write_full_size(folder: Path, variant: str, *, smaller: bool, dtype: torch.d
     parts = dict(_BOTH)
     for part, changes in VARIANTS[variant].items():
         parts[part] = parts[part] | changes | (_SMALLER[part] if smaller else {})
-    if not smaller:
-        settings = json.loads((folder / "text_encoder" / "config.json").read_text())
-        parts["text_encoder"] = {
-            side: settings[side] | _ENCODER for side in ("encoder", "decoder") if side in settings
-        }
-        _read_more(folder)
-    else:  # the tiny text encoder's width
-        parts["transformer"] |= {"cond_token_dim": 24, "global_cond_dim": 24}
-        del parts["duration_embedder"]
+    encoder = _ENCODER | ({"num_hidden_layers": 1} if smaller else {})
+    settings = json.loads((folder / "text_encoder" / "config.json").read_text())
+    parts["text_encoder"] = {
+        side: {name: value for name, value in settings[side].items() if name != "layer_types"}
+        | encoder
+        for side in ("encoder", "decoder")
+        if settings.get(side)
+    }
+    _read_more(folder)
     for part, changes in parts.items():
         replace_part(folder, part, changes, dtype)
     return folder

@@ -159,16 +159,12 @@ def _spread(ours_s: list[float], theirs_s: list[float]) -> tuple[float, float]:
     return min(ratios, default=math.nan), max(ratios, default=math.nan)
 
 
-def overhead(size: Size, repeats: int) -> list[dict[str, Any]]:
-    """Every architecture, plainly and guided where it is so by default."""
+def overhead(kind: str, size: Size, repeats: int) -> list[dict[str, Any]]:
+    """One architecture, plainly, and guided where it is so by default."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        found = []
-        for kind in ARCHITECTURES:
-            found.append(compared(kind, size, repeats, with_guidance=False))
-            if kind in GUIDED:
-                found.append(compared(kind, size, repeats, with_guidance=True))
-        return found
+        ways = (False, True) if kind in GUIDED else (False,)
+        return [compared(kind, size, repeats, with_guidance=way) for way in ways]
     finally:
         torch.set_num_threads(threads)

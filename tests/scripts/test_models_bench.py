@@ -68,6 +68,27 @@ def test_much_smaller_ones_make_the_page(tmp_path: Path, monkeypatch: pytest.Mon
     assert text.count("Not measured.") == 2, "what was not measured is said"
 
 
+def test_what_was_measured_before_stays_on_the_page(tmp_path: Path) -> None:
+    given = ("--tiny", "--only", "overhead", "--kind")
+    assert _bench(tmp_path, *given, "stable-audio-3") == (0, tmp_path / "page.md")
+    code, out = _bench(tmp_path, *given, "ace-step")
+    rows = [line for line in out.read_text().splitlines() if line.startswith("| ")]
+    assert code == 0
+    assert [row.split(" | ")[0] for row in rows[1:]] == ["| Stable Audio 3", "| ACE-Step 1.5"]
+    _bench(tmp_path, *given, "stable-audio-3")
+    assert out.read_text().count("| Stable Audio 3 |") == 1
+
+
+@pytest.mark.slow
+def test_memory_is_that_of_a_process_of_its_own(tmp_path: Path) -> None:
+    code, out = _bench(tmp_path, "--tiny", "--only", "memory", "--kind", "stable-audio-open")
+    assert code == 0
+    found = json.loads((tmp_path / "kept.json").read_text())["memory"]
+    peaks = {each["policy"]: each["peak_bytes"] for each in found}
+    assert peaks["none"] < peaks["checkpointed"] <= 1.1 * peaks["full"]
+    assert out.read_text().count("| Stable Audio Open |") == 3
+
+
 def test_what_is_missed_is_said() -> None:
     times = {"kind": "musicldm", "guidance": 1.0, "steps": 4, "seconds": 10.0, "parameters": 1e6}
     times |= {"ours_s": [1.2, 1.3], "theirs_s": [1.0, 1.1], "spread": [1.1, 1.3]}
