@@ -113,6 +113,10 @@ def _run_beside_daemon(
         from daw_bridge.commands import estimate
 
         estimate.run(options, config, console, make_engine)
+    elif options.command == "models" and options.action is not None:
+        from daw_bridge.commands import models
+
+        models.change(options, config, console)
     elif options.command == "takes" and options.verify:
         from daw_bridge.commands import verify
 

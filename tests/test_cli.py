@@ -434,7 +434,7 @@ def test_a_length_in_one_unit_replaces_the_other() -> None:
 
 
 def test_models_and_takes_without_a_daemon(run: Run, clip: Path) -> None:
-    assert run("models", "--json").json == {"models": [{"name": "house", "digest": "abc"}]}
+    assert run("models", "--json").json["models"] == [{"name": "house", "digest": "abc"}]
     assert run("takes").out == "no takes yet\n"
     run("extend", clip, "--seconds", "0.1")
     run("extend", clip, "--seconds", "0.1")

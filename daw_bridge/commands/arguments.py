@@ -89,6 +89,8 @@ def build_parser() -> argparse.ArgumentParser:
                 help="check the files of all takes, or of --take, against their checksums",
             )
         _add_connection(listing)
+        if name == "models":
+            _add_models(listing)
     for name in ON_A_TAKE:
         command = commands.add_parser(name, help=_ABOUT[name], allow_abbrev=False)
         command.add_argument("take", metavar="TAKE", help=f"take to {name}")
@@ -111,6 +113,30 @@ def _add_estimate(commands: argparse._SubParsersAction[_Parser]) -> None:
         command = tasks.add_parser(task, help=_ABOUT[task], allow_abbrev=False)
         _add_fields(command, [item for item in FIELDS if item.applies_to(task)])
         _add_connection(command)
+
+
+def _add_models(models: argparse.ArgumentParser) -> None:
+    actions = models.add_subparsers(dest="action", metavar="ACTION")
+    add = actions.add_parser(
+        "add", help="add a folder, or fetch a known model or a repository", allow_abbrev=False
+    )
+    add.add_argument("source", metavar="PATH_OR_ID", help="folder, owner/name, or a known name")
+    add.add_argument("--name", metavar="NAME", help="what to call it; else what it is called there")
+    add.add_argument(
+        "--token-file", metavar="FILE", help="token of the hub; else the account logged in"
+    )
+    remove = actions.add_parser(
+        "remove", help="forget a model; a folder of yours stays", allow_abbrev=False
+    )
+    remove.add_argument("name", metavar="NAME", help="as `daw-bridge models` lists it")
+    for command in (add, remove):
+        _add_again(command)
+
+
+def _add_again(action: argparse.ArgumentParser) -> None:
+    """Flags that count before an action and after it: absence here does not undo them there."""
+    action.add_argument("--data-dir", metavar="DIR", default=argparse.SUPPRESS)
+    action.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
 
 
 def _add_live(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -146,9 +172,7 @@ def _add_hosts(commands: argparse._SubParsersAction[_Parser]) -> None:
     ):
         command = actions.add_parser(action, help=about, allow_abbrev=False)
         command.add_argument("name", metavar="NAME", help="as `daw-bridge hosts` lists it")
-        # Its absence here does not undo the same flag before the action.
-        command.add_argument("--data-dir", metavar="DIR", default=argparse.SUPPRESS)
-        command.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
+        _add_again(command)
 
 
 def _add_serve(commands: argparse._SubParsersAction[_Parser]) -> None:

@@ -7,6 +7,7 @@ import argparse
 from dataclasses import asdict
 from typing import Any
 
+from daw_bridge.commands import models
 from daw_bridge.commands.arguments import given_values
 from daw_bridge.commands.console import Console, table
 from daw_bridge.commands.local import EngineFactory, finished_take, open_store
@@ -48,7 +49,12 @@ def run(
         raise BridgeError(
             "unavailable", "no daemon is running, so there are no jobs", "daw-bridge serve"
         )
-    _show(command, answer, console)
+    if command == "models":
+        # Another daemon has its own list, of which it tells what it wants.
+        here = options.server is None
+        models.show(answer["models"], Registry(config.models_file).all() if here else (), console)
+    else:
+        _show(command, answer, console)
 
 
 def _local_models(config: Config, make_engine: EngineFactory) -> dict[str, Any]:
@@ -108,8 +114,6 @@ def _show(command: str, answer: dict[str, Any], console: Console) -> None:
 
 def _row(command: str, entry: dict[str, Any]) -> list[str]:
     match command:
-        case "models":
-            return [entry["name"], entry.get("digest", "")[:16]]
         case "takes":
             length_s = entry["length_samples"] / entry["sample_rate_hz"]
             about = [entry["take"], entry["task"], f"{length_s:.2f} s", _rating(entry)]

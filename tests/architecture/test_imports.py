@@ -237,7 +237,9 @@ OURS: dict[str, set[str]] = {
         "daw_bridge.registration",
         "daw_bridge.sources",
         "daw_bridge.takes",
+        "engine.models.public.folder",
         "engine.models.public.installed",
+        "engine.models.public.known",
     },
     "daw_bridge.cli": {"daw_bridge.commands", "daw_bridge.config"},
     "daw_bridge.__main__": {"daw_bridge.cli"},
@@ -248,6 +250,7 @@ ALONE = {"daw_bridge", "engine"}
 LAZY: dict[str, set[str]] = {
     "daw_bridge.commands": {
         "engine.files",
+        "engine.models.public.download",
         "engine.pipeline",
         "engine.render",
         "engine.worker",
@@ -267,7 +270,7 @@ OUTSIDE: dict[str, set[str]] = {
     "engine.job": {"torch"},
     "engine.models": {
         *("numpy", "safetensors", "torch"),
-        *("lazy diffusers", "lazy librosa", "lazy transformers"),
+        *("lazy diffusers", "lazy huggingface_hub", "lazy librosa", "lazy transformers"),
     },
     "engine.optimise": {"torch"},
     "engine.pipeline": {"torch"},

@@ -11,7 +11,14 @@ HEAVY = ("torch", "numpy", "scipy", "librosa", "soundfile", "soxr", "matplotlib"
 
 
 @pytest.mark.parametrize(
-    "module", ["daw_bridge.app", "daw_bridge.cli", "engine.spec", "engine.wire"]
+    "module",
+    [
+        "daw_bridge.app",
+        "daw_bridge.cli",
+        "daw_bridge.commands.models",
+        "engine.spec",
+        "engine.wire",
+    ],
 )
 def test_importing_loads_nothing_heavy(module: str) -> None:
     code = f"import sys, {module}; print(*sorted(set({HEAVY!r}) & set(sys.modules)))"

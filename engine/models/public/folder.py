@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,11 +65,7 @@ class ModelFolder:
                 f"{path.name}/{INDEX} does not say what it is of",
                 "give the folder of a diffusers pipeline, complete as it was downloaded",
             )
-        parts = {
-            name: str(value[1])
-            for name, value in index.items()
-            if isinstance(value, list) and len(value) == 2 and value[1] is not None
-        }
+        parts = parts_of(index)
         for name, kind in parts.items():
             _check_part(path, name, kind)
         return cls(path, pipeline, parts)
@@ -119,6 +115,14 @@ class ModelFolder:
         weights = {file for _, file in self._files() if file.suffix == ".safetensors"}
         return sum(file.stat().st_size for file in weights)
 
+    def sample_rate_hz(self) -> int | None:
+        """Of its audio, as the part says that makes it; None where none does."""
+        if self.index == TOOLS_INDEX:
+            return _whole_number(read_table(self.path / TOOLS_INDEX).get("sample_rate"))
+        parts = (part for part in ("vocoder", "vae") if part in self.parts)
+        rates_hz = (_whole_number(self.settings(part).get("sampling_rate")) for part in parts)
+        return next((rate_hz for rate_hz in rates_hz if rate_hz is not None), None)
+
     def _files(self) -> Iterator[tuple[str, Path]]:
         """What counts, under the name that it has in a folder of diffusers."""
         for name in (self.index, self.whole) if self.whole else (self.index,):
@@ -127,6 +131,24 @@ class ModelFolder:
             for file in self.place(part).iterdir():
                 if file.suffix in (".json", ".safetensors", ".model", ".txt") and file.is_file():
                     yield f"{part}/{file.name}", file
+
+
+def parts_of(index: Mapping[str, Any]) -> dict[str, str]:
+    """The class of each part that an index names."""
+    return {
+        name: str(value[1])
+        for name, value in index.items()
+        if isinstance(value, list) and len(value) == 2 and value[1] is not None
+    }
+
+
+def _whole_number(value: object) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def is_weightless(kind: str) -> bool:
+    """Whether parts of that class have no weights."""
+    return kind.endswith(_WEIGHTLESS)
 
 
 def read_table(path: Path) -> dict[str, Any]:
@@ -166,7 +188,7 @@ def _open_tools(path: Path) -> ModelFolder:
             f"{path.name} has no {TOOLS_WEIGHTS}{only}",
             f"download {TOOLS_WEIGHTS} of the model",
         )
-    name = _text_encoder_of(settings)
+    name = text_encoder_of(settings)
     beside = (path / "text_encoder", path / name, path.parent / name)
     encoder = next((place for place in beside if (place / "config.json").is_file()), None)
     if encoder is None:
@@ -187,8 +209,12 @@ def _open_tools(path: Path) -> ModelFolder:
     )
 
 
-def _text_encoder_of(settings: dict[str, Any]) -> str:
-    """Name of the folder with the text encoder: "t5-base" of "google-t5/t5-base"."""
+def text_encoder_of(settings: dict[str, Any]) -> str:
+    """Name of the folder with the text encoder: "t5-base" of "google-t5/t5-base".
+
+    Raises:
+        BridgeError: `not_found` where the settings do not say.
+    """
     try:
         kinds = settings["model"]["conditioning"]["configs"]
         names = [kind["config"]["t5_model_name"] for kind in kinds if kind["type"] == "t5"]
@@ -206,7 +232,7 @@ def _check_part(path: Path, name: str, kind: str, folder: Path | None = None) ->
     again = "download the model again, and all of it"
     if Path(name).name != name or not folder.is_dir():
         raise BridgeError("not_found", f"{path.name} lacks its {name} ({kind})", again)
-    if kind.endswith(_WEIGHTLESS):
+    if is_weightless(kind):
         return
     shards = [file for file in folder.glob("*.safetensors") if file.is_file()]
     if not shards:

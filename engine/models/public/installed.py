@@ -1,6 +1,6 @@
 """The registry of installed models: a small JSON file that names their folders.
 
-Nothing heavy is imported here, so that a daemon can list models without loading what runs them.
+Nothing heavy is imported here, so that models can be listed without what runs them.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 FORMAT = "daw-bridge models 1"
 EMBEDDED = "house"
+DOWNLOADS = "models"  # beside the registry: folders that are ours, because we fetched them
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _LIMIT_BYTES = 4 << 20
 
@@ -32,7 +35,7 @@ class Installed:
 
     Attributes:
         name: what requests call it.
-        path: its folder.
+        path: its folder, links resolved.
         pipeline: class of the pipeline that the folder was written by.
         digest: SHA-256 of its weights and settings when it was added.
         size_bytes: of its weights.
@@ -49,8 +52,12 @@ class Installed:
     def open(self, device: str = "cpu", dtype: torch.dtype | None = None) -> PublicModel:
         """Load it.
 
+        Args:
+            dtype: of the weights, single precision where nothing is said.
+
         Raises:
-            BridgeError: `not_found` where the folder is gone, or is not what was added.
+            BridgeError: `not_found` where the folder is gone, is not what was added, or cannot be
+                loaded.
         """
         from engine.models.public.opening import open_model  # brings torch
 
@@ -58,16 +65,28 @@ class Installed:
             raise BridgeError(
                 "not_found",
                 f"the folder of {self.name} is gone: {self.path}",
-                f"put it back, or say daw-bridge models remove {self.name}",
+                f"put it back, or forget it with daw-bridge models remove {self.name}",
             )
-        model = open_model(ModelFolder.open(self.path), device, dtype)
-        if model.digest != self.digest:
-            raise BridgeError(
-                "not_found",
-                f"{self.name} was changed since it was added",
-                f"add it again: daw-bridge models add {self.path} --name {self.name}",
-            )
+        folder: ModelFolder | None = None
+        try:
+            folder = ModelFolder.open(self.path)
+            model = open_model(folder, device, dtype)
+        except BridgeError as error:
+            # What was changed is the reason more likely than any that its parts give.
+            if folder is None or folder.digest() != self.digest:
+                raise self._changed(f": {error.message}") from None
+            raise
+        if model.digest != self.digest:  # hashed while it was loaded: once is enough
+            raise self._changed("")
+        model.name = self.name
         return model
+
+    def _changed(self, how: str) -> BridgeError:
+        return BridgeError(
+            "not_found",
+            f"{self.name} was changed since it was added{how}"[:400],
+            f"add it again: daw-bridge models add {self.path} --name {self.name}",
+        )
 
 
 class Registry:
@@ -77,35 +96,36 @@ class Registry:
         """Nothing is read yet.
 
         Args:
-            file: where the registry lies; None for none.
+            file: where the registry lies, or will; None for none.
         """
         self._file = file
 
     def all(self) -> tuple[Installed, ...]:
-        """Every model, by name.
+        """Every model, in the order of their names.
 
         Raises:
-            BridgeError: `unavailable` for a file that cannot be read.
+            BridgeError: `unavailable` for a file that cannot be read or is damaged.
         """
-        if self._file is None or not self._file.exists():
+        if self._file is None:
             return ()
         try:
-            if self._file.stat().st_size > _LIMIT_BYTES:
+            with self._file.open("rb") as file:
+                content = file.read(_LIMIT_BYTES + 1)
+            if len(content) > _LIMIT_BYTES:
                 raise ValueError("it is absurdly large")
-            table = json.loads(self._file.read_text("utf-8"))
-            if table["format"] != FORMAT:
-                raise ValueError(f"it is no {FORMAT!r}")
-            found = [_installed(row) for row in table["models"]]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            found = _models_in(json.loads(content))
+        except FileNotFoundError:
+            return ()
+        except (OSError, ValueError) as error:
             raise BridgeError(
                 "unavailable",
-                f"the list of models {self._file} cannot be read: {error}"[:300],
+                f"the list of models {self._file} cannot be read: {error}"[:400],
                 "move it away and add the models again; their folders are untouched",
             ) from None
         return tuple(sorted(found, key=lambda model: model.name))
 
     def listed(self) -> list[dict[str, Any]]:
-        """Every model as the reply `models` has it; none where the file cannot be read."""
+        """Every model as the reply `models` has it; none where the list cannot be read."""
         try:
             models = self.all()
         except BridgeError:
@@ -131,83 +151,142 @@ class Registry:
             names = ", ".join([EMBEDDED, *models])
             raise BridgeError(
                 "not_found",
-                f"there is no model {name!r}",
-                f"the models are: {names}; others come with daw-bridge models add",
+                f"there is no model {name[:80]!r}",
+                f"the models are: {names}; add others with daw-bridge models add",
             )
         return models[name]
 
     def add(self, path: Path, name: str | None = None, known: str | None = None) -> Installed:
-        """Take in a model's folder, or note that it has changed.
+        """Take in a model's folder, or one that has changed since.
 
         Args:
-            name: what to call it; where nothing is said, what its folder is called.
+            name: what to call it; the folder's own name, where nothing is said.
+            known: its row in the table of known models.
 
         Raises:
             BridgeError: `not_found` for a folder that is no whole model's; `bad_request` for a name
-                that is taken or is none; `unavailable` where the file cannot be written.
+                that is taken or is none; `unavailable` where the list cannot be read or written.
         """
         from engine.models.public.opening import architecture_of  # brings torch
 
         folder = ModelFolder.open(path.resolve())
         architecture_of(folder)
         name = name or slug(folder.path.name)
-        self._check_name(name, folder.path)
-        added = Installed(
-            name, folder.path, folder.pipeline, folder.digest(), folder.size_bytes(), known
-        )
-        self._write([added, *(each for each in self.all() if each.name != name)])
+        self.check_name(name, folder.path)
+        digest, size_bytes = folder.digest(), folder.size_bytes()
+        added = Installed(name, folder.path, folder.pipeline, digest, size_bytes, known)
+        self._write([added, *(model for model in self.all() if model.name != name)])
         return added
 
     def remove(self, name: str) -> Installed:
-        """Forget a model; its folder stays where it is.
+        """Forget a model. Its folder stays where it is, unless it is a download of ours.
 
         Raises:
-            BridgeError: as `get`; `unavailable` where the file cannot be written.
+            BridgeError: as `get`; `unavailable` where the list cannot be written, or the download
+                cannot be deleted.
         """
         removed = self.get(name)
-        self._write([each for each in self.all() if each.name != name])
+        rest = [model for model in self.all() if model.name != name]
+        self._write(rest)
+        if self.is_download(removed) and all(model.path != removed.path for model in rest):
+            try:
+                shutil.rmtree(removed.path)
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                raise BridgeError(
+                    "unavailable",
+                    f"{name} is forgotten, but its folder cannot be deleted: {error}"[:400],
+                    f"delete {removed.path}",
+                ) from None
         return removed
 
-    def _check_name(self, name: str, path: Path) -> None:
+    def is_download(self, model: Installed) -> bool:
+        """Whether the folder lies where we put downloads, so that it is ours."""
+        downloads = self.downloads
+        return downloads is not None and model.path.parent == downloads.resolve()
+
+    @property
+    def downloads(self) -> Path | None:
+        """Folder with our downloads, one folder for each model; None without a registry."""
+        return None if self._file is None else self._file.parent / DOWNLOADS
+
+    def check_name(self, name: str, path: Path) -> None:
+        """See that a model in that folder may have that name.
+
+        Raises:
+            BridgeError: `bad_request` for a name that is another's or is none; as `all`.
+        """
         if not _NAME.fullmatch(name):
             raise BridgeError(
                 "bad_request",
-                f"{name!r} is no name for a model",
-                "small letters, digits, dots and dashes, 64 at most",
+                f"{name[:80]!r} is no name for a model",
+                "small letters, digits, dots, dashes and underscores, 64 at most",
             )
-        taken = next((each for each in self.all() if each.name == name), None)
+        taken = next((model for model in self.all() if model.name == name), None)
         if name == EMBEDDED or (taken is not None and taken.path != path):
             whose = "the embedded model" if taken is None else str(taken.path)
             raise BridgeError("bad_request", f"{name} is {whose}", "choose another name")
 
     def _write(self, models: list[Installed]) -> None:
-        """All or nothing: a file beside it takes its place once it is on the disk."""
+        """All or nothing: whoever reads finds the old list or the new one."""
         if self._file is None:
             raise BridgeError("unavailable", "there is no list of models to write to")
         rows = [asdict(model) | {"path": str(model.path)} for model in models]
-        written = json.dumps({"format": FORMAT, "models": rows}, indent=1)
-        beside = self._file.with_name(f".{self._file.name}.{os.getpid()}")
+        content = json.dumps({"format": FORMAT, "models": rows}, indent=1) + "\n"
+        partial = self._file.with_name(f".{self._file.name}.{secrets.token_hex(4)}")
         try:
-            with beside.open("w", encoding="utf-8") as file:
-                file.write(written)
+            with partial.open("w", encoding="utf-8") as file:
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            beside.replace(self._file)
+            partial.replace(self._file)
+            _flush_to_disk(self._file.parent)
         except OSError as error:
-            beside.unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
             raise BridgeError(
-                "unavailable", f"the list of models cannot be written: {error}"[:300]
+                "unavailable", f"the list of models cannot be written: {error}"[:400]
             ) from None
 
 
 def slug(text: str) -> str:
-    """A name out of a folder's or a hub's."""
+    """A name out of a folder's or a hub's: `Stable Audio 3` is `stable-audio-3`."""
     return re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-._")[:64]
 
 
-def _installed(row: dict[str, Any]) -> Installed:
-    model = Installed(**{**row, "path": Path(row["path"])})
-    texts = (model.name, model.pipeline, model.digest)
-    if not all(isinstance(text, str) for text in texts) or not isinstance(model.size_bytes, int):
-        raise ValueError("a model's row is damaged")
-    return model
+def _models_in(table: Any) -> list[Installed]:
+    """The rows of a registry.
+
+    Raises:
+        ValueError: it is not what we write.
+    """
+    if not isinstance(table, dict) or table.get("format") != FORMAT:
+        raise ValueError(f"it is no {FORMAT!r}")
+    rows = table.get("models")
+    if not isinstance(rows, list):
+        raise ValueError("it holds no models")
+    return [_installed(row) for row in rows]
+
+
+def _installed(row: Any) -> Installed:
+    kinds = {"name": str, "path": str, "pipeline": str, "digest": str, "size_bytes": int}
+    if not isinstance(row, dict) or any(
+        not isinstance(row.get(name), kind) for name, kind in kinds.items()
+    ):
+        raise ValueError("a row of it is damaged")
+    known = row.get("known")
+    if not isinstance(known, str | None):
+        raise ValueError("a row of it is damaged")
+    return Installed(
+        row["name"], Path(row["path"]), row["pipeline"], row["digest"], row["size_bytes"], known
+    )
+
+
+def _flush_to_disk(folder: Path) -> None:
+    if os.name == "nt":
+        return  # it opens no folders
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -52,15 +52,26 @@ def architecture_of(folder: ModelFolder) -> Architecture:
     Raises:
         BridgeError: `not_found` for a pipeline that nobody here reads.
     """
-    found = ARCHITECTURES.get(folder.pipeline)
-    if found is None:
+    check_pipeline(folder.path.name, folder.pipeline)
+    return ARCHITECTURES[folder.pipeline]
+
+
+def check_pipeline(name: str, pipeline: str) -> None:
+    """See that somebody here reads a pipeline.
+
+    Args:
+        name: whose it is.
+
+    Raises:
+        BridgeError: `not_found` where nobody does.
+    """
+    if pipeline not in ARCHITECTURES:
         known = ", ".join(name.removesuffix("Pipeline") for name in ARCHITECTURES)
         raise BridgeError(
             "not_found",
-            f"{folder.path.name} is a {folder.pipeline}, which is not known here",
+            f"{name} is a {pipeline[:80]}, which is not known here",
             f"the architectures are: {known}",
         )
-    return found
 
 
 def open_model(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.models.public.folder import INDEX
+from engine.models.public.folder import INDEX, ModelFolder
 from engine.models.public.installed import Installed, Registry, slug
 from engine.spec import BridgeError
 
@@ -150,3 +150,74 @@ def test_names_are_made_of_what_folders_are_called(text: str, name: str) -> None
 def test_rows_are_plain_values() -> None:
     model = Installed("a", Path("b"), "CPipeline", "d", 1)
     assert (model.known, model.path) == (None, Path("b"))
+
+
+def test_weights_are_hashed_once_when_a_model_is_loaded(
+    registry: Registry, library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added = registry.add(library / "mldm", "music")
+    hashed: list[Path] = []
+    digest = ModelFolder.digest
+
+    def counted(folder: ModelFolder) -> str:
+        hashed.append(folder.path)
+        return digest(folder)
+
+    monkeypatch.setattr(ModelFolder, "digest", counted)
+    assert added.open().name == "music"
+    assert hashed == [library / "mldm"]
+
+
+def test_weights_that_were_cut_off_were_changed(registry: Registry, copy: Path) -> None:
+    added = registry.add(copy, "mine")
+    weights = copy / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(BridgeError, match=r"mine was changed since it was added: .*cannot be load"):
+        added.open()
+
+
+def test_what_cannot_be_loaded_and_was_not_changed_says_why(registry: Registry, copy: Path) -> None:
+    scheduler = copy / "scheduler" / "scheduler_config.json"
+    scheduler.write_text(scheduler.read_text().replace("scaled_linear", "squaredcos_cap_v2"))
+    with pytest.raises(BridgeError, match="in a way that is not known here"):
+        registry.add(copy, "mine").open()
+
+
+def test_links_are_followed_when_a_model_is_added(
+    registry: Registry, copy: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "link").symlink_to(copy, target_is_directory=True)
+    assert registry.add(tmp_path / "link", "mine").path == copy
+    registry.remove("mine")
+    assert copy.is_dir()
+
+
+def test_the_models_are_in_the_order_of_their_names(registry: Registry, library: Path) -> None:
+    for name in ("b", "c", "a"):
+        registry.add(library / "mldm", name)
+    assert [model.name for model in registry.all()] == ["a", "b", "c"]
+
+
+def test_a_download_of_ours_is_deleted_with_its_last_name(
+    registry: Registry, library: Path
+) -> None:
+    assert registry.downloads is not None
+    ours = Path(shutil.copytree(library / "mldm", registry.downloads / "tiny"))
+    inside = Path(shutil.copytree(library / "mldm", ours / "below"))
+    for name, place in (("tiny", ours), ("other", ours), ("below", inside)):
+        registry.add(place, name)
+    registry.remove("below")
+    assert inside.is_dir()  # not ours: we put nothing there
+    registry.remove("other")
+    assert ours.is_dir()  # another name leads to it
+    registry.remove("tiny")
+    assert not ours.exists()
+    assert registry.all() == ()
+
+
+def test_a_download_that_has_gone_is_forgotten(registry: Registry, library: Path) -> None:
+    assert registry.downloads is not None
+    ours = Path(shutil.copytree(library / "mldm", registry.downloads / "tiny"))
+    registry.add(ours)
+    shutil.rmtree(ours)
+    assert registry.remove("tiny").name == "tiny"
