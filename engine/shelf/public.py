@@ -10,8 +10,8 @@ from torch import Tensor
 
 from engine.models.contracts import Denoiser
 from engine.models.public.contract import Kept, PublicModel, Usage
+from engine.models.public.guided import guided_at_once
 from engine.models.studio import Conditioned, FrameConditions, Habits, Words, step_seconds
-from engine.sampling.guidance import guided
 from engine.shelf.codec import AtStudioRate
 
 _ADDING_RULES = ("ping-pong", "sde-dpm-solver-2m")
@@ -69,10 +69,9 @@ class PublicStudio:
             keeps = model.edits and bool(frames.kept_mask.any())
             kept = Kept(frames.kept, frames.kept_mask) if keeps else None
             here = replace(said, edits=keeps)
-            denoiser = model.denoiser(model.tell(here), kept)
-            if scale != 1.0:
-                without = model.denoiser(model.tell_nothing(here), kept)
-                denoiser = guided(denoiser, without, scale)
+            plain = model.tell(here)
+            other = plain if scale == 1.0 else model.tell_nothing(here)
+            denoiser = guided_at_once(model, plain, other, scale, kept)
             missing = (model.window_steps or 0) - frames.kept.shape[-1]
             return denoiser if missing <= 0 else self._filled_up(denoiser, missing)
 

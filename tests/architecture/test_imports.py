@@ -53,7 +53,7 @@ OURS: dict[str, set[str]] = {
         "engine.windows",
     },
     # Models in memory; public ones are fitted to what the tasks ask of any.
-    "engine.shelf": {"engine.models", "engine.sampling"},
+    "engine.shelf": {"engine.models"},
     "engine.tasks": {
         "engine.analysis",
         "engine.controls",

@@ -34,7 +34,6 @@ class _MelDiffusion(Checkpoint):
     longest_seconds = 10.24
     frames_per_step = 4
     edits = False
-    _network: Any
     codec: MelCodec
 
     @classmethod

@@ -44,16 +44,30 @@ class Told:
     mask: Tensor | None = field(default=None, repr=False)
 
     def for_batch(self, items: int) -> Told:
-        """The same for every item of a batch."""
-        if items == 1:
+        """The same for every item of a batch; of several told together, each for its share."""
+        if items == len(self.tokens):
             return self
-        mask = None if self.mask is None else self.mask.expand(items, -1)
+        times = items // len(self.tokens)
+        mask = None if self.mask is None else _each(self.mask, times)
         return replace(
-            self,
-            tokens=self.tokens.expand(items, -1, -1),
-            whole=self.whole.expand(items, *self.whole.shape[1:]),
-            mask=mask,
+            self, tokens=_each(self.tokens, times), whole=_each(self.whole, times), mask=mask
         )
+
+    def beside(self, other: Told) -> Told:
+        """Both, for a batch whose first half is told this and whose second half the other."""
+        masks = [told.mask for told in (self, other) if told.mask is not None]
+        return Told(
+            torch.cat([self.tokens, other.tokens]),
+            torch.cat([self.whole, other.whole]),
+            torch.cat(masks) if len(masks) == 2 else None,
+        )
+
+
+def _each(part: Tensor, times: int) -> Tensor:
+    """Each item so many times in a row; nothing is copied where there is one."""
+    if len(part) == 1:
+        return part.expand(times, *part.shape[1:])
+    return part.repeat_interleave(times, dim=0)
 
 
 @dataclass(frozen=True, slots=True)

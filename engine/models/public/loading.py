@@ -6,11 +6,13 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from engine.models.public.adapters import AdaptedNetwork, Adapter
 from engine.models.public.contract import Usage
 from engine.models.public.folder import ModelFolder
 from engine.spec import BridgeError
@@ -95,6 +97,7 @@ class Checkpoint(ABC):
     window_steps: int | None = None
     names_tempo = False
     edits: bool
+    _network: Any  # the denoising one, which `_load` reads
 
     def __init__(
         self, folder: ModelFolder, device: str = "cpu", dtype: torch.dtype | None = None
@@ -107,12 +110,46 @@ class Checkpoint(ABC):
         Raises:
             BridgeError: `not_found` where the folder is not complete or of a kind not known here.
         """
-        self.name, self.digest = folder.path.name, folder.digest()
+        self.name, self._own_digest = folder.path.name, folder.digest()
+        self.digest = self._own_digest
         self.device = torch.device(device)
         self._dtype = dtype or torch.float32
         self._folder = folder
         self.usage = self.usage_of(folder)
         self._load(folder)
+        self._adapted = AdaptedNetwork(self._network)
+
+    @property
+    def adapters(self) -> tuple[Adapter, ...]:
+        """Adapters that the denoising network has."""
+        return self._adapted.adapters
+
+    def adapt(self, path: Path, scale: float = 1.0) -> Adapter:
+        """Add an adapter (LoRA) to the denoising network; the digest is then one of both.
+
+        Denoisers that were made before change, too: it is the weights that do. A second call with
+        the same adapter changes its scale; several adapters add up.
+
+        Args:
+            path: a `.safetensors` file as peft or diffusers write it, or the folder it lies in.
+            scale: times what it was trained to add; below 0 takes it away.
+
+        Raises:
+            BridgeError: `not_found` for what is no adapter, is a pickle or does not fit the
+                network, `bad_request` for a scale that is no number. Nothing has changed then.
+        """
+        adapter = self._adapted.add(path, scale)
+        self.digest = self._adapted.digest_with(self._own_digest)
+        return adapter
+
+    def release(self, adapter: Adapter) -> None:
+        """Take an adapter off again; without any the weights are exactly those of the folder.
+
+        Raises:
+            ValueError: the network does not have it.
+        """
+        self._adapted.remove(adapter)
+        self.digest = self._adapted.digest_with(self._own_digest)
 
     @classmethod
     @abstractmethod

@@ -49,6 +49,7 @@ class DecodedMel:
             raise ValueError(f"{frames_per_step} frames to a step are less than a sample apart")
         self.frames_per_step = frames_per_step
         self._codec = codec
+        self._bank = mel_filter_bank()
 
     def __call__(self, latent: Tensor) -> Tensor:
         """`[batch, channels, steps]` to `[batch, 192, frames_per_step × steps]`.
@@ -63,7 +64,8 @@ class DecodedMel:
         """The first frames of audio at 44.1 kHz: `[..., 2, samples]` to `[..., 192, frames]`."""
         power = self._spectrum(audio, frames).abs().square()
         middle = (power.mean(dim=-3) + _SMALLEST_POWER).sqrt()
-        return torch.log10((mel_filter_bank().to(middle) @ middle).clamp_min(LOG_FLOOR))
+        self._bank = self._bank.to(middle)  # there once, and not copied for every evaluation
+        return torch.log10((self._bank @ middle).clamp_min(LOG_FLOOR))
 
     def _spectrum(self, audio: Tensor, frames: int) -> Tensor:
         """Complex spectra `[..., 1025, frames]`, silence beyond both ends."""
