@@ -56,9 +56,9 @@ RULES = """
 ## What is read, and where it lies
 
 - A folder as diffusers writes it: `model_index.json`, and a folder for each part; or as
-  stable-audio-tools does, for Stable Audio Open small: `model_config.json`, `model.safetensors`, and
-  `t5-base` in it. Weights are read from `.safetensors` files. Pickles (`.bin`, `.ckpt`) can run
-  code: they are neither fetched nor opened, and neither is any Python file.
+  stable-audio-tools does, for Stable Audio Open small: `model_config.json`, `model.safetensors`
+  and a folder `t5-base`. Weights are read from `.safetensors` files. Pickles (`.bin`, `.ckpt`) can
+  run code: they are neither fetched nor opened, and neither is any Python file.
 - `daw-bridge models add PATH` leaves your folder where it is. What is fetched lies in `models` in
   the data folder; `daw-bridge models remove NAME` deletes that, and never a folder of yours.
 - `models.json` in the data folder names the models with the checksum of each. One whose files were

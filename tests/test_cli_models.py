@@ -22,6 +22,7 @@ from tests.daw_bridge.fake_engine import create_engine
 from tests.daw_bridge.served import served as running
 from tests.engine.models.public.hub import Hub, Repository, serving
 
+pytest.importorskip("huggingface_hub", reason="the extra `models` is not installed")
 FACTORY = "tests.daw_bridge.fake_engine:create_engine"
 Run = Callable[..., "Ran"]
 

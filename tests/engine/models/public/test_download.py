@@ -17,6 +17,7 @@ from engine.models.public.opening import open_model
 from engine.spec import BridgeError
 from tests.engine.models.public.hub import Hub, Repository, serving
 
+pytest.importorskip("huggingface_hub", reason="the extra `models` is not installed")
 NAME = "somebody/tiny"
 
 
@@ -205,7 +206,6 @@ def test_no_such_repository(hub: Hub, tmp_path: Path) -> None:
 
 
 def test_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("huggingface_hub")
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(BridgeError, match="somebody/tiny cannot be fetched") as caught:
         fetch(tmp_path / "tiny")
