@@ -144,7 +144,7 @@ KNOWN: tuple[Known, ...] = (
     _stable_audio_3(
         "small-music",
         base=False,
-        parameters=433 * _MB,
+        parameters=459 * _MB,
         longest_s=120.0,
         gated=True,
         memory="1.7 to 2.4 GB at its peak (publisher, H200)",
@@ -154,7 +154,7 @@ KNOWN: tuple[Known, ...] = (
     _stable_audio_3(
         "small-music",
         base=True,
-        parameters=433 * _MB,
+        parameters=459 * _MB,
         longest_s=120.0,
         gated=None,
         memory=None,

@@ -6,9 +6,8 @@ The weights are gated or too large for a test, the values are not. Where they ar
   folder of the published `model_config.json`, the defaults of its classes, and for the sizes the
   model table of Stability-AI/stable-audio-3. Text encoder: google/t5gemma-b-b-ul2.
 - Stable Audio Open 1.0: `scripts/convert_stable_audio.py` in diffusers over the published
-  `model_config.json`, whose network, autoencoder and seconds are those of
-  `stable_audio_2_0.json` in Stability-AI/stable-audio-tools, for a window of
-  2 097 152 samples. Text encoder: t5-base.
+  `model_config.json`; its network, autoencoder and seconds are those of `stable_audio_2_0.json` in
+  Stability-AI/stable-audio-tools, for a window of 2 097 152 samples. Text encoder: t5-base.
 - ACE-Step 1.5: `scripts/convert_ace_step_to_diffusers.py` in diffusers and its tests of
   the class defaults, which cite ACE-Step/Ace-Step1.5 `acestep-v15-turbo/config.json`; the XL
   variant's sizes as AceStepTransformer1DModel documents them. Text encoder: Qwen3-Embedding-0.6B.
