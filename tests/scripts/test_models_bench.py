@@ -74,7 +74,7 @@ def test_what_was_measured_before_stays_on_the_page(tmp_path: Path) -> None:
     code, out = _bench(tmp_path, *given, "ace-step")
     rows = [line for line in out.read_text().splitlines() if line.startswith("| ")]
     assert code == 0
-    assert [row.split(" | ")[0] for row in rows[1:]] == ["| Stable Audio 3", "| ACE-Step 1.5"]
+    assert [row.split(" | ")[0] for row in rows[2:]] == ["| Stable Audio 3", "| ACE-Step 1.5"]
     _bench(tmp_path, *given, "stable-audio-3")
     assert out.read_text().count("| Stable Audio 3 |") == 1
 
