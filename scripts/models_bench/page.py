@@ -101,7 +101,7 @@ def _megabytes(size_bytes: float) -> str:
 
 
 def _times(estimate: float, peak: float) -> str:
-    if peak < 4e6:  # pages and threads' stacks come to as much
+    if peak < 16e6:  # pages and threads' stacks come to as much
         return "–"
     ratio = estimate / peak
     return f"{ratio:.2f}" if abs(ratio - 1.0) <= WANTED_MEMORY else f"**{ratio:.2f}**"
