@@ -86,12 +86,19 @@ def token_of(data_dir: Path, override: str | None = None) -> str:
     if override is None:
         override = _kept_token(path)
     if override is None:
-        token = secrets.token_urlsafe(24)
+        token = _new_token()
         write_private(path, token + "\n")
         return token
     if not _TOKEN_FORM.fullmatch(override):
         raise BridgeError("bad_request", "the token is not 8 to 256 characters without spaces")
     return override
+
+
+def _new_token() -> str:
+    """One that a command line does not take for a flag."""
+    while (token := secrets.token_urlsafe(24)).startswith("-"):
+        pass
+    return token
 
 
 def _kept_token(path: Path) -> str | None:
