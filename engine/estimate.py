@@ -18,7 +18,7 @@ from torch import Tensor
 from engine.controls.together import Together
 from engine.job import SCENES, Host, Job
 from engine.models.contracts import Denoiser
-from engine.optimise.memory import MemoryPlan, free_bytes, saved_bytes
+from engine.optimise.memory import Kept, MemoryPlan, free_bytes, kept_by, peak_bytes
 from engine.optimise.methods import METHODS
 from engine.optimise.problem import OptimisedNoise, Problem
 from engine.optimise.surrogate import DECODES
@@ -28,9 +28,9 @@ from engine.spec import RenderRequest
 from engine.tasks.scene import Part
 from engine.timeline import RenderSettings, WindowTask, windows_of
 
-# The heap of the C library grows by more than is taken from it: measured with glibc, 65 MiB for
-# every 46 MiB of activations. A GPU's memory is handed out in blocks and has no such holes.
-_HEAP_FACTOR = 1.45
+# The heap of the C library grows by more than is taken from it: measured with glibc, 84 MiB for
+# 49 MiB of activations, 329 for 187. A GPU's memory is handed out in blocks and has no such holes.
+_HEAP_FACTOR = 1.7
 _SHORT_STEPS = 8  # of the rehearsal's tensors
 _UNREACHED = 1e9  # a loss that no goal is content with
 ONE_CALL = "one call"  # the policy of methods that look no further than a step
@@ -149,7 +149,8 @@ class _Measured:
     """What gradients take in one window."""
 
     plan: MemoryPlan
-    objective_bytes: int
+    call: Kept
+    objective: Kept
     device: torch.device
 
     @classmethod
@@ -157,23 +158,27 @@ class _Measured:
         noises = task.window.of(noise).to(task.prior.device)
         problem = task.problem(lambda run: None)
         latent = task.prior.expand(len(noises), -1, -1).clone().requires_grad_(True)
-        together = Together(task.goals)
-        kept_bytes = saved_bytes(lambda: together(latent))
-        return cls(task.plan(problem, noises), kept_bytes, latent.device)
+        together, level = Together(task.goals), problem.levels[0]
+        return cls(
+            task.plan(problem, noises),
+            kept_by(lambda: task.denoiser(latent, level, 0.0)),
+            kept_by(lambda: together(latent)),
+            latent.device,
+        )
 
     def needed_bytes(self, settings: RenderSettings, policy: str) -> int:
         """Memory of one iteration."""
-        plan, calls = self.plan, METHODS[settings.method].kept_calls
+        calls, steps = METHODS[settings.method].kept_calls, settings.steps
+        state_bytes = self.plan.state_bytes
         match policy:
             case "full":
-                kept = plan.needed_bytes("full", calls * settings.steps)
+                held = peak_bytes("full", self.call, self.objective, state_bytes, calls * steps)
             case "checkpointed":
-                kept = plan.needed_bytes("checkpointed", settings.steps)
-                kept += (calls - 1) * plan.call_bytes
+                held = peak_bytes("checkpointed", self.call, self.objective, state_bytes, steps)
+                held += (calls - 1) * self.call.fresh_bytes
             case _:
-                kept = plan.needed_bytes("full", calls)
-        on_heap = self.device.type == "cpu"
-        return round((kept + self.objective_bytes) * (_HEAP_FACTOR if on_heap else 1.0))
+                held = peak_bytes("full", self.call, self.objective, state_bytes, calls)
+        return round(held * (_HEAP_FACTOR if self.device.type == "cpu" else 1.0))
 
 
 @dataclass(frozen=True, slots=True)

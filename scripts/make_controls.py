@@ -214,8 +214,8 @@ def introduction(engine: Engine) -> list[str]:
         "",
         *(f"- `{flag_name(item.name)}`: {item.doc}." for item in fields),
         "",
-        f"All examples are rendered by the model `{engine.model.name}` "
-        f"({engine.model.digest[:12]}) from the clips in `scripts/clips/`, with the defaults but "
+        f"All examples are rendered by the model `{engine.house.name}` "
+        f"({engine.house.digest[:12]}) from the clips in `scripts/clips/`, with the defaults but "
         "for what the command says.",
         "",
     ]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from engine.sampling.loop import GradientPolicy, kept_states
 
+_PASSING = 2  # times its largest tensor, what a pass works with
 _HEADROOM = 0.7  # of what is free; the rest is for the decoder and for other programs
 
 
@@ -53,6 +54,58 @@ class MemoryPlan:
         if self.free_bytes is None:
             return True
         return self.needed_bytes(policy, steps) <= _HEADROOM * self.free_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a call keeps for its gradient that was not there before: weights and words were.
+
+    Attributes:
+        fresh_bytes: all of it.
+        largest_bytes: its largest tensor.
+    """
+
+    fresh_bytes: int = 0
+    largest_bytes: int = 0
+
+
+def kept_by(call: Callable[[], Tensor]) -> Kept:
+    """What one call keeps, and another one keeps once more; it is made twice to see."""
+    seen: list[dict[int, int]] = []
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        seen[-1][storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    results = []
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda kept: kept):
+        for _ in range(2):
+            seen.append({})
+            results.append(call())
+    first, second = seen
+    del results
+    fresh = [size for place, size in second.items() if place not in first]
+    return Kept(sum(fresh), max(fresh, default=0))
+
+
+def peak_bytes(
+    policy: GradientPolicy, call: Kept, objective: Kept, state_bytes: int, steps: int
+) -> int:
+    """The most that one iteration through `steps` sampler steps holds, its objective included.
+
+    A checkpointed run makes a call anew only when the objective's own graph is gone. What a forward
+    or a backward pass works with beside what it keeps is about twice its largest tensor.
+    """
+    passing = _PASSING * max(call.largest_bytes, objective.largest_bytes)
+    match policy:
+        case "full":
+            return steps * (call.fresh_bytes + state_bytes) + objective.fresh_bytes + passing
+        case "checkpointed":
+            states = kept_states(steps) * state_bytes
+            return max(call.fresh_bytes, objective.fresh_bytes) + states + passing
+        case _:
+            return state_bytes + passing
 
 
 def saved_bytes(call: Callable[[], Tensor]) -> int:

@@ -15,15 +15,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from engine.optimise.memory import plan_memory, saved_bytes
+from engine.optimise.memory import Kept, kept_by, peak_bytes
 from engine.optimise.problem import Problem
-from engine.sampling.loop import GradientPolicy, kept_states
+from engine.sampling.loop import GradientPolicy
 from models_bench import quiet
 from models_bench.checkpoints import ARCHITECTURES, MIDDLE, TINY, opened, write
 from models_bench.work import noise_of, problem, steps_of
@@ -32,7 +31,6 @@ ROOT = Path(__file__).resolve().parents[2]
 SIZES = {"tiny": TINY, "middle": MIDDLE}
 POLICIES: tuple[GradientPolicy, ...] = ("none", "full", "checkpointed")
 SAMPLER_STEPS = 4
-_PASSING = 2
 _STATUS = Path("/proc/self/status")
 _RESET = Path("/proc/self/clear_refs")
 _FORGET_PEAK = "5"  # proc(5): resets the peak resident size
@@ -77,73 +75,18 @@ def measured(kind: str, folder: Path, size: str, policy: GradientPolicy) -> dict
     return {"kind": kind, "size": size, "parameters": parameters, "policy": policy} | {
         "latent_steps": steps,
         "peak_bytes": peak,
-        **foreseen,
+        "estimated_bytes": foreseen,
     }
 
 
-def estimated(task: Problem, noise: torch.Tensor, policy: GradientPolicy) -> dict[str, int]:
-    """What the engine's own plan says."""
+def estimated(task: Problem, noise: torch.Tensor, policy: GradientPolicy) -> int:
+    """What the engine foresees of it, in bytes."""
     level, next_level = task.levels[:2]
-    plan = plan_memory(lambda x: task.denoiser(x, level, next_level), noise)
     latent = noise.clone().requires_grad_(True)
-    kept = 0 if policy == "none" else saved_bytes(lambda: task.objective(latent))
     call = kept_by(lambda: task.denoiser(latent, level, next_level))
-    wish = _Kept() if policy == "none" else kept_by(lambda: task.objective(latent))
-    return {
-        "call_bytes": plan.call_bytes,
-        "objective_bytes": kept,
-        "estimated_bytes": plan.needed_bytes(policy, len(task.levels) - 1) + kept,
-        "fresh_call_bytes": call.fresh_bytes,
-        "fresh_objective_bytes": wish.fresh_bytes,
-        "fresh_bytes": _proposed(policy, call, wish, plan.state_bytes, len(task.levels) - 1),
-    }
-
-
-def _proposed(
-    policy: GradientPolicy, call: _Kept, wish: _Kept, state_bytes: int, steps: int
-) -> int:
-    """What would be foreseen without what is there anyway, and with what is worked with.
-
-    A checkpointed run makes a call anew only when the objective's own graph is gone. What a
-    forward or backward pass works with beside what it keeps is about twice its largest tensor.
-    """
-    passing = _PASSING * max(call.largest_bytes, wish.largest_bytes)
-    match policy:
-        case "full":
-            return steps * (call.fresh_bytes + state_bytes) + wish.fresh_bytes + passing
-        case "checkpointed":
-            states = kept_states(steps) * state_bytes
-            return max(call.fresh_bytes, wish.fresh_bytes) + states + passing
-        case _:
-            return state_bytes + passing
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """What a call keeps for its gradient that was not there before: weights and words were."""
-
-    fresh_bytes: int = 0
-    largest_bytes: int = 0
-
-
-def kept_by(call: Callable[[], torch.Tensor]) -> _Kept:
-    """What one call keeps, and another one keeps once more."""
-    seen: list[dict[int, int]] = []
-
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        seen[-1][storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    results = []
-    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda kept: kept):
-        for _ in range(2):
-            seen.append({})
-            results.append(call())
-    first, second = seen
-    del results
-    fresh = [size for place, size in second.items() if place not in first]
-    return _Kept(sum(fresh), max(fresh, default=0))
+    wish = Kept() if policy == "none" else kept_by(lambda: task.objective(latent))
+    state_bytes = noise.numel() * noise.element_size()
+    return peak_bytes(policy, call, wish, state_bytes, len(task.levels) - 1)
 
 
 def iteration(task: Problem, noise: torch.Tensor, policy: GradientPolicy) -> None:

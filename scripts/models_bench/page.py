@@ -68,7 +68,7 @@ def _overhead(found: Sequence[Mapping[str, Any]] | None) -> str:
 def _memory(found: Sequence[Mapping[str, Any]] | None) -> str:
     if not found:
         return _MISSING
-    head = ("model", "gradients", "weights", "measured", "plan", "", "proposed plan", "")
+    head = ("model", "gradients", "weights", "measured", "foreseen", "")
     rows = []
     for each in found:
         peak = each["peak_bytes"]
@@ -80,18 +80,15 @@ def _memory(found: Sequence[Mapping[str, Any]] | None) -> str:
                 _megabytes(peak),
                 _megabytes(each["estimated_bytes"]),
                 _times(each["estimated_bytes"], peak),
-                _megabytes(each["fresh_bytes"]),
-                _times(each["fresh_bytes"], peak),
             )
         )
     return (
         "Rise of a process's memory over one sampling (`none`) or one iteration of an optimisation "
-        "of four steps towards a level, decoder and spectrum included, beside what "
-        "`engine/optimise/memory.py` says of it: what one call of the network keeps, and one of "
-        "the objective. The proposed plan leaves out what is there before (weights that a backward "
-        "pass looks at, what the model is told), adds twice the largest tensor kept, and lets a "
-        "checkpointed run hold either a call or the objective, never both. Beside each stands how "
-        f"many times the measured one it is; within {WANTED_MEMORY:.0%} is wanted.\n\n"
+        "of four steps towards a level, decoder and spectrum included, beside what the engine's "
+        "`estimate` foresees (`engine/optimise/memory.py`): what one call of the network keeps, "
+        "and one of the objective, without what was there before, and twice the largest tensor "
+        "kept; a checkpointed run holds either a call or the objective, never both. Beside it "
+        f"stands how many times the measured one it is; within {WANTED_MEMORY:.0%} is wanted.\n\n"
         f"{_table(head, rows)}"
     )
 

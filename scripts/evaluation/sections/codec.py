@@ -45,7 +45,7 @@ def _through(
 
 def measure(bench: Bench) -> Figures:
     """Errors of the round trip on held-out renders and on real recordings."""
-    codec = bench.engine.model.codec
+    codec = bench.engine.house.codec
     pieces = excerpts(HELD_OUT_SEEDS, bench.plan.codec_pieces, _EXCERPT_S)
     renders, pairs = _through(bench, ((f"{e.piece.style}, number {e.seed}", e.mix) for e in pieces))
     rows = [pairs[index] for index in pictured(len(pairs))]

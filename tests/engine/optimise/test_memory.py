@@ -6,7 +6,15 @@ import pytest
 import torch
 
 from engine.models.toy import GaussianModel
-from engine.optimise.memory import MemoryPlan, free_bytes, plan_memory, saved_bytes
+from engine.optimise.memory import (
+    Kept,
+    MemoryPlan,
+    free_bytes,
+    kept_by,
+    peak_bytes,
+    plan_memory,
+    saved_bytes,
+)
 
 
 def test_saved_bytes_counts_each_storage_once() -> None:
@@ -57,3 +65,21 @@ def test_a_model_call_is_measured_at_the_state_it_will_see() -> None:
     assert plan.call_bytes == 96
     free = free_bytes(torch.device("cpu"))
     assert free is None or free > 1 << 20
+
+
+def test_weights_are_not_counted() -> None:
+    """What two calls have in common was there before them."""
+    weight = torch.randn(50, 50)
+    x = torch.randn(20, 50, requires_grad=True)
+    kept = kept_by(lambda: (x @ weight).exp())
+    assert kept == Kept(20 * 50 * 4, 20 * 50 * 4)
+    assert saved_bytes(lambda: (x @ weight).exp()) == kept.fresh_bytes + weight.nbytes
+
+
+def test_the_peak_of_an_iteration_is_what_each_policy_holds_at_once() -> None:
+    call, objective = Kept(1000, 300), Kept(4000, 500)
+    assert peak_bytes("none", call, objective, 10, 4) == 10 + 2 * 500
+    assert peak_bytes("full", call, objective, 10, 4) == 4 * 1010 + 4000 + 2 * 500
+    # The objective's graph is gone when a call is made anew.
+    assert peak_bytes("checkpointed", call, objective, 10, 4) == 4000 + 4 * 10 + 2 * 500
+    assert peak_bytes("checkpointed", Kept(9000, 0), Kept(), 10, 4) == 9000 + 4 * 10
