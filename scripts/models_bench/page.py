@@ -40,13 +40,14 @@ def _said(met: bool) -> str:
 def _overhead(found: Sequence[Mapping[str, Any]] | None) -> str:
     if not found:
         return _MISSING
-    head = ("model", "parameters", "steps", "guidance", "ours", "pipeline", "ratio", "")
+    head = ("model", "parameters", "steps", "guidance", "runs", "ours", "pipeline", "ratio", "")
     rows = [
         (
             ARCHITECTURES[each["kind"]].title,
             f"{each['parameters'] / 1e6:.0f} M",
             str(each["steps"]),
             f"{each['guidance']:g}",
+            str(len(each["ours_s"])),
             f"{median(each['ours_s']):.2f} s",
             f"{median(each['theirs_s']):.2f} s",
             f"{each['ratio']:.3f} ({each['spread'][0]:.2f} to {each['spread'][1]:.2f})",
@@ -57,7 +58,7 @@ def _overhead(found: Sequence[Mapping[str, Any]] | None) -> str:
     longest_s = max(each["seconds"] for each in found)
     return (
         f"Windows of up to {longest_s:.1f} s from the same noise in the same steps, latents only; "
-        f"the ratio is that of the medians of {len(found[0]['ours_s'])} runs in turn, beside it "
+        f"the ratio is that of the medians of so many runs in turn, beside it "
         f"the least and the most of runs that followed each other. Wanted is {WANTED_RATIO:g} at "
         "most. Time is the processor's, in one thread, so that other programs count little. Texts "
         "are encoded before, but for ACE-Step, whose pipeline does so within its call: there it "
