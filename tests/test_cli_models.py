@@ -267,3 +267,23 @@ def test_a_named_daemon_tells_of_its_own_models_only(
     assert main(["models", *where, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)["models"]
     assert [row["name"] for row in told] == ["house", "its-own"]
+
+
+def test_an_adapter_makes_another_model_of_the_same_weights(
+    run: Run, folder: Path, tmp_path: Path
+) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    file = tmp_path / "Warm Tape.safetensors"
+    factors = {"lora_A": torch.ones(1, 2, 3, 3), "lora_B": torch.ones(8, 1, 1, 1)}
+    save_file({f"conv_in.{side}.weight": tensor for side, tensor in factors.items()}, file)
+    run("add", folder, "--name", "mine")
+    adapted = run("adapt", "mine", file, "--scale", "0.25", "--json").json["model"]
+    assert adapted["name"] == "mine-warm-tape"
+    assert adapted["adapters"] == [{"path": str(file), "scale": 0.25}]
+    assert "+ 0.25 × Warm Tape.safetensors" in run().out
+    assert run("adapt", "mine", file, "--as", "mine").status == 2
+    assert run("adapt", "mine", tmp_path / "none.safetensors").status == 2
+    assert run("remove", "mine-warm-tape").status == 0
+    assert [row["name"] for row in run("--json").json["models"]] == ["house", "mine"]

@@ -125,11 +125,18 @@ def _add_models(models: argparse.ArgumentParser) -> None:
     add.add_argument(
         "--token-file", metavar="FILE", help="token of the hub; else the account logged in"
     )
+    adapt = actions.add_parser(
+        "adapt", help="another model of the same weights with an adapter (LoRA)", allow_abbrev=False
+    )
+    adapt.add_argument("name", metavar="NAME", help="model to begin with; it stays as it is")
+    adapt.add_argument("adapter", metavar="LORA", help=".safetensors file, or the folder with one")
+    adapt.add_argument("--scale", type=float, default=1.0, help="how much of it; 1 when absent")
+    adapt.add_argument("--as", dest="adapted", metavar="NAME", help="what to call the result")
     remove = actions.add_parser(
         "remove", help="forget a model; a folder of yours stays", allow_abbrev=False
     )
     remove.add_argument("name", metavar="NAME", help="as `daw-bridge models` lists it")
-    for command in (add, remove):
+    for command in (add, adapt, remove):
         _add_again(command)
 
 

@@ -1,4 +1,4 @@
-"""`daw-bridge models [add PATH_OR_ID | remove NAME]`: public models beside the embedded one."""
+"""`daw-bridge models [add PATH_OR_ID | adapt NAME LORA | remove NAME]`: public models."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TOKEN_LIMIT_BYTES = 4096
 
 
 def change(options: argparse.Namespace, config: Config, console: Console) -> None:
-    """Add or remove a model. A daemon that runs need not be told: it reads the list each time.
+    """Add, adapt or remove a model. A daemon that runs reads the list each time.
 
     Raises:
         BridgeError: as `Registry` and `fetch` refuse; `not_found` for a folder that is not there.
@@ -35,7 +35,8 @@ def change(options: argparse.Namespace, config: Config, console: Console) -> Non
             {"model": removed.name, "path": str(removed.path)}, [f"{removed.name} is gone{left}"]
         )
         return
-    added = _add(options, registry, console)
+    adapts = options.action == "adapt"
+    added = _adapt(options, registry) if adapts else _add(options, registry, console)
     lines = [
         f"{added.name} is there: {_architecture(added.pipeline)}, {_size(added.size_bytes)}, "
         f"in {added.path}",
@@ -60,6 +61,12 @@ def show(
     missing = [known for known in KNOWN if known.name not in there]
     value = {"models": list(told.values()), "known": [_known_value(known) for known in missing]}
     console.result(value, [*_models_lines(list(told.values())), "", *_known_lines(missing)])
+
+
+def _adapt(options: argparse.Namespace, registry: Registry) -> Installed:
+    adapter = Path(options.adapter).expanduser()
+    name = options.adapted or f"{options.name}-{slug(adapter.stem)}"
+    return registry.adapt(options.name, adapter, options.scale, name)
 
 
 def _add(options: argparse.Namespace, registry: Registry, console: Console) -> Installed:
@@ -130,6 +137,7 @@ def _as_value(model: Installed) -> dict[str, Any]:
         "path": str(model.path),
         "is_there": model.path.is_dir(),
         "known": model.known,
+        "adapters": [{"path": str(each.path), "scale": each.scale} for each in model.adapters],
     }
 
 
@@ -146,6 +154,10 @@ def _models_lines(models: Sequence[dict[str, Any]]) -> list[str]:
         embedded = model["name"] == EMBEDDED
         where = "embedded" if embedded else model.get("path") or _UNKNOWN
         gone = "" if model.get("is_there", True) else " (gone)"
+        gone += "".join(
+            f" + {each['scale']:g} × {Path(each['path']).name}"
+            for each in model.get("adapters", ())
+        )
         rows.append(
             (
                 model["name"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal, Protocol
 
 import torch
@@ -111,6 +112,14 @@ class PublicModel(Protocol):
     @property
     def codec(self) -> Codec:
         """Audio to latents and back."""
+        ...
+
+    def adapt(self, path: Path, scale: float = 1.0) -> object:
+        """Add an adapter (LoRA) to the denoising network; the digest is then one of both.
+
+        Raises:
+            BridgeError: it is no adapter, or does not fit.
+        """
         ...
 
     def tell(self, words: Words) -> Told:

@@ -10,7 +10,7 @@ import os
 import re
 import secrets
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,16 +30,25 @@ _LIMIT_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
+class Adaptation:
+    """An adapter (LoRA) that an installed model is loaded with: its file, and how much of it."""
+
+    path: Path
+    scale: float
+
+
+@dataclass(frozen=True, slots=True)
 class Installed:
-    """One model.
+    """One model, or one with adapters.
 
     Attributes:
         name: what requests call it.
         path: its folder, links resolved.
         pipeline: class of the pipeline that the folder was written by.
-        digest: SHA-256 of its weights and settings when it was added.
+        digest: SHA-256 of its weights and settings when it was added, and of its adapters.
         size_bytes: of its weights.
         known: its row in the table of known models, where it has one.
+        adapters: what its network is loaded with.
     """
 
     name: str
@@ -48,6 +57,7 @@ class Installed:
     digest: str
     size_bytes: int
     known: str | None = None
+    adapters: tuple[Adaptation, ...] = ()
 
     def open(self, device: str = "cpu", dtype: torch.dtype | None = None) -> PublicModel:
         """Load it.
@@ -71,9 +81,11 @@ class Installed:
         try:
             folder = ModelFolder.open(self.path)
             model = open_model(folder, device, dtype)
+            for adapter in self.adapters:
+                model.adapt(adapter.path, adapter.scale)
         except BridgeError as error:
             # What was changed is the reason more likely than any that its parts give.
-            if folder is None or folder.digest() != self.digest:
+            if not self.adapters and (folder is None or folder.digest() != self.digest):
                 raise self._changed(f": {error.message}") from None
             raise
         if model.digest != self.digest:  # hashed while it was loaded: once is enough
@@ -178,6 +190,36 @@ class Registry:
         self._write([added, *(model for model in self.all() if model.name != name)])
         return added
 
+    def adapt(self, name: str, path: Path, scale: float, adapted_name: str) -> Installed:
+        """Another model of the same folder, with one adapter more.
+
+        The model is loaded once, in single precision, to see that the adapter fits.
+
+        Args:
+            name: the model to begin with, which stays as it is.
+            path: a `.safetensors` file, or the folder with one.
+            scale: times what the adapter was trained to add.
+            adapted_name: what to call the result.
+
+        Raises:
+            BridgeError: as `get` and `Installed.open`; `not_found` for what is no adapter or does
+                not fit, `bad_request` for a scale or a name that is none or is taken.
+        """
+        before = self.get(name)
+        if any(model.name == adapted_name for model in self.all()):
+            raise BridgeError("bad_request", f"{adapted_name} is taken", "choose another name")
+        self.check_name(adapted_name, before.path)
+        model = before.open()
+        model.adapt(path.resolve(), scale)
+        adapted = replace(
+            before,
+            name=adapted_name,
+            digest=model.digest,
+            adapters=(*before.adapters, Adaptation(path.resolve(), scale)),
+        )
+        self._write([adapted, *self.all()])
+        return adapted
+
     def remove(self, name: str) -> Installed:
         """Forget a model. Its folder stays where it is, unless it is a download of ours.
 
@@ -232,7 +274,7 @@ class Registry:
         """All or nothing: whoever reads finds the old list or the new one."""
         if self._file is None:
             raise BridgeError("unavailable", "there is no list of models to write to")
-        rows = [asdict(model) | {"path": str(model.path)} for model in models]
+        rows = [_row_of(model) for model in models]
         content = json.dumps({"format": FORMAT, "models": rows}, indent=1) + "\n"
         partial = self._file.with_name(f".{self._file.name}.{secrets.token_hex(4)}")
         try:
@@ -252,6 +294,11 @@ class Registry:
 def slug(text: str) -> str:
     """A name out of a folder's or a hub's: `Stable Audio 3` is `stable-audio-3`."""
     return re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-._")[:64]
+
+
+def _row_of(model: Installed) -> dict[str, Any]:
+    adapters = [{"path": str(each.path), "scale": each.scale} for each in model.adapters]
+    return asdict(model) | {"path": str(model.path), "adapters": adapters}
 
 
 def _models_in(table: Any) -> list[Installed]:
@@ -278,8 +325,22 @@ def _installed(row: Any) -> Installed:
     if not isinstance(known, str | None):
         raise ValueError("a row of it is damaged")
     return Installed(
-        row["name"], Path(row["path"]), row["pipeline"], row["digest"], row["size_bytes"], known
+        row["name"],
+        Path(row["path"]),
+        row["pipeline"],
+        row["digest"],
+        row["size_bytes"],
+        known,
+        tuple(_adaptation(each) for each in row.get("adapters", ())),
     )
+
+
+def _adaptation(row: Any) -> Adaptation:
+    if not isinstance(row, dict) or not isinstance(row.get("path"), str):
+        raise ValueError("an adapter's row of it is damaged")
+    if not isinstance(row.get("scale"), float | int):
+        raise ValueError("an adapter's row of it is damaged")
+    return Adaptation(Path(row["path"]), float(row["scale"]))
 
 
 def _flush_to_disk(folder: Path) -> None:

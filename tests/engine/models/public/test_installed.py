@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from engine.models.public.folder import INDEX, ModelFolder
-from engine.models.public.installed import Installed, Registry, slug
+from engine.models.public.installed import Adaptation, Installed, Registry, slug
 from engine.spec import BridgeError
 
 
@@ -221,3 +223,55 @@ def test_a_download_that_has_gone_is_forgotten(registry: Registry, library: Path
     registry.add(ours)
     shutil.rmtree(ours)
     assert registry.remove("tiny").name == "tiny"
+
+
+def _adapter(file: Path, layer: str = "conv_in", seed: int = 1) -> Path:
+    """For the first or the last layer of MusicLDM in miniature."""
+    generator = torch.Generator().manual_seed(seed)
+    inside, outside = (8, 2) if layer == "conv_out" else (2, 8)
+    tensors = {
+        f"{layer}.lora_A.weight": torch.randn(2, inside, 3, 3, generator=generator),
+        f"{layer}.lora_B.weight": torch.randn(outside, 2, 1, 1, generator=generator),
+    }
+    save_file(tensors, file)
+    return file
+
+
+def test_a_model_with_an_adapter_is_another_model(
+    registry: Registry, copy: Path, tmp_path: Path
+) -> None:
+    plain = registry.add(copy, "music")
+    file = _adapter(tmp_path / "warm.safetensors")
+    warm = registry.adapt("music", file, 0.5, "music-warm")
+    assert registry.all() == (plain, warm)
+    assert warm.adapters == (Adaptation(file, 0.5),)
+    assert warm.digest not in (plain.digest, registry.adapt("music", file, 1.0, "more").digest)
+    opened = registry.get("music-warm").open()
+    assert (opened.digest, opened.name) == (warm.digest, "music-warm")
+    assert registry.get("music").open().digest == plain.digest
+    twice = registry.adapt("music-warm", _adapter(tmp_path / "b.safetensors", "conv_out"), 1.0, "c")
+    assert len(twice.adapters) == 2
+    registry.remove("music")
+    assert copy.is_dir()  # the others are of it, too
+
+
+def test_an_adapter_that_was_changed_or_fits_nothing_is_refused(
+    registry: Registry, copy: Path, tmp_path: Path
+) -> None:
+    registry.add(copy, "music")
+    file = _adapter(tmp_path / "warm.safetensors")
+    registry.adapt("music", file, 1.0, "warm")
+    _adapter(file, seed=2)
+    with pytest.raises(BridgeError, match="warm was changed since it was added"):
+        registry.get("warm").open()
+    _adapter(file, "no.such.layer")
+    with pytest.raises(BridgeError, match="has no such layer"):
+        registry.adapt("music", file, 1.0, "other")
+    _adapter(file)
+    for name in ("warm", "house", "Upper"):
+        with pytest.raises(BridgeError) as caught:
+            registry.adapt("music", file, 1.0, name)
+        assert caught.value.code == "bad_request"
+    with pytest.raises(BridgeError, match="cannot have the scale"):
+        registry.adapt("music", file, float("nan"), "other")
+    assert {model.name for model in registry.all()} == {"music", "warm"}
