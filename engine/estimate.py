@@ -80,14 +80,13 @@ def estimate_of(host: Host, request: RenderRequest, pace_s: Mapping[str, float])
     Raises:
         BridgeError: bad input.
     """
-    free = free_bytes(torch.device(host.device))
     job = Job(host, request, Path(), lambda event: None, lambda: False)
     if host.cached(job.key()) is not None:
-        return Estimate(True, "none", 0, free, 0, 0, 0.0)
+        return Estimate(True, "none", 0, free_bytes(torch.device(host.device)), 0, 0, 0.0)
     model = host.model(request.model)
     scene = SCENES[request.task](request, model)
     rendering = Rendering(
-        model, host.device, scene, job.settings, request.seed, job.meter, job.emit
+        model, str(model.device), scene, job.settings, request.seed, job.meter, job.emit
     )
     found = [_Needs.of_part(rendering, part) for part in scene.parts]
     largest = max(found, key=lambda needs: needs.memory_bytes)
@@ -96,7 +95,7 @@ def estimate_of(host: Host, request: RenderRequest, pace_s: Mapping[str, float])
         False,
         largest.policy,
         largest.memory_bytes,
-        free,
+        free_bytes(model.device),
         sum(needs.least for needs in found),
         sum(needs.most for needs in found),
         None if pace is None else round(pace * job.meter.total, 2),

@@ -150,7 +150,7 @@ class Job:
         self.meter.stage("analysis", since)
         rendering = Rendering(
             model,
-            self.host.device,
+            str(model.device),
             scene,
             self.settings,
             self.request.seed,
@@ -231,7 +231,7 @@ class Job:
         }
         report |= {
             "timings_s": self.meter.timings_s,
-            "device": self.host.device,
+            "device": rendering.device,
             "cache": "near" if rendering.near else "miss",
             "model": recipe["model"],
             "seed": self.request.seed,

@@ -32,6 +32,7 @@ The embedded model, `house`, is always there and needs nothing. For more, take a
 pip install "daw-bridge[models]"                       # the libraries that read them
 daw-bridge models                                      # what is there, and what could be
 daw-bridge models add ace-step-1.5-turbo               # fetch one, or give a folder of yours
+daw-bridge models adapt ace-step-1.5-turbo lora.safetensors --scale 0.8    # with an adapter
 daw-bridge extend groove.wav --bars 4 --model ace-step-1.5-turbo
 ```
 
@@ -59,6 +60,8 @@ RULES = """
   stable-audio-tools does, for Stable Audio Open small: `model_config.json`, `model.safetensors`
   and a folder `t5-base`. Weights are read from `.safetensors` files. Pickles (`.bin`, `.ckpt`) can
   run code: they are neither fetched nor opened, and neither is any Python file.
+- A model runs on the GPU where there is one, in half precision where that computes in it;
+  `--device` and `--dtype` of `models add` say otherwise for one model.
 - `daw-bridge models add PATH` leaves your folder where it is. What is fetched lies in `models` in
   the data folder; `daw-bridge models remove NAME` deletes that, and never a folder of yours.
 - `models.json` in the data folder names the models with the checksum of each. One whose files were

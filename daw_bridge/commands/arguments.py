@@ -15,6 +15,7 @@ from daw_bridge.commands.result_file import RESULT_FILE, new_result_file
 from daw_bridge.config import Config, Setting, settings_table
 from daw_bridge.protocol.table import COMMAND_BY_NAME, COMMANDS, PLACEMENT
 from daw_bridge.sources import CONFIG_FILE, nearest
+from engine.models.public.installed import DEVICES, DTYPES
 from engine.spec import FIELDS, TASKS, BridgeError, Field
 
 RERENDER = "rerender"
@@ -125,6 +126,8 @@ def _add_models(models: argparse.ArgumentParser) -> None:
     add.add_argument(
         "--token-file", metavar="FILE", help="token of the hub; else the account logged in"
     )
+    add.add_argument("--device", choices=DEVICES, help="where it runs; else where the engine does")
+    add.add_argument("--dtype", choices=DTYPES, help="of its weights; else what suits the device")
     adapt = actions.add_parser(
         "adapt", help="another model of the same weights with an adapter (LoRA)", allow_abbrev=False
     )

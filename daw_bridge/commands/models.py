@@ -76,7 +76,13 @@ def _add(options: argparse.Namespace, registry: Registry, console: Console) -> I
     if is_path or place.is_dir():
         # A folder that is called like a known model is taken for what was made of it.
         row = meant(place.resolve().name)
-        return registry.add(place, options.name, row.name if row else None)
+        return registry.add(
+            place,
+            options.name,
+            row.name if row else None,
+            device=options.device,
+            dtype=options.dtype,
+        )
     hub_id = known.hub if known else options.source
     if hub_id.count("/") != 1:
         names = ", ".join(row.name for row in KNOWN)
@@ -111,7 +117,8 @@ def _download(
         show_progress=sys.stderr.isatty() and not console.as_json,
         note=console.note,
     )
-    return registry.add(folder, name, known.name if known else None)
+    row = known.name if known else None
+    return registry.add(folder, name, row, device=options.device, dtype=options.dtype)
 
 
 def _token(file: str | None) -> str | None:
@@ -137,6 +144,8 @@ def _as_value(model: Installed) -> dict[str, Any]:
         "path": str(model.path),
         "is_there": model.path.is_dir(),
         "known": model.known,
+        "device": model.device,
+        "dtype": model.dtype,
         "adapters": [{"path": str(each.path), "scale": each.scale} for each in model.adapters],
     }
 

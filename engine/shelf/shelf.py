@@ -12,10 +12,11 @@ import torch
 
 from engine.models.house.model import HABITS, HouseModel, load_house, weights_digest
 from engine.models.public.folder import ModelFolder
-from engine.models.public.installed import EMBEDDED, Registry
+from engine.models.public.installed import EMBEDDED, Installed, Registry
 from engine.models.public.opening import architecture_of
 from engine.models.studio import Habits, Model
 from engine.shelf.public import PublicStudio, habits_of
+from engine.spec import BridgeError
 
 
 class Shelf:
@@ -35,6 +36,7 @@ class Shelf:
         self._registry = Registry(models_file)
         self._house: HouseModel | None = None
         self._public: PublicStudio | None = None
+        self._installed: Installed | None = None  # the row of the one that is held
 
     @property
     def house(self) -> HouseModel:
@@ -51,19 +53,21 @@ class Shelf:
         """The model of that name, loaded.
 
         Raises:
-            BridgeError: `not_found` where there is none, or it is not whole any more.
+            BridgeError: `not_found` where there is none, or it is not whole any more; `unavailable`
+                where the device that it is to run on is not there.
         """
         if name == EMBEDDED:
             return self.house
         installed = self._registry.get(name)
-        held = self._public
-        if held is not None and (held.name, held.digest) == (name, installed.digest):
-            return held
-        del held
+        if self._public is not None and self._installed == installed:
+            return self._public
         if self._public is not None:
             self._public = None
             give_back(self.device)
-        self._public = PublicStudio(installed.open(self.device, self._dtype()), name)
+        device = self._device_of(installed)
+        dtype = dtype_for(device) if installed.dtype is None else getattr(torch, installed.dtype)
+        self._public = PublicStudio(installed.open(device, dtype), name)
+        self._installed = installed
         return self._public
 
     def digest_of(self, name: str) -> str:
@@ -98,11 +102,26 @@ class Shelf:
         self._house = self._public = None
         give_back(self.device)
 
-    def _dtype(self) -> torch.dtype:
-        """Of a public model's weights: half precision where the hardware computes in it."""
-        if self.device.startswith("cuda") and torch.cuda.is_bf16_supported():
-            return torch.bfloat16
-        return torch.float16 if self.device.startswith(("cuda", "mps")) else torch.float32
+    def _device_of(self, installed: Installed) -> str:
+        device = installed.device or self.device
+        absent = {
+            "cuda": not torch.cuda.is_available(),
+            "mps": not torch.backends.mps.is_available(),
+        }
+        if absent.get(device, False):
+            raise BridgeError(
+                "unavailable",
+                f"{installed.name} is to run on {device}, which is not there",
+                f"add it again: daw-bridge models add {installed.path} --name {installed.name}",
+            )
+        return device
+
+
+def dtype_for(device: str) -> torch.dtype:
+    """Of a public model's weights: half precision where the hardware computes in it."""
+    if device.startswith("cuda") and torch.cuda.is_bf16_supported():
+        return torch.bfloat16
+    return torch.float16 if device.startswith(("cuda", "mps")) else torch.float32
 
 
 def give_back(device: str) -> None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 FORMAT = "daw-bridge models 1"
 EMBEDDED = "house"
+DEVICES = ("cpu", "cuda", "mps")
+DTYPES = ("float32", "float16", "bfloat16")
 DOWNLOADS = "models"  # beside the registry: folders that are ours, because we fetched them
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _LIMIT_BYTES = 4 << 20
@@ -49,6 +51,8 @@ class Installed:
         size_bytes: of its weights.
         known: its row in the table of known models, where it has one.
         adapters: what its network is loaded with.
+        device: where it runs; None for where the engine does.
+        dtype: of its weights; None for what suits the device.
     """
 
     name: str
@@ -58,6 +62,8 @@ class Installed:
     size_bytes: int
     known: str | None = None
     adapters: tuple[Adaptation, ...] = ()
+    device: str | None = None
+    dtype: str | None = None
 
     def open(self, device: str = "cpu", dtype: torch.dtype | None = None) -> PublicModel:
         """Load it.
@@ -168,25 +174,42 @@ class Registry:
             )
         return models[name]
 
-    def add(self, path: Path, name: str | None = None, known: str | None = None) -> Installed:
+    def add(
+        self,
+        path: Path,
+        name: str | None = None,
+        known: str | None = None,
+        *,
+        device: str | None = None,
+        dtype: str | None = None,
+    ) -> Installed:
         """Take in a model's folder, or one that has changed since.
 
         Args:
             name: what to call it; the folder's own name, where nothing is said.
             known: its row in the table of known models.
+            device: one of `DEVICES`, where it is not to run where the engine does.
+            dtype: one of `DTYPES`, where its weights are not to be what suits the device.
 
         Raises:
             BridgeError: `not_found` for a folder that is no whole model's; `bad_request` for a name
-                that is taken or is none; `unavailable` where the list cannot be read or written.
+                that is taken or is none, or another device or dtype; `unavailable` where the list
+                cannot be read or written.
         """
         from engine.models.public.opening import architecture_of  # brings torch
 
+        for value, known_values in ((device, DEVICES), (dtype, DTYPES)):
+            if value is not None and value not in known_values:
+                choice = f"choose one of {', '.join(known_values)}"
+                raise BridgeError("bad_request", f"{value[:40]!r} is not known here", choice)
         folder = ModelFolder.open(path.resolve())
         architecture_of(folder)
         name = name or slug(folder.path.name)
         self.check_name(name, folder.path)
         digest, size_bytes = folder.digest(), folder.size_bytes()
-        added = Installed(name, folder.path, folder.pipeline, digest, size_bytes, known)
+        added = Installed(
+            name, folder.path, folder.pipeline, digest, size_bytes, known, (), device, dtype
+        )
         self._write([added, *(model for model in self.all() if model.name != name)])
         return added
 
@@ -332,7 +355,15 @@ def _installed(row: Any) -> Installed:
         row["size_bytes"],
         known,
         tuple(_adaptation(each) for each in row.get("adapters", ())),
+        _one_of(row.get("device"), DEVICES),
+        _one_of(row.get("dtype"), DTYPES),
     )
+
+
+def _one_of(value: Any, known: tuple[str, ...]) -> str | None:
+    if value is not None and value not in known:
+        raise ValueError(f"{str(value)[:40]!r} in a row of it is not known here")
+    return None if value is None else str(value)
 
 
 def _adaptation(row: Any) -> Adaptation:

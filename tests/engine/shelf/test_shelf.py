@@ -8,11 +8,13 @@ import weakref
 from pathlib import Path
 
 import pytest
+import torch
 
 from engine.models.house.model import HABITS, load_house
 from engine.models.public.folder import ModelFolder
 from engine.models.public.installed import Registry
-from engine.shelf.shelf import Shelf
+from engine.shelf.public import PublicStudio
+from engine.shelf.shelf import Shelf, dtype_for
 from engine.spec import BridgeError
 
 
@@ -73,3 +75,33 @@ def test_unknown_models_are_refused_with_those_that_are_there(models_file: Path)
         assert "house, music, sa3" in caught.value.hint
     with pytest.raises(BridgeError, match="no model 'sa3'"):
         Shelf("cpu").get("sa3")
+
+
+def test_a_model_runs_where_it_is_told_to(models_file: Path, real_steps: Path) -> None:
+    registry = Registry(models_file)
+    registry.add(real_steps / "mldm", "music", dtype="float16")
+    shelf = Shelf("cpu", models_file)
+    half = shelf.get("music")
+    assert isinstance(half, PublicStudio)
+    assert shelf.get("music") is half
+    assert {weight.dtype for weight in half._model._network.parameters()} == {torch.float16}
+    registry.add(real_steps / "mldm", "music", device="cpu")
+    whole = shelf.get("music")
+    assert isinstance(whole, PublicStudio)
+    assert whole is not half
+    assert whole.digest == half.digest
+    assert {weight.dtype for weight in whole._model._network.parameters()} == {torch.float32}
+    assert (dtype_for("cpu"), dtype_for("mps")) == (torch.float32, torch.float16)
+
+
+def test_a_device_that_is_not_there_is_said(
+    models_file: Path, real_steps: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Registry(models_file).add(real_steps / "mldm", "music", device="cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(BridgeError, match="music is to run on cuda, which is not there") as caught:
+        Shelf("cpu", models_file).get("music")
+    assert caught.value.code == "unavailable"
+    for wrong in ({"device": "tpu"}, {"dtype": "int4"}):
+        with pytest.raises(BridgeError, match="is not known here"):
+            Registry(models_file).add(real_steps / "mldm", "other", **wrong)
