@@ -47,7 +47,7 @@ class Watching:
         console = Console(False, err=self._said)
         config.data_dir.mkdir(exist_ok=True)
         self._watch = Watch(
-            folder, 0.0, options, config, console, lambda _: engine, lambda: self.now_s
+            folder, 0.0, options, config, console, lambda *_: engine, lambda: self.now_s
         )
 
     def look(self) -> list[str]:
