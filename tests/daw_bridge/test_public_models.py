@@ -21,7 +21,7 @@ from engine.spec import BridgeError
 from tests.daw_bridge.served import served
 
 RATE_HZ, SECONDS = 48_000, 1.5
-MODELS = ("sa3", "sa3-base", "sao", "ace", "ldm2", "mldm")
+MODELS = ("sa3", "sa3-base", "sao", "small", "ace", "ldm2", "mldm")
 T = TypeVar("T")
 QUICK = {"steps": 2, "refine": 1, "seed": 5}
 
@@ -30,7 +30,7 @@ QUICK = {"steps": 2, "refine": 1, "seed": 5}
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clip, a tune, and a registry of checkpoints whose steps are as long as the real ones'."""
     pytest.importorskip("diffusers", reason="the extra `models` is not installed")
-    from tests.engine.models.public import checkpoints
+    from tests.engine.models.public import checkpoints, tools_checkpoints
 
     folder = tmp_path_factory.mktemp("work")
     makers = {
@@ -48,6 +48,8 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
             registry.add(make(folder / name, real_steps=True), name)
         base = checkpoints.stable_audio_3(folder / "base", distilled=False, real_steps=True)
         registry.add(base, "sa3-base")
+        table = tools_checkpoints.settings(real_steps=True)
+        registry.add(tools_checkpoints.write(folder / "small", table)[0], "small")
     time_s = np.arange(round(SECONDS * RATE_HZ)) / RATE_HZ
     beats = np.exp(-8.0 * np.mod(time_s, 0.5)) * np.sin(2 * np.pi * 330 * time_s)
     soundfile.write(folder / "clip.wav", 0.4 * np.stack([beats, 0.7 * beats], axis=1), RATE_HZ)

@@ -10,7 +10,7 @@ import pytest
 def real_steps(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Tiny checkpoints whose steps are as long as those of the published ones."""
     pytest.importorskip("diffusers", reason="the extra `models` is not installed")
-    from tests.engine.models.public import checkpoints
+    from tests.engine.models.public import checkpoints, tools_checkpoints
 
     folder = tmp_path_factory.mktemp("real-steps")
     with warnings.catch_warnings():
@@ -20,4 +20,5 @@ def real_steps(tmp_path_factory: pytest.TempPathFactory) -> Path:
         checkpoints.ace_step(folder / "ace", real_steps=True)
         checkpoints.audioldm_2(folder / "ldm2", real_steps=True)
         checkpoints.musicldm(folder / "mldm", real_steps=True)
+        tools_checkpoints.write(folder / "small", tools_checkpoints.settings(real_steps=True))
     return folder

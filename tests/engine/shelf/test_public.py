@@ -18,13 +18,19 @@ from engine.optimise.problem import Problem
 from engine.sampling.steps import STEP_RULES
 from engine.shelf.public import PublicStudio
 
-NAMES = ("sa3", "sao", "ace", "ldm2", "mldm")
-STEP_SAMPLES = {"sa3": 4096, "sao": 2048, "ace": 1764, "ldm2": 1764, "mldm": 1764}
+STEP_SAMPLES = {
+    "sa3": 4096,
+    "sao": 2048,
+    "small": 2048,
+    "ace": 1764,
+    "ldm2": 1764,
+    "mldm": 1764,
+}
 WORDS = Words("warm piano", 0.4, bpm=97.4, tonic=9, mode="minor", beats_per_bar=3)
 STEPS = 8
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(scope="module", params=STEP_SAMPLES)
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -185,9 +191,9 @@ def test_a_whole_window_is_filled_up_with_noisy_silence(real_steps: Path) -> Non
 
 def test_habits_are_known_from_the_settings_alone(studio: PublicStudio, name: str) -> None:
     habits = studio.habits
-    assert habits.added_noise == (name in ("sa3", "sao"))
-    assert habits.few_steps == (name == "sa3")
-    assert (habits.steps <= 8) == (name in ("sa3", "ace")) == (habits.fewest_steps == 1)
+    assert habits.added_noise == (name in ("sa3", "sao", "small"))
+    assert habits.few_steps == (name in ("sa3", "small"))
+    assert (habits.steps <= 8) == (name in ("sa3", "small", "ace")) == (habits.fewest_steps == 1)
     assert habits.variation["generate"] == 1.0
     levels = studio.levels(1.0, habits.steps)
     assert len(levels) == habits.steps + 1

@@ -24,9 +24,17 @@ def settings(
     qk_norm: str = "ln",
     project_cond_tokens: bool = True,
     text_width: int = WIDTH,
+    real_steps: bool = False,
 ) -> dict[str, Any]:
-    """The published table of Stable Audio Open small with smaller numbers in it."""
-    side = {"channels": 6, "c_mults": [1, 2, 3], "strides": [2, 4, 4], "use_snake": True}
+    """The published table of Stable Audio Open small with smaller numbers in it.
+
+    Args:
+        real_steps: 2048 samples to a step at 44.1 kHz, as published; else 32 at 8 kHz.
+    """
+    strides = [2, 4, 4, 8, 8] if real_steps else [2, 4, 4]
+    step_samples = math.prod(strides)
+    mults = list(range(1, len(strides) + 1))
+    side = {"channels": 6, "c_mults": mults, "strides": strides, "use_snake": True}
     network: dict[str, Any] = {
         "io_channels": 3,
         "embed_dim": embed_dim,
@@ -44,8 +52,8 @@ def settings(
         text["project_out"] = True
     return {
         "model_type": "diffusion_cond",
-        "sample_size": 48 * STEP_SAMPLES,
-        "sample_rate": 8_000,
+        "sample_size": 48 * step_samples,
+        "sample_rate": 44_100 if real_steps else 8_000,
         "audio_channels": 2,
         "model": {
             "pretransform": {
@@ -64,7 +72,7 @@ def settings(
                     },
                     "bottleneck": {"type": "vae"},
                     "latent_dim": 3,
-                    "downsampling_ratio": STEP_SAMPLES,
+                    "downsampling_ratio": step_samples,
                     "io_channels": 2,
                 },
             },
