@@ -20,7 +20,7 @@ from daw_bridge.client import Client
 from daw_bridge.registration import ServerInfo, page_address
 from tests.daw_bridge.browser import CHROMIUM
 
-PATIENCE_MS = 30_000
+PATIENCE_MS = 120_000  # a busy build server starts the real engine in a minute
 # What a browser says by itself when nobody answers.
 NOBODY = ("ERR_CONNECTION", "ERR_SOCKET_NOT_CONNECTED", "ERR_EMPTY_RESPONSE", "WebSocket")
 _FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--mute-audio")
