@@ -273,8 +273,9 @@ class Service:
         if not self._supervisor.info:
             raise self._unready()
         installed = await asyncio.to_thread(self._installed.listed)
-        listed = [*self._supervisor.info.get("models", ()), *installed]
-        peer.send(reply(call.id, "models", models=listed))
+        plain = {"architecture": "", "size_bytes": 0}  # what is embedded has no more to say
+        embedded = [plain | model for model in self._supervisor.info.get("models", ())]
+        peer.send(reply(call.id, "models", models=[*embedded, *installed]))
 
     def _unready(self) -> BridgeError:
         """Why the engine cannot be asked."""

@@ -415,7 +415,9 @@ async def test_status_models_and_lists(app: App) -> None:
         status = await client.request("status")
         assert (status["engine"], status["running"], status["queued"]) == ("ready", "", 0)
         assert status["engine_info"]["device"] == "fake"
-        assert (await client.request("models"))["models"] == [{"name": "house", "digest": "abc"}]
+        assert (await client.request("models"))["models"] == [
+            {"name": "house", "digest": "abc", "architecture": "", "size_bytes": 0}
+        ]
         (take,) = (await client.request("takes", take=done["take"]))["takes"]
         assert take["report"] == done["report"]
         assert (await client.request("jobs", limit=1))["jobs"][0]["take"] == done["take"]

@@ -34,7 +34,10 @@ Render = Callable[[str], "asyncio.Task[list[Event]]"]
 async def supervised(
     tmp_path: Path, factory: str = "create_engine", timing: Timing = TIMING
 ) -> AsyncIterator[Supervisor]:
-    supervisor = Supervisor(worker_command(f"{FACTORY}:{factory}", tmp_path, [tmp_path]), timing)
+    supervisor = Supervisor(
+        worker_command(f"{FACTORY}:{factory}", tmp_path, tmp_path / "models.json", [tmp_path]),
+        timing,
+    )
     supervisor.start()
     try:
         yield supervisor
