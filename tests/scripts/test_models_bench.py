@@ -51,6 +51,7 @@ def test_full_size_models_want_a_gpu(
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_much_smaller_ones_make_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     code, out = _bench(tmp_path, "--full-size", "--anyway", "--modes", "eager")
