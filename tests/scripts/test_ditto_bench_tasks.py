@@ -77,7 +77,7 @@ def test_all_methods_have_the_same_noise_and_items_do_not(material: Material) ->
 
 
 def test_the_model_is_told_only_in_its_own_row_what_is_asked(material: Material) -> None:
-    told = material.model.told  # type: ignore[attr-defined]
+    told = material.model.asked  # type: ignore[attr-defined]
     for task in ("outpaint-1", *CONTROLS, "intensity+melody"):
         told.clear()
         ask(material, task, 0, 2)
