@@ -71,20 +71,9 @@ class Kept:
 
 def kept_by(call: Callable[[], Tensor]) -> Kept:
     """What one call keeps, and another one keeps once more; it is made twice to see."""
-    seen: list[dict[int, int]] = []
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        seen[-1][storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    results = []
-    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda kept: kept):
-        for _ in range(2):
-            seen.append({})
-            results.append(call())
-    first, second = seen
-    del results
+    first, held = _saved(call)  # the first is held while the second is made, or its place is taken
+    second, _ = _saved(call)
+    del held
     fresh = [size for place, size in second.items() if place not in first]
     return Kept(sum(fresh), max(fresh, default=0))
 
@@ -110,6 +99,11 @@ def peak_bytes(
 
 def saved_bytes(call: Callable[[], Tensor]) -> int:
     """Bytes that `call` keeps for its gradient, each storage counted once."""
+    return sum(_saved(call)[0].values())
+
+
+def _saved(call: Callable[[], Tensor]) -> tuple[dict[int, int], Tensor]:
+    """Size of each storage that `call` keeps for its gradient, by its place; and its result."""
     seen: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -118,10 +112,7 @@ def saved_bytes(call: Callable[[], Tensor]) -> int:
         return tensor
 
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda kept: kept):
-        result = call()
-    total = sum(seen.values())
-    del result
-    return total
+        return seen, call()
 
 
 def plan_memory(call: Callable[[Tensor], Tensor], state: Tensor) -> MemoryPlan:

@@ -6,7 +6,7 @@ Figures are their publishers'; what they have not published is None. Plain data,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 HUB = "https://huggingface.co"
 STABILITY_LICENCE = "Stability AI Community License"
@@ -140,6 +140,29 @@ def _stable_audio_3(
 _BASE = "the same before distillation: slower, and it follows guidance; for fine-tuning"
 _MB, _GB = 10**6, 10**9
 
+_ACE_XL_TURBO = Known(
+    name="ace-step-1.5-xl-turbo",
+    title="ACE-Step 1.5 XL turbo",
+    hub="ACE-Step/acestep-v15-xl-turbo-diffusers",
+    pipeline="AceStepPipeline",
+    licence="MIT",
+    gated=False,
+    commercial="yes",
+    parameters=4_000 * _MB,
+    weights_bytes=11_500 * _MB,
+    sample_rate_hz=48_000,
+    channels=2,
+    step_samples=1920,
+    longest_s=600.0,
+    edits=("regions", "continuation"),
+    steps=8,
+    guidance=1.0,
+    memory="20 GB and more recommended (publisher)",
+    memory_bytes=20 * _GB,
+    good_at="the same in more detail, for a large card; eight steps",
+    limits="its own planner, a language model, is not used",
+)
+
 KNOWN: tuple[Known, ...] = (
     _stable_audio_3(
         "small-music",
@@ -251,47 +274,14 @@ KNOWN: tuple[Known, ...] = (
         limits="its own planner, a language model, is not used; not converted by its publishers",
         stored_bytes=2,
     ),
-    Known(
-        name="ace-step-1.5-xl-turbo",
-        title="ACE-Step 1.5 XL turbo",
-        hub="ACE-Step/acestep-v15-xl-turbo-diffusers",
-        pipeline="AceStepPipeline",
-        licence="MIT",
-        gated=False,
-        commercial="yes",
-        parameters=4_000 * _MB,
-        weights_bytes=11_500 * _MB,
-        sample_rate_hz=48_000,
-        channels=2,
-        step_samples=1920,
-        longest_s=600.0,
-        edits=("regions", "continuation"),
-        steps=8,
-        guidance=1.0,
-        memory="20 GB and more recommended (publisher)",
-        memory_bytes=20 * _GB,
-        good_at="the same in more detail, for a large card; eight steps",
-        limits="its own planner, a language model, is not used",
-    ),
-    Known(
+    _ACE_XL_TURBO,
+    replace(
+        _ACE_XL_TURBO,
         name="ace-step-1.5-xl-base",
         title="ACE-Step 1.5 XL (base)",
         hub="ACE-Step/acestep-v15-xl-base-diffusers",
-        pipeline="AceStepPipeline",
-        licence="MIT",
-        gated=False,
-        commercial="yes",
-        parameters=4_000 * _MB,
-        weights_bytes=11_500 * _MB,
-        sample_rate_hz=48_000,
-        channels=2,
-        step_samples=1920,
-        longest_s=600.0,
-        edits=("regions", "continuation"),
         steps=50,
         guidance=7.0,
-        memory="20 GB and more recommended (publisher)",
-        memory_bytes=20 * _GB,
         good_at="the same before distillation: fifty steps, and it follows guidance",
         limits="its publishers' guidance (APG) is not ours, so results differ from theirs",
     ),
