@@ -250,7 +250,7 @@ class _Rehearsal(WindowTask):
 
     def play(self, noises: Tensor) -> None:
         """Make the window as `render_timeline` would."""
-        if self._measured is not None and self.goals and METHODS[self.method].kept_calls:
+        if self._measured is not None and self.goals and METHODS[self.settings.method].kept_calls:
             self.policy = ONE_CALL
         with torch.enable_grad():
             self.make(noises, noises[:1], _unwatched, None)

@@ -98,13 +98,19 @@ class Host(Protocol):
 
 
 def settings_for(request: RenderRequest, habits: Habits) -> RenderSettings:
-    """The request's numbers, with the model's habits where it leaves them open."""
-    variation = request.variation
+    """The request's numbers, with the model's habits where it leaves them open.
+
+    Of models that were distilled to few steps the fast path is their own: the noise optimised
+    through one or two of them, what is added held as it is.
+    """
+    variation, method = request.variation, request.method
+    if method == "fast" and habits.few_steps:
+        method = "ditto-2"
     return RenderSettings(
         habits.variation[request.task] if variation is None else variation,
         request.steps or habits.steps,
-        iterations_of(request.method) if request.refine is None else request.refine,
-        request.method,
+        iterations_of(method) if request.refine is None else request.refine,
+        method,
         request.balance,
         request.candidates,
         request.fresh,

@@ -307,12 +307,11 @@ class WindowTask:
             return self.draft(noises[:1], step)
         together = Together(self.goals, balanced=self.settings.balanced)
         problem = replace(self.problem(step), objective=together)
-        method = self.method
-        if METHODS[method].whole_run:
+        if METHODS[self.settings.method].whole_run:
             problem = replace(problem, gradient=self._policy(problem, noises))
         try:
             run = run_method(
-                method,
+                self.settings.method,
                 problem,
                 noises,
                 iterations=self.settings.refine,
@@ -331,13 +330,6 @@ class WindowTask:
         best = int(judged.argmin())
         chosen = slice(best, best + 1)
         return self._outcome(run.latent[chosen], run.noise[chosen], tuple(run.losses))
-
-    @property
-    def method(self) -> str:
-        """The settings' method; of models that were distilled to few steps the fast path is their
-        own: the noise optimised through one or two of them, what is added held as it is."""
-        asked = self.settings.method
-        return "ditto-2" if asked == "fast" and self.habits.few_steps else asked
 
     def problem(self, step: Step) -> Problem:
         """The window's sampling run; it has no objective yet."""

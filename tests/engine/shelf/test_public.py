@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,13 +11,16 @@ import torch
 from torch import Tensor
 
 from engine.controls.intensity import intensity_objective
+from engine.job import settings_for
 from engine.models.public.contract import PublicModel, Told
 from engine.models.public.folder import ModelFolder
 from engine.models.public.opening import open_model
 from engine.models.studio import FrameConditions, Words, step_seconds
 from engine.optimise.problem import Problem
+from engine.rendering import iterations_of
 from engine.sampling.steps import STEP_RULES
 from engine.shelf.public import PublicStudio
+from engine.spec import RenderRequest
 
 STEP_SAMPLES = {
     "sa3": 4096,
@@ -199,3 +203,15 @@ def test_habits_are_known_from_the_settings_alone(studio: PublicStudio, name: st
     assert len(levels) == habits.steps + 1
     assert levels[-1] == 0.0
     assert math.isclose(levels[0], 1.0, abs_tol=0.1)
+
+
+def test_the_fast_path_of_a_distilled_model_is_its_own(studio: PublicStudio, name: str) -> None:
+    request = RenderRequest.from_mapping({"task": "generate", "prompt": "house", "seconds": 1})
+    settings = settings_for(request, studio.habits)
+    own = name in ("sa3", "small")
+    assert settings.method == ("ditto-2" if own else "fast")
+    assert settings.refine == iterations_of(settings.method)
+    assert (settings.steps, settings.variation) == (studio.habits.steps, 1.0)
+    asked = replace(request, method="ditto", refine=3)
+    assert settings_for(asked, studio.habits).method == "ditto"
+    assert settings_for(asked, studio.habits).refine == 3
