@@ -13,11 +13,20 @@ from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 Samples = npt.NDArray[np.float64]  # `[channels, samples]`
 Objective = Callable[[Tensor], Tensor]  # latent `[batch, channels, steps]` -> loss `[batch]`
 LogMel = Callable[[Tensor], Tensor]  # latent -> log10 mel amplitudes `[..., bands, frames]`
+
+
+class Spectrum(Protocol):
+    """A codec's decoded spectrum."""
+
+    def __call__(self, latent: Tensor, span: tuple[int, int] | None = None, /) -> Tensor:
+        """Log10 mel amplitudes `[..., bands, frames]` of a latent, or of some steps of it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +45,7 @@ class Scope:
     stop: int
     latent: Tensor = field(repr=False)
     made: Tensor = field(repr=False)
-    log_mel: LogMel = field(repr=False)
+    log_mel: Spectrum = field(repr=False)
     sample_rate_hz: int = 44_100
     step_samples: int = 1024
     frames_per_step: int = 2
@@ -50,6 +59,28 @@ class Scope:
     def free(self) -> Tensor:
         """1 where this window may still change the result `[steps]`."""
         return 1.0 - self.made[0, 0, self.start : self.stop]
+
+    def heard(self) -> LogMel:
+        """The spectrum of this window's latent as it will be heard.
+
+        Where the window changes nothing, what is finished is heard, whatever a run makes of it
+        there; a codec that pays for what it decodes pays for the rest alone.
+        """
+        free = self.free.nonzero()
+        first, last = int(free[0]), int(free[-1]) + 1
+        if last - first == self.steps:
+            return self.log_mel
+        with torch.no_grad():
+            finished = self.log_mel(self.cut(self.latent))
+        before = finished[..., : self.frames_per_step * first]
+        after = finished[..., self.frames_per_step * last :]
+
+        def log_mel(latent: Tensor) -> Tensor:
+            made = self.log_mel(latent, (first, last))
+            beside = (part.to(made).expand(*made.shape[:-1], -1) for part in (before, after))
+            return torch.cat([next(beside), made, next(beside)], dim=-1)
+
+        return log_mel
 
     def cut(self, tensor: Tensor) -> Tensor:
         """The window's part of `[..., steps of the timeline]`."""

@@ -75,7 +75,7 @@ class Intensity:
         frames = slice(frames_per_step * scope.start, frames_per_step * scope.stop)
         target = self.target_db[frames].to(scope.latent)
         return intensity_objective(
-            scope.log_mel, target, free, scope.sample_rate_hz, self.frame_s, self.match
+            scope.heard(), target, free, scope.sample_rate_hz, self.frame_s, self.match
         )
 
     def compare(

@@ -51,7 +51,7 @@ class Tune:
         heard = scope.cut(self.chroma).to(scope.latent) * scope.free
         if not bool(heard.any()):
             return None
-        return melody_objective(scope.log_mel, heard, scope.sample_rate_hz)
+        return melody_objective(scope.heard(), heard, scope.sample_rate_hz)
 
     def compare(
         self, samples: Samples, sample_rate_hz: int, starts_s: float = 0.0, new_s: Span = ALL

@@ -103,9 +103,10 @@ class _TimelineStructure:
         self.target = target[heard][:, heard][self.rows]
         with torch.no_grad():
             self.levels = step_levels(scope.log_mel, scope.latent, scope.frames_per_step)
+        self.log_mel = scope.heard()
 
     def __call__(self, latent: Tensor) -> Tensor:
-        mine = step_levels(self.scope.log_mel, latent, self.scope.frames_per_step)
+        mine = step_levels(self.log_mel, latent, self.scope.frames_per_step)
         levels = self.levels.expand(latent.shape[0], -1, -1)
         start, stop = self.scope.start, self.scope.stop
         levels = torch.cat([levels[..., :start], mine, levels[..., stop:]], dim=-1)

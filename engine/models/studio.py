@@ -15,6 +15,7 @@ from torch import Tensor
 
 from engine.models.contracts import Codec, Denoiser
 
+Span = tuple[int, int]  # the first latent step, and the one that is no more part of it
 STUDIO_RATE_HZ = 44_100
 TONICS = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 
@@ -31,8 +32,13 @@ class StudioCodec(Codec, Protocol):
     window_samples: int
     frames_per_step: int
 
-    def log_mel(self, latent: Tensor) -> Tensor:
-        """Log10 mel amplitudes `[..., bands, frames_per_step × steps]`; differentiable."""
+    def log_mel(self, latent: Tensor, span: Span | None = None) -> Tensor:
+        """Log10 mel amplitudes `[..., bands, frames_per_step × steps]`; differentiable.
+
+        Args:
+            span: the steps whose frames are wanted; None for all. A codec that pays for what it
+                decodes pays for these alone.
+        """
         ...
 
 

@@ -8,10 +8,10 @@ from fractions import Fraction
 from torch import Tensor
 from torch.nn import functional
 
-from engine.models.contracts import Codec
+from engine.models.public.contract import PublicCodec
 from engine.models.public.resampling import resampled
 from engine.models.public.spectrum import DecodedMel
-from engine.models.studio import STUDIO_RATE_HZ
+from engine.models.studio import STUDIO_RATE_HZ, Span
 from engine.spec import BridgeError
 
 
@@ -20,7 +20,7 @@ class AtStudioRate:
 
     sample_rate_hz = STUDIO_RATE_HZ
 
-    def __init__(self, codec: Codec, frames_per_step: int) -> None:
+    def __init__(self, codec: PublicCodec, frames_per_step: int) -> None:
         """Prepare.
 
         Raises:
@@ -59,8 +59,8 @@ class AtStudioRate:
         audio = self._codec.decode(latent, None, on_step, change=change)
         return resampled(audio, self._codec.sample_rate_hz, STUDIO_RATE_HZ)
 
-    def log_mel(self, latent: Tensor) -> Tensor:
+    def log_mel(self, latent: Tensor, span: Span | None = None) -> Tensor:
         """Log10 mel amplitudes of the decoded audio `[..., 192, frames_per_step × steps]`."""
         flat = latent.reshape(-1, *latent.shape[-2:])
-        frames = self._mel(flat)
+        frames = self._mel(flat, span)
         return frames.reshape(*latent.shape[:-2], *frames.shape[-2:])

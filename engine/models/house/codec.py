@@ -171,12 +171,17 @@ class SpectralCodec:
         spectral = spectral / basis.scale.to(bands)
         return torch.cat([spectral, pan / _PAN_SCALE], dim=-1).transpose(-1, -2)
 
-    def log_mel(self, latent: Tensor) -> Tensor:
-        """Log10 mel amplitudes `[..., 192, 2 steps]` that the latent stands for; differentiable."""
+    def log_mel(self, latent: Tensor, span: tuple[int, int] | None = None) -> Tensor:
+        """Log10 mel amplitudes `[..., 192, 2 steps]` that the latent stands for; differentiable.
+
+        Args:
+            span: the steps whose frames are wanted; None for all. None of them costs much.
+        """
         frames = self._linear_log_mel(latent)
-        if self.refiner is None:
-            return frames
-        return frames + _to_frames(self.refiner(latent)[0])
+        if self.refiner is not None:
+            frames = frames + _to_frames(self.refiner(latent)[0])
+        first, last = span or (0, latent.shape[-1])
+        return frames[..., FRAMES_PER_STEP * first : FRAMES_PER_STEP * last]
 
     def channel_gains(self, latent: Tensor) -> Tensor:
         """Amplitude of left and right against their mean, per mel band `[..., 2, 192, 2 steps]`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from engine.models.contracts import Codec, Denoiser
-from engine.models.studio import Words
+from engine.models.studio import Span, Words
 
 Rule = Literal["euler", "ping-pong", "sde-dpm-solver-2m"]
 
@@ -84,6 +85,17 @@ class Kept:
     mask: Tensor = field(repr=False)
 
 
+class PublicCodec(Codec, Protocol):
+    """A codec that gives a part of what a latent stands for."""
+
+    def decode_part(
+        self, latent: Tensor, span: Span, on_step: Callable[[], None] = lambda: None
+    ) -> Tensor:
+        """The audio of some steps of a latent as `decode` gives it, at the price of those where
+        the codec sees only so far: `[..., 2, steps of the span × step_samples]`."""
+        ...
+
+
 class PublicModel(Protocol):
     """A model somebody else has trained.
 
@@ -110,7 +122,7 @@ class PublicModel(Protocol):
     names_tempo: bool
 
     @property
-    def codec(self) -> Codec:
+    def codec(self) -> PublicCodec:
         """Audio to latents and back."""
         ...
 

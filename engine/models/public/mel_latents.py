@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from engine.models.studio import Span
+
 # Of the spectrograms that the public autoencoders and vocoders were trained on.
 WINDOW_SAMPLES = 1024
 _SMALLEST = 1e-5
@@ -68,6 +70,13 @@ class MelCodec:
         mono = self._vocoder(mel).float()[..., : batch.shape[-1] * self.step_samples]
         audio: Tensor = mono[..., None, :].expand(-1, 2, -1)
         return audio.reshape(*latent.shape[:-2], *audio.shape[-2:])
+
+    def decode_part(
+        self, latent: Tensor, span: Span, on_step: Callable[[], None] = lambda: None
+    ) -> Tensor:
+        """The audio of some steps of a latent, of which all is decoded."""
+        whole = self.decode(latent, None, on_step)
+        return whole[..., span[0] * self.step_samples : span[1] * self.step_samples]
 
     def to_picture(self, latent: Tensor) -> Tensor:
         """`[batch, channels × bins, steps]` as `[batch, channels, steps, bins]`."""

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from engine.models.studio import Span
+
 Run = Callable[[Tensor], Tensor]
 
 
@@ -33,18 +35,20 @@ class Pieces:
     margin_steps: int
     step_samples: int
 
-    def decode(self, run: Run, latent: Tensor, on_step: Callable[[], None]) -> Tensor:
-        """`[batch, channels, steps]` to `[batch, 2, steps × step_samples]`."""
+    def decode(self, run: Run, latent: Tensor, span: Span, on_step: Callable[[], None]) -> Tensor:
+        """Steps of `[batch, channels, steps]` to `[batch, 2, steps of the span × step_samples]`."""
         parts = []
-        for first, last, start, stop in self._cuts(latent.shape[-1]):
+        for first, last, start, stop in self._cuts(span, latent.shape[-1]):
             on_step()
-            audio = self._run(run, latent[..., start:stop], latent.shape[-1])
+            audio = self._run(
+                run, latent[..., start:stop], several=last - first < span[1] - span[0]
+            )
             parts.append(audio[..., self._samples(first - start, last - start)])
         return torch.cat(parts, dim=-1)
 
-    def _run(self, run: Run, latent: Tensor, steps: int) -> Tensor:
+    def _run(self, run: Run, latent: Tensor, *, several: bool) -> Tensor:
         """A piece; of several, each is made again for its gradient, and one at a time is kept."""
-        if steps <= self.piece_steps or not (torch.is_grad_enabled() and latent.requires_grad):
+        if not (several and torch.is_grad_enabled() and latent.requires_grad):
             return run(latent)
         again: Tensor = checkpoint(run, latent, use_reentrant=False)
         return again
@@ -52,7 +56,8 @@ class Pieces:
     def encode(self, run: Run, audio: Tensor) -> Tensor:
         """`[batch, 2, steps × step_samples]` to `[batch, channels, steps]`."""
         parts = []
-        for first, last, start, stop in self._cuts(audio.shape[-1] // self.step_samples):
+        steps = audio.shape[-1] // self.step_samples
+        for first, last, start, stop in self._cuts((0, steps), steps):
             latent = run(audio[..., self._samples(start, stop)])
             parts.append(latent[..., first - start : last - start])
         return torch.cat(parts, dim=-1)
@@ -60,10 +65,10 @@ class Pieces:
     def _samples(self, start: int, stop: int) -> slice:
         return slice(start * self.step_samples, stop * self.step_samples)
 
-    def _cuts(self, steps: int) -> Iterator[tuple[int, int, int, int]]:
+    def _cuts(self, span: Span, steps: int) -> Iterator[tuple[int, int, int, int]]:
         """First and last step of each piece, and of what the network is given."""
-        for first in range(0, steps, self.piece_steps):
-            last = min(first + self.piece_steps, steps)
+        for first in range(*span, self.piece_steps):
+            last = min(first + self.piece_steps, span[1])
             yield (
                 first,
                 last,
@@ -107,8 +112,14 @@ class PieceCodec(ABC):
         change: float = 1.0,
     ) -> Tensor:
         """`[..., channels, steps]` to `[..., 2, samples]`; it needs no guide to find the phase."""
+        return self.decode_part(latent, (0, latent.shape[-1]), on_step)
+
+    def decode_part(
+        self, latent: Tensor, span: Span, on_step: Callable[[], None] = lambda: None
+    ) -> Tensor:
+        """The audio of some steps of a latent as `decode` gives it, at the price of those."""
         batch = latent.reshape(-1, *latent.shape[-2:]).to(self._network.dtype)
-        audio = self._pieces.decode(self._audio, batch, on_step).float()
+        audio = self._pieces.decode(self._audio, batch, span, on_step).float()
         return audio.reshape(*latent.shape[:-2], *audio.shape[-2:])
 
     def _audio(self, latent: Tensor) -> Tensor:

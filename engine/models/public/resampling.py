@@ -60,6 +60,11 @@ def resampled(audio: Tensor, from_hz: int, to_hz: int) -> Tensor:
     return found.transpose(1, 2).reshape(*audio.shape[:-1], -1)[..., :wanted]
 
 
+def reach_samples(from_hz: int, to_hz: int) -> int:
+    """How far around its own place an output sample hears the input, in samples of that."""
+    return 0 if from_hz == to_hz else _bank(from_hz, to_hz).before_samples + 1
+
+
 @lru_cache(maxsize=8)
 def _bank(from_hz: int, to_hz: int) -> _Bank:
     """The filters in double precision."""

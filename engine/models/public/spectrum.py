@@ -6,20 +6,22 @@ The terms are those of the embedded codec (`engine.models.house.codec.log_mel_an
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from engine.models.contracts import Codec
 from engine.models.house.spectra import (
     LOG_FLOOR,
     SAMPLE_RATE_HZ,
     WINDOW_SAMPLES,
     mel_filter_bank,
 )
-from engine.models.public.resampling import resampled
+from engine.models.public.contract import PublicCodec
+from engine.models.public.resampling import reach_samples, resampled
+from engine.models.studio import Span
 
 _SMALLEST_POWER = 1e-14  # where the root of a silent bin still has a slope
 
@@ -32,7 +34,7 @@ class DecodedMel:
         hop_samples: distance of frames at 44.1 kHz; not whole for every codec.
     """
 
-    def __init__(self, codec: Codec, frames_per_step: int) -> None:
+    def __init__(self, codec: PublicCodec, frames_per_step: int) -> None:
         """Prepare.
 
         Args:
@@ -50,15 +52,27 @@ class DecodedMel:
         self.frames_per_step = frames_per_step
         self._codec = codec
         self._bank = mel_filter_bank()
+        seen_samples = reach_samples(codec.sample_rate_hz, SAMPLE_RATE_HZ) + Fraction(
+            WINDOW_SAMPLES // 2 * codec.sample_rate_hz, SAMPLE_RATE_HZ
+        )
+        self._beside_steps = math.ceil(seen_samples / codec.step_samples)
 
-    def __call__(self, latent: Tensor) -> Tensor:
+    def __call__(self, latent: Tensor, span: Span | None = None) -> Tensor:
         """`[batch, channels, steps]` to `[batch, 192, frames_per_step × steps]`.
 
         Frame k is centred on the sample nearest to `k × hop_samples`.
+
+        Args:
+            span: the steps whose frames are wanted, all of them where it is None; the others are
+                decoded only as far as these frames and the codec see.
         """
-        audio = self._codec.decode(latent)
+        steps, frames = latent.shape[-1], self.frames_per_step
+        first, last = span or (0, steps)
+        start, stop = max(0, first - self._beside_steps), min(steps, last + self._beside_steps)
+        audio = self._codec.decode_part(latent, (start, stop))
         audio = resampled(audio, self._codec.sample_rate_hz, SAMPLE_RATE_HZ)
-        return self.of_audio(audio, self.frames_per_step * latent.shape[-1])
+        found = self.of_audio(audio, frames * (stop - start))
+        return found[..., frames * (first - start) : frames * (last - start)]
 
     def of_audio(self, audio: Tensor, frames: int) -> Tensor:
         """The first frames of audio at 44.1 kHz: `[..., 2, samples]` to `[..., 192, frames]`."""

@@ -53,7 +53,7 @@ class Brightness:
         if not bool(free.any()):  # nothing here may change any more
             return None
         target = scope.cut(self.target).to(scope.latent)
-        return brightness_objective(scope.log_mel, target, free, scope.sample_rate_hz)
+        return brightness_objective(scope.heard(), target, free, scope.sample_rate_hz)
 
     def compare(
         self, samples: Samples, sample_rate_hz: int, starts_s: float = 0.0, new_s: Span = ALL

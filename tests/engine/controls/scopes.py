@@ -10,11 +10,12 @@ from engine.controls.control import Scope
 CHANNELS, BANDS, STEPS = 6, 192, 24
 
 
-def spectrum(latent: Tensor) -> Tensor:
+def spectrum(latent: Tensor, span: tuple[int, int] | None = None) -> Tensor:
     """Log10 mel amplitudes `[batch, 192, 2 steps]`, linear in the latent, about 40 dB wide."""
+    first, last = span or (0, latent.shape[-1])
     generator = torch.Generator().manual_seed(11)
     weights = torch.randn(2, BANDS, CHANNELS, generator=generator, dtype=torch.float64) * 0.3
-    frames = torch.einsum("fbc,ncs->nbsf", weights, latent.double())
+    frames = torch.einsum("fbc,ncs->nbsf", weights, latent[..., first:last].double())
     return frames.flatten(2) + 0.5
 
 

@@ -40,9 +40,10 @@ def setting(steps: int = STEPS) -> Setting:
     return Setting(steps, 1024 / RATE_HZ, 0.0, steps * 1024 / RATE_HZ, None, nothing, str)
 
 
-def log_mel(latent: Tensor) -> Tensor:
+def log_mel(latent: Tensor, span: tuple[int, int] | None = None) -> Tensor:
     """Latents that are mel bands themselves, two frames to a step."""
-    return 0.3 * latent.repeat_interleave(2, dim=-1) - 1.0
+    first, last = span or (0, latent.shape[-1])
+    return 0.3 * latent[..., first:last].repeat_interleave(2, dim=-1) - 1.0
 
 
 def scope(made_steps: int = 0) -> Scope:

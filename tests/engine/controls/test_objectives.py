@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -14,7 +16,7 @@ from engine.controls.overlap import Overlap
 from engine.controls.structure import Structure
 from engine.controls.table import TABLE
 from engine.controls.together import Together
-from tests.engine.controls.scopes import STEPS, latents, scope
+from tests.engine.controls.scopes import STEPS, latents, scope, spectrum
 
 STEP_S = 0.125
 
@@ -42,6 +44,7 @@ CASES: dict[str, tuple[Control, Scope]] = {
     "loop-between-steps": (Loop(17.6, 5), scope()),
     "loop-chained": (Loop(18, 5), scope(12, STEPS, made=slice(0, 14))),
     "melody": (_tune(), scope()),
+    "melody-made": (_tune(), scope(made=slice(0, 6))),
     "intensity": (_intensity(), scope(made=slice(0, 5))),
     "intensity-shape": (_intensity("shape"), scope()),
     "structure": (_structure(), scope()),
@@ -74,6 +77,27 @@ def test_the_gradient_equals_finite_differences(name: str) -> None:
         numeric = float((ahead - behind).sum()) / (2 * step)
         exact = float((gradient * direction).sum())
         assert abs(numeric - exact) < 1e-3 * abs(exact) + 1e-9
+
+
+@pytest.mark.parametrize("name", ["intensity", "melody-made", "structure-chained"])
+def test_what_is_finished_is_heard_as_it_is(name: str) -> None:
+    """A run may make what it likes of it: the finished audio is what will be there."""
+    window = CASES[name][1]
+    asked: list[tuple[int, int] | None] = []
+
+    def listening(latent: Tensor, span: tuple[int, int] | None = None) -> Tensor:
+        asked.append(span)
+        return spectrum(latent, span)
+
+    objective = CASES[name][0].objective(replace(window, log_mel=listening))
+    assert objective is not None
+    asked.clear()
+    other = latents(2, window.steps)
+    kept = 1.0 - window.free
+    loss = objective(other)
+    assert torch.equal(loss, objective(torch.lerp(other, window.cut(window.latent), kept)))
+    assert asked == [(int(kept.sum()), window.steps)] * 2
+    assert not torch.equal(loss, objective(latents(2, window.steps, seed=4)))
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -60,6 +60,16 @@ def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
+def test_the_spectrum_of_some_steps_is_that_of_the_whole(studio: PublicStudio) -> None:
+    codec, frames = studio.codec, studio.codec.frames_per_step
+    latent = torch.randn(2, codec.latent_channels, 4 * STEPS, generator=seeded(6))
+    with torch.no_grad():
+        whole = codec.log_mel(latent)
+        for first, last in ((0, 3), (9, 20), (4 * STEPS - 2, 4 * STEPS)):
+            part = codec.log_mel(latent, (first, last))
+            assert torch.allclose(part, whole[..., frames * first : frames * last], atol=1e-3)
+
+
 def noise_of(studio: PublicStudio, steps: int = STEPS) -> Tensor:
     return torch.randn(1, studio.codec.latent_channels, steps, generator=seeded(4))
 

@@ -176,6 +176,21 @@ def test_long_audio_in_pieces_is_the_whole(library: Path, kind: str, steps: int)
     assert torch.allclose(encoded, mean, atol=1e-5)
 
 
+@pytest.mark.parametrize(("kind", "steps"), [("sa3", 300), ("sao", 600), ("ldm2", 40)])
+def test_a_part_of_the_audio_is_that_of_the_whole(library: Path, kind: str, steps: int) -> None:
+    """At both ends, within a piece and across several of them, and no more is decoded for it."""
+    codec: Any = KINDS[kind](ModelFolder.open(library / kind)).codec
+    latent = torch.randn(
+        1, codec.latent_channels, steps, generator=torch.Generator().manual_seed(2)
+    )
+    with torch.no_grad():
+        whole = codec.decode(latent)
+        for first, last in ((0, 9), (20, 33), (steps // 7, steps - 5), (steps - 1, steps)):
+            part = codec.decode_part(latent, (first, last))
+            samples = slice(first * codec.step_samples, last * codec.step_samples)
+            assert torch.allclose(part, whole[..., samples], atol=1e-5)
+
+
 def test_odd_lengths_end_in_silence(model: PublicModel) -> None:
     codec = model.codec
     audio = torch.randn(2, 5 * codec.step_samples - 3)

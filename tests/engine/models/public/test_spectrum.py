@@ -44,7 +44,13 @@ class _Plain:
         *,
         change: float = 1.0,
     ) -> Tensor:
-        rows = latent.transpose(-1, -2).unflatten(-1, (2, self.step_samples))
+        return self.decode_part(latent, (0, latent.shape[-1]))
+
+    def decode_part(
+        self, latent: Tensor, span: tuple[int, int], on_step: Callable[[], None] = lambda: None
+    ) -> Tensor:
+        part = latent[..., span[0] : span[1]]
+        rows = part.transpose(-1, -2).unflatten(-1, (2, self.step_samples))
         return rows.transpose(-3, -2).flatten(-2)
 
 
@@ -83,6 +89,20 @@ def test_other_rates_sound_the_same(rate_hz: int, step_samples: int, frames: int
     # the chord's switching on and its end have more treble at a higher rate
     inside = slice(40, -10)
     assert float((found - wanted)[..., inside].abs().max()) < 0.02
+
+
+@pytest.mark.parametrize("rate_hz", [44_100, 48_000, 16_000])
+def test_a_part_is_that_of_the_whole(rate_hz: int) -> None:
+    """Frames see beyond their steps; the ends of the music are the whole's own ends."""
+    step_samples, frames = rate_hz // 25, 3
+    codec = _Plain(rate_hz, step_samples)
+    latent = codec.encode(_music(rate_hz, 30 * step_samples))
+    mel = DecodedMel(codec, frames)
+    whole = mel(latent)
+    for first, last in ((0, 30), (0, 4), (11, 12), (9, 23), (27, 30)):
+        part = mel(latent, (first, last))
+        assert part.shape[-1] == frames * (last - first)
+        assert torch.allclose(part, whole[..., frames * first : frames * last], atol=1e-9)
 
 
 def test_frames_between_samples_are_the_nearest() -> None:
@@ -147,6 +167,10 @@ class _Unrounded:
         self.encode = codec.encode
 
     def decode(self, latent: Tensor, *_: Any, **__: Any) -> Tensor:
+        return self.decode_part(latent, (0, latent.shape[-1]))
+
+    def decode_part(self, latent: Tensor, span: tuple[int, int], *_: Any) -> Tensor:
+        assert span == (0, latent.shape[-1])
         codec = self._codec
         if not hasattr(codec, "_vocoder"):
             audio: Tensor = codec._network.decode(latent).sample
