@@ -103,7 +103,7 @@ def _rivals(found: Found) -> Iterator[Line]:
 
 
 def _efficiency(found: Found) -> Iterator[Line]:
-    pair = found.both("intensity", "doodl", "ditto", own("iteration_s"))
+    pair = found.both("intensity", "doodl", "ditto", own("iteration_busy_s"))
     times = Mean(None if pair is None else pair[0] / pair[1], 0 if pair is None else pair[2])
     yield _line("time of an iteration, DOODL over DITTO", times, 1.8, "times", at_least=True)
     ours, theirs = (found.memory_mb(method, found.extent.steps) for method in ("ditto", "doodl"))

@@ -116,6 +116,8 @@ def _how(found: Found, facts: Facts) -> list[str]:
         "methods with equally many.",
         "- Two controls: DITTO's weights (appendix H). Memory: rise of the resident size over one "
         "iteration in a fresh process, with checkpointing.",
+        "- Time of one method over another's: the processor's own seconds, of all cores together, "
+        "so that other programs count little. All other seconds are those on the wall.",
         "- Changed curve: the same shape with its swing one step wider (the widest: narrower). "
         "Iterations count until the loss that the run from fresh noise reached, or 2 dB².",
         *_code(found),

@@ -213,7 +213,7 @@ def reuse(found: Found, method: str) -> Reuse | None:
 
 @dataclass(frozen=True, slots=True)
 class Race:
-    """DITTO against the fast path.
+    """DITTO against the fast path, in seconds of the processor, of all cores together.
 
     Attributes:
         ditto_s, fast_s: mean seconds of a whole run.
@@ -239,9 +239,11 @@ def race(found: Found, task: str) -> Race | None:
     rows, short = [], 0
     for slow, quick in common(found.rows(task, "ditto"), found.rows(task, "fast")):
         target = max(quick["best"], TOLERANCES.get(task, 0.0))
-        at_s = [second for second, value in slow["trace"] if value <= target]
+        *along_s, whole_s = slow["busy_s"]
+        points = zip(along_s, slow["trace"], strict=True)
+        at_s = [second for second, (_, value) in points if value <= target]
         short += not at_s
-        rows.append((slow["seconds"], quick["seconds"], at_s[0] if at_s else slow["seconds"]))
+        rows.append((whole_s, quick["busy_s"][-1], at_s[0] if at_s else whole_s))
     if not rows:
         return None
     means = np.mean(np.array(rows), axis=0)

@@ -216,7 +216,7 @@ def latency(found: Found) -> list[str]:
 
 def _races(found: Found) -> list[str]:
     head = (
-        "without the decoder",
+        "processor time without the decoder",
         "DITTO, s",
         "fast, s",
         "DITTO to the loss of fast, s",

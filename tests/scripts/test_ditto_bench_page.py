@@ -46,7 +46,9 @@ def made_up(job: Job, *, good: bool) -> Figures:
         "losses": dict.fromkeys(("intensity", "overlap", "melody", "structure"), value),
         "best": value,
         "trace": trace,
+        "busy_s": [*(at_s for at_s, _ in trace), seconds],
         "iteration_s": iteration_s,
+        "iteration_busy_s": iteration_s,
         "seconds": seconds,
         "decode_s": 1.0,
         "drift": 0.01 if good else 0.06,
@@ -123,8 +125,8 @@ def test_updates_until_a_loss() -> None:
 
 def test_a_race_is_to_the_loss_of_the_fast_path() -> None:
     figures = {
-        "ditto": {"trace": [[4.0, 9.0], [8.0, 3.0]], "seconds": 20.0, "best": 1.0},
-        "fast": {"trace": [], "seconds": 2.0, "best": 3.0},
+        "ditto": {"trace": [[4.0, 9.0], [8.0, 3.0]], "busy_s": [4.0, 8.0, 20.0], "best": 1.0},
+        "fast": {"trace": [], "busy_s": [2.0], "best": 3.0},
     }
     planned = {job.method: job for job in jobs(EXTENT, 1) if job.task == "melody"}
     result = race(Found(EXTENT, {planned[name]: row for name, row in figures.items()}), "melody")
