@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +18,12 @@ from daw_bridge.config import Config
 from daw_bridge.registration import find_server
 from engine.models.public.installed import Registry
 from engine.models.public.known import KNOWN, KNOWN_BY_NAME
+from tests.cli.conftest import FACTORY, Ran, Run
 from tests.daw_bridge.fake_engine import create_engine
 from tests.daw_bridge.served import served as running
 from tests.engine.models.public.hub import Hub, Repository, serving
 
 pytest.importorskip("huggingface_hub", reason="the extra `models` is not installed")
-FACTORY = "tests.daw_bridge.fake_engine:create_engine"
-Run = Callable[..., "Ran"]
-
-
-class Ran:
-    """One command that ran."""
-
-    def __init__(self, status: int, out: str, err: str) -> None:
-        self.status, self.out, self.err = status, out, err
-
-    @property
-    def json(self) -> dict[str, Any]:
-        value: dict[str, Any] = json.loads(self.out)
-        return value
 
 
 @pytest.fixture(scope="module")
@@ -61,11 +48,6 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in [name for name in os.environ if name.startswith(("DAW_BRIDGE_", "HF_TOKEN"))]:
         monkeypatch.delenv(name)
     monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "no-token"))
-
-
-@pytest.fixture
-def data_dir(tmp_path: Path) -> Path:
-    return tmp_path / "data"
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from daw_bridge.hosts.installing import Installer
 from daw_bridge.hosts.table import HOST_BY_NAME, HOSTS
 from engine.spec import BridgeError
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PLATFORMS = ("linux", "darwin", "win32")
 Hosts = Callable[..., tuple[int, dict[str, Any]]]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import socket
 import sys
 import types
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from daw_bridge.app import App
 from daw_bridge.commands import surroundings
 from daw_bridge.commands.checks import OK, PROBLEM, WARNING, Check
 from daw_bridge.commands.doctor import as_lines, as_result, examine
@@ -23,9 +25,10 @@ from daw_bridge.hosts.finding import found_hosts
 from daw_bridge.protocol.messages import Call
 from daw_bridge.registration import ServerInfo, announce, token_of
 from engine.spec import BridgeError
+from tests.cli.conftest import Run
 from tests.daw_bridge.conftest import MakeConfig, make_config
 from tests.daw_bridge.liblo import LIBLO, liblo_wires
-from tests.daw_bridge.served import served
+from tests.daw_bridge.served import served as running
 from tests.daw_bridge.wires import wires
 
 __all__ = ["make_config"]
@@ -164,7 +167,7 @@ def test_who_talks_to_the_daemon(make_config: MakeConfig) -> None:
     """By connection and by UDP, and what was silent for long is left out."""
     config = make_config()
     assert list(surroundings.clients(config)) == []
-    with served(config) as app:
+    with running(config) as app:
         (check,) = surroundings.clients(config)
         assert "nobody" in check.found
         with wires(app) as ours, liblo_wires(app) if LIBLO else nullcontext({}) as foreign:
@@ -181,7 +184,7 @@ def test_a_daemon_of_before_names_no_clients(
     monkeypatch: pytest.MonkeyPatch, make_config: MakeConfig
 ) -> None:
     monkeypatch.setattr(surroundings, "ask", lambda *_: {"clients": 1})
-    with served(make_config()):
+    with running(make_config()):
         (check,) = surroundings.clients(make_config())
     assert "nobody" in check.found
 
@@ -205,3 +208,33 @@ def test_guests_go_when_they_are_silent() -> None:
     for _ in range(MAX_GUESTS + 5):
         guests.introduce(type("peer", (), {"is_connected": True})(), "many")
     assert len(guests.names()) == MAX_GUESTS
+
+
+def test_doctor_names_every_problem_and_what_to_do(run: Run, data_dir: Path) -> None:
+    ran = run("doctor", "--json")
+    checks = {check["name"]: check for check in ran.json["checks"]}
+    assert {"python", "torch", "device", "libraries", "weights", "daemon", "folder"} <= set(checks)
+    assert str(data_dir) in checks["folder"]["found"]
+    assert all(check["hint"] for check in checks.values() if check["state"] == "problem")
+    assert ran.json["ok"] == (ran.status == 0)
+    assert "python" in run("doctor").out
+
+
+def test_doctor_sees_a_running_daemon(run: Run, served: App) -> None:
+    checks = {check["name"]: check for check in run("doctor", "--json").json["checks"]}
+    assert served.url in checks["daemon"]["found"]
+
+
+def test_doctor_sees_a_taken_port(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("DAW_BRIDGE_PORT", str(port))
+        ran = run("doctor", "--json")
+    (check,) = [check for check in ran.json["checks"] if check["name"] == "port"]
+    assert check == {
+        "name": "port",
+        "state": "problem",
+        "found": f"{port} is taken",
+        "hint": "choose another: serve --port N",
+    }
+    assert ran.status == 1
