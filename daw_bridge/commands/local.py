@@ -60,7 +60,8 @@ def render(
 ) -> None:
     """Render one after the other and keep each result as a take, as the daemon would.
 
-    Ctrl-C cancels all that are left.
+    What the engine does after a result comes after it was told, too. Ctrl-C cancels all that are
+    left; a take that was told stays what it is.
 
     Raises:
         BridgeError: as the engine refuses or fails.
@@ -69,7 +70,7 @@ def render(
     store = open_store(config)
     engine: Engine | None = None
     try:
-        for request in requests:
+        for left, request in zip(reversed(range(len(requests))), requests, strict=True):
             # In the data folder, so that a take is moved and not copied.
             with (
                 tempfile.TemporaryDirectory(prefix=".spool-", dir=config.data_dir) as spool,
@@ -80,6 +81,10 @@ def render(
                 stems, done = _follow(events, on_progress)
                 take = store.adopt(request, stems, done, spool_dir=Path(spool))
             on_finished(finished_take(store, take))
+            with cancelled_by_interrupt() as interrupted:
+                engine.settle(interrupted)
+                if left and interrupted():
+                    raise JobCancelledError("cancelled")
     finally:
         if engine is not None:
             engine.unload()
