@@ -57,11 +57,14 @@ def render(
     make_engine: EngineFactory,
     on_progress: OnProgress,
     on_finished: OnFinished,
-) -> None:
+) -> bool:
     """Render one after the other and keep each result as a take, as the daemon would.
 
-    What the engine does after a result comes after it was told, too. Ctrl-C cancels all that are
-    left; a take that was told stays what it is.
+    Ctrl-C cancels all that are left.
+
+    Returns:
+        whether Ctrl-C came after the last result, which cannot be cancelled any more, and ended
+        what the engine does then.
 
     Raises:
         BridgeError: as the engine refuses or fails.
@@ -70,7 +73,7 @@ def render(
     store = open_store(config)
     engine: Engine | None = None
     try:
-        for left, request in zip(reversed(range(len(requests))), requests, strict=True):
+        for number, request in enumerate(requests, 1):
             # In the data folder, so that a take is moved and not copied.
             with (
                 tempfile.TemporaryDirectory(prefix=".spool-", dir=config.data_dir) as spool,
@@ -83,8 +86,9 @@ def render(
             on_finished(finished_take(store, take))
             with cancelled_by_interrupt() as interrupted:
                 engine.settle(interrupted)
-                if left and interrupted():
+                if number < len(requests) and interrupted():
                     raise JobCancelledError("cancelled")
+        return interrupted()
     finally:
         if engine is not None:
             engine.unload()
