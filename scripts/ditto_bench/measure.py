@@ -22,6 +22,7 @@ from ditto_bench.memory import peak_of
 from ditto_bench.plan import REUSED, Job, replace_task
 from ditto_bench.store import Results
 from ditto_bench.tasks import Question, ask
+from engine.optimise.later import Later
 from engine.optimise.methods import run_method
 from engine.optimise.problem import OptimisedNoise, Problem
 
@@ -82,6 +83,7 @@ class Bench:
         begun_s = time.perf_counter()
         audio = self._decoded(run.latent)
         decode_s = time.perf_counter() - begun_s
+        undoing_s = _undoing_s(run)
         if job.task == "intensity" and job.method in REUSED:
             self._keep_noise(job, run.noise)
         goals = {goal.name: goal for goal in question.together.goals}
@@ -94,6 +96,7 @@ class Bench:
             "iteration_s": iteration_s(trace),
             "seconds": seconds,
             "decode_s": decode_s,
+            "undoing_s": undoing_s,
             "drift": run.drift,
             "checks": checks(question, run.latent, audio, self.material.model.codec.log_mel),
             "points": self._points(heard(question, audio)),
@@ -148,6 +151,15 @@ def solved(
         reached=question.together.reached,
         near=job.start == "found",
     )
+
+
+def _undoing_s(run: OptimisedNoise) -> float | None:
+    """Look for the noise of a result that is there before it; seconds, None for other methods."""
+    if not isinstance(run.own, Later):
+        return None
+    begun_s = time.perf_counter()
+    assert run.noise.shape == run.latent.shape
+    return time.perf_counter() - begun_s
 
 
 def iteration_s(trace: Sequence[Point]) -> float | None:
