@@ -13,6 +13,7 @@ from torch import Tensor
 
 from engine import timeline
 from engine.cache import Entry
+from engine.job import Job
 from engine.optimise import fast
 from engine.pipeline import Engine, create_engine
 from engine.spec import Cancelled, Done, Event, Preview, Progress, RenderRequest, Stem
@@ -63,7 +64,6 @@ class Watched:
         self.hook = engine.house.network.register_forward_pre_hook(
             lambda _, given: self.batches.append(len(given[0]))
         )
-        self._spools = 0
 
     def render(self, folder: Path, fields: dict[str, Any]) -> tuple[Done, list[Event]]:
         spool = folder / f"spool{len(list(folder.iterdir()))}"
@@ -248,6 +248,24 @@ def test_nothing_is_left_of_a_render_that_was_cancelled(watched: Watched, tmp_pa
     calls = len(watched.batches)
     watched.engine.settle(never)
     assert len(watched.batches) == calls
+
+
+def test_nothing_is_told_after_the_result(
+    watched: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = iter(range(10**9))  # the meter speaks ten times a second: here it may at every call
+    monkeypatch.setattr("engine.meter.time.perf_counter", lambda: float(next(ticks)))
+    heard: list[Event] = []
+    request = RenderRequest.from_mapping(EXTEND)
+    job = Job(watched.engine, request, tmp_path, heard.append, never)
+    job.run()
+    assert isinstance(heard[-1], Done)
+    told = len(heard)
+    assert not job.settled
+    job.settle(never)
+    assert job.settled
+    assert watched.undone_steps > 0
+    assert len(heard) == told
 
 
 def test_the_work_that_is_counted_ends_with_the_result(

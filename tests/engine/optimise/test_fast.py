@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -16,6 +17,7 @@ from engine.optimise.fast import FastSettings, _correction, _expected, better_of
 from engine.optimise.freedom import FreeDomSettings, freedom
 from engine.optimise.guidance import towards
 from engine.optimise.inversion import InversionSettings
+from engine.optimise.later import Later
 from engine.optimise.methods import run_method
 from engine.optimise.problem import OptimisedNoise, Problem
 from engine.sampling.levels import levels
@@ -114,6 +116,23 @@ def test_steps_after_the_last_correction_need_no_undoing() -> None:
     undone.clear()
     assert whole.noise.isfinite().all()
     assert len(undone) > 1.7 * calls_of_four
+
+
+def test_what_is_kept_for_the_undoing_holds_no_goals() -> None:
+    class Goals:
+        def __call__(self, latent: Tensor) -> Tensor:
+            return (latent - MEAN - 0.6).square().mean(dim=(1, 2))
+
+    goals = Goals()
+    kept = weakref.ref(goals)
+    problem = replace(_problem(), objective=goals)
+    own = optimise_fast(problem, _noise(), EXACT).own
+    del goals, problem
+    assert kept() is None
+    assert isinstance(own, Later)
+    noise, drift = own.find()
+    assert not noise.requires_grad
+    assert drift == pytest.approx(float((noise.norm() / _noise().norm() - 1.0).abs()))
 
 
 def _again(problem: Problem, run: OptimisedNoise) -> Tensor:
