@@ -109,8 +109,8 @@ class Engine:
 
         def attempt(sparing: bool) -> None:
             job = Job(self, request, spool_dir, events.put, stopped, sparing=sparing)
+            self._unsettled = job  # before anybody can hear its `Done`, and ask for what is left
             job.run()
-            self._unsettled = job
             if (pace_s := job.pace_s) is not None:
                 self._pace_s[pace_name(job.settings)] = pace_s
 
