@@ -34,6 +34,30 @@ class Render:
     verdict: Failed | None = None
     patience: asyncio.TimerHandle | None = None
 
+    def stalled(self, wait_s: float, most_s: float) -> str | None:
+        """Count a heartbeat; what there is to say once it has not got on for so long."""
+        self.still += 1
+        if (still_s := self.still * wait_s) < most_s:
+            return None
+        stage = self.last.stage if self.last else "the start"
+        return f"the render has stood still for {still_s:.0f} s at {stage} and was ended"
+
+
+@dataclass(slots=True)
+class Settling:
+    """What the engine does after a result; the next render is sent once that is over.
+
+    Attributes:
+        still: heartbeats since it last got on.
+    """
+
+    still: int = 0
+
+    def stalled(self, wait_s: float, most_s: float) -> bool:
+        """Count a heartbeat; whether it has not got on for so long."""
+        self.still += 1
+        return self.still * wait_s >= most_s
+
 
 class Questions:
     """Questions that the engine answers between two renders."""

@@ -16,7 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from daw_bridge.engine_calls import Questions, Render
+from daw_bridge.engine_calls import Questions, Render, Settling
 from daw_bridge.engine_process import KILLED, READ_BYTES, EngineLog, describe_status, spawn
 from engine.spec import (
     BridgeError,
@@ -77,6 +77,7 @@ class Supervisor:
         self.starts = 0
         self._proven = self._loaded = self._killed = False
         self._starved: set[str] = set()
+        self._settling: Settling | None = None
         self._log = EngineLog()
         self._questions = Questions()
 
@@ -146,8 +147,8 @@ class Supervisor:
             self.cancel(job_id)
 
     async def _wait_until_settled(self, render: Render) -> None:
-        """Wait for an engine that is ready; end the render if there will be none."""
-        while self._render is render and self._state is not EngineState.READY:
+        """Wait for an engine that is ready and free; end the render if there will be none."""
+        while self._render is render and (self._state is not EngineState.READY or self._settling):
             if self._state is EngineState.BROKEN:
                 self._end_render(render, Failed(**self._error))
             elif self._state is EngineState.STOPPED:
@@ -231,7 +232,7 @@ class Supervisor:
     async def _run_once(self) -> None:
         """Run one engine process from its start to its end."""
         self._proven = self._loaded = self._killed = False
-        self._unanswered_pings = 0
+        self._settling, self._unanswered_pings = None, 0
         self._started_at_s = asyncio.get_running_loop().time()
         self.starts += 1
         if self._state is not EngineState.BROKEN:
@@ -310,6 +311,11 @@ class Supervisor:
                 self._loaded = True
                 self._become(EngineState.READY)
                 _log.info("the engine is ready")
+            case "settling":
+                self._settling = Settling()
+            case "settled":
+                self._settling = None
+                self._become(self._state)
             case "unloaded":
                 self._loaded = False
                 _log.info("the engine has unloaded its models")
@@ -337,6 +343,7 @@ class Supervisor:
             render.last = event
         if isinstance(event, Done | Cancelled | Failed):
             self._proven = True
+            self._settling = Settling() if isinstance(event, Done) else None
             self._end_render(render, event)
         else:
             render.events.put_nowait(event)
@@ -360,6 +367,10 @@ class Supervisor:
                 self._unanswered_pings += 1
                 self._send({"op": "ping", "count": self._unanswered_pings})
                 self._watch_render(wait_s)
+                if self._settling and self._settling.stalled(wait_s, timing.stall_timeout_s):
+                    _log.error("the engine stands still after a render and is killed")
+                    self._kill()
+                    return
             elif loop.time() - self._started_at_s > timing.ready_timeout_s:
                 message = f"the engine was not ready after {timing.ready_timeout_s:g} s"
                 self._error = {"code": "engine_failed", "message": message, "hint": _LOG_HINT}
@@ -371,11 +382,8 @@ class Supervisor:
         render = self._render
         if render is None or not render.sent or render.cancelled or render.verdict is not None:
             return
-        render.still += 1
-        if (still_s := render.still * wait_s) < self._timing.stall_timeout_s:
+        if (message := render.stalled(wait_s, self._timing.stall_timeout_s)) is None:
             return
-        stage = render.last.stage if render.last else "the start"
-        message = f"the render has stood still for {still_s:.0f} s at {stage} and was ended"
         _log.error("%s: %s", render.job_id, message)
         render.verdict = Failed("engine_failed", message, _LOG_HINT)
         self._stop_render(render)

@@ -46,8 +46,9 @@ class Estimate:
             sampler's calls (`full`), or their states alone (`checkpointed`).
         needed_bytes: memory of the optimisation, beside that of the model.
         free_bytes: what the device has; None where that cannot be told.
-        evaluations_least, evaluations_most: of the network, with and without a gradient; equal
-            unless the method may be content sooner or look more closely.
+        evaluations_least, evaluations_most: of the network until the result is there, with and
+            without a gradient; equal unless the method may be content sooner or look more closely.
+            The undoing of a guided run, which comes after that, is not among them.
         seconds: as long as the last render of its kind took for as much work; None where there
             was none since the engine began.
     """
@@ -253,7 +254,7 @@ class _Rehearsal(WindowTask):
         if self._measured is not None and self.goals and METHODS[self.settings.method].kept_calls:
             self.policy = ONE_CALL
         with torch.enable_grad():
-            self.make(noises, noises[:1], _unwatched, None)
+            self.make(noises, _unwatched, None)
 
     def _policy(self, problem: Problem, noises: Tensor) -> GradientPolicy:
         self.policy = policy = super()._policy(problem, noises)

@@ -92,8 +92,12 @@ class Host(Protocol):
         audio: Mapping[str, Path],
         recipe: dict[str, Any],
         report: dict[str, Any],
-    ) -> None:
-        """Keep a finished render."""
+    ) -> bool:
+        """Keep a finished render; False where nothing is kept."""
+        ...
+
+    def amend(self, key: CacheKey, tensors: dict[str, Tensor]) -> None:
+        """Add to a render that is kept; nothing where it is gone by now."""
         ...
 
 
@@ -118,7 +122,7 @@ def settings_for(request: RenderRequest, habits: Habits) -> RenderSettings:
 
 
 class Job:
-    """One render; `run` emits everything up to `Done`."""
+    """One render; `run` emits everything up to `Done`, and `settle` does what can wait."""
 
     def __init__(
         self,
@@ -138,6 +142,7 @@ class Job:
             settings_for(request, host.habits_of(request.model)), sparing=sparing
         )
         self.meter = Meter(emit, stopped, refine_steps=self.settings.refine)
+        self._unsettled: tuple[CacheKey, Rendering] | None = None
 
     @torch.no_grad()
     def run(self) -> None:
@@ -169,6 +174,27 @@ class Job:
         if self.settings.refine:
             finished = rendering.refine() or finished
         self._deliver(rendering, finished, key)
+
+    @property
+    def settled(self) -> bool:
+        """Whether there is nothing left to do."""
+        return self._unsettled is None
+
+    @torch.no_grad()
+    def settle(self, stopped: Callable[[], bool]) -> None:
+        """Look for the noise that the result did not wait for, and add it to the cache's entry.
+
+        Args:
+            stopped: asked between calls of the network.
+
+        Raises:
+            JobStopped: it was true.
+        """
+        if self._unsettled is None:
+            return
+        (key, rendering), self._unsettled = self._unsettled, None
+        self.meter.fall_silent(stopped)
+        self.host.amend(key, rendering.missing_noises())
 
     @property
     def pace_s(self) -> float | None:
@@ -243,7 +269,9 @@ class Job:
             "seed": self.request.seed,
             "variation": self.settings.variation,
         }
-        self.host.remember(key, rendering.tensors(), paths, recipe, report)
+        kept = self.host.remember(key, rendering.tensors(), paths, recipe, report)
+        if kept and not rendering.undone:
+            self._unsettled = key, rendering
         self._hand_over(paths, report, recipe)
 
     def _write(self, model: Model, scene: Scene, finished: Finished) -> dict[str, Path]:

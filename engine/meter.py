@@ -56,7 +56,15 @@ class Meter:
         if self.stopped():
             raise JobStopped
 
+    def fall_silent(self, stopped: Callable[[], bool]) -> None:
+        """The result is handed over: no more is told, and `stopped` alone ends what follows."""
+        self.emit, self.stopped = _untold, stopped
+
     def stage(self, name: str, since_s: float) -> None:
         """Book the time of a finished stage."""
         elapsed = time.perf_counter() - since_s
         self.timings_s[name] = round(self.timings_s.get(name, 0.0) + elapsed, 4)
+
+
+def _untold(event: Event) -> None:
+    """Nobody listens any more."""

@@ -2,7 +2,8 @@
 
 Here the stages are put together: scene (what is known, what the prior is), draft, optimisation of
 the noise, decoding, assembly, report, cache. Rendering runs in a thread of its own, so that events
-reach the caller while it works; cancellation is checked at every sampler step.
+reach the caller while it works; cancellation is checked at every sampler step. What a result need
+not wait for is done after it, in `Engine.settle`.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class Engine:
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.shelf = Shelf(self.device, models_file)
         self._pace_s: dict[str, float] = {}  # of the last renders
+        self._unsettled: Job | None = None
         self._cache = LatentCache(cache_dir, CACHE_LIMIT_BYTES) if cache_dir else None
 
     @property
@@ -86,6 +88,8 @@ class Engine:
     ) -> Iterator[Event]:
         """Render one request; where memory does not suffice, once more with as little as can be.
 
+        What is left of the render before is done first, if nobody has called `settle`.
+
         Args:
             spool_dir: folder for the finished files; the caller moves them away.
             cancelled: asked between sampler steps; once true, the last event is `Cancelled`.
@@ -105,12 +109,14 @@ class Engine:
 
         def attempt(sparing: bool) -> None:
             job = Job(self, request, spool_dir, events.put, stopped, sparing=sparing)
+            self._unsettled = job  # before anybody can hear its `Done`, and ask for what is left
             job.run()
             if (pace_s := job.pace_s) is not None:
                 self._pace_s[pace_name(job.settings)] = pace_s
 
         def work() -> None:
             try:
+                self.settle(stopped)
                 self._attempt(attempt, sparing)
             except JobStopped:
                 events.put(Cancelled())
@@ -128,6 +134,25 @@ class Engine:
         finally:
             abandoned.set()
             thread.join()
+
+    def settle(self, stopped: Callable[[], bool]) -> None:
+        """Do what the last render has left for after its result: find its noise for later ones.
+
+        The result is handed over, so nothing that goes wrong here is more than logged.
+
+        Args:
+            stopped: asked between calls of the network; once true, the noise is done without.
+        """
+        job, self._unsettled = self._unsettled, None
+        if job is None:
+            return
+        try:
+            job.settle(stopped)
+        except JobStopped:
+            _log.info("the noise of the last render was not looked for to the end")
+        except Exception as error:
+            said = str(error)[:300] or type(error).__name__
+            _log.warning("the noise of the last render was not found: %s", said)
 
     def estimate(self, request: RenderRequest) -> dict[str, Any]:
         """What a request will need: see `engine.estimate.Estimate`.
@@ -178,10 +203,14 @@ class Engine:
         audio: Mapping[str, Path],
         recipe: dict[str, Any],
         report: dict[str, Any],
-    ) -> None:
-        """Keep a finished render for repeats."""
+    ) -> bool:
+        """Keep a finished render for repeats; False where it is not kept."""
+        return bool(self._cache and self._cache.put(key, tensors, audio, recipe, report))
+
+    def amend(self, key: CacheKey, tensors: dict[str, torch.Tensor]) -> None:
+        """Add to a render that is kept."""
         if self._cache:
-            self._cache.put(key, tensors, audio, recipe, report)
+            self._cache.amend(key.digest, tensors)
 
 
 def _shortage_in(run: Callable[[], None]) -> str | None:

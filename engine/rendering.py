@@ -25,15 +25,18 @@ from engine.timeline import (
     RenderSettings,
     Timeline,
     WindowOutcome,
+    is_undone,
     led_in,
     render_timeline,
+    timeline_noise,
     windows_of,
 )
 from engine.windows import Window
 
 _REFINE = 32
 _ADDED_SEED = 0x5EED  # another stream than that of the initial noises
-_GUIDED_STEP_COST = 8.0  # one call with its gradient, one for the step, about four to undo it
+_GRADIENT_COST = 3.0  # of a call with its gradient
+_UNDOING_COST = 4.0  # of a step of a guided run
 _DECODE_STEPS_COST = 20.0  # decoding a second of audio costs about as much as so many model calls
 
 
@@ -42,13 +45,12 @@ class RenderedPart:
     """One part as it stands.
 
     Attributes:
-        latent, noise: `[1, channels, steps]`, the noise on the CPU.
+        latent: `[1, channels, steps]`.
         audio: float32 `[2, samples of whole steps]` as it sounds in the mix.
         draft, outcomes: the windows of the first rendering and of the one that stands.
     """
 
     latent: Tensor = field(repr=False)
-    noise: Tensor = field(repr=False)
     audio: Tensor = field(repr=False)
     draft: tuple[WindowOutcome, ...]
     outcomes: tuple[WindowOutcome, ...]
@@ -129,13 +131,30 @@ class Rendering:
         return finished
 
     def tensors(self) -> dict[str, Tensor]:
-        """Noise and latent of every part, for the cache."""
+        """Latent of every part, and the noise where it is there, for the cache."""
         named = zip(self.scene.parts, self.done, strict=True)
+        latents = {f"{part.name}.latent": done.latent for part, done in named}
+        return latents | self._noises(undone=True)
+
+    def missing_noises(self) -> dict[str, Tensor]:
+        """The noise that `tensors` lacks, looked for now.
+
+        Raises:
+            JobStopped: nobody wants it any more.
+        """
+        return self._noises(undone=False)
+
+    def _noises(self, *, undone: bool) -> dict[str, Tensor]:
         return {
-            f"{part.name}.{kind}": value
-            for part, done in named
-            for kind, value in (("noise", done.noise), ("latent", done.latent))
+            f"{part.name}.noise": timeline_noise(self.noise_of(part), done.outcomes)
+            for part, done in zip(self.scene.parts, self.done, strict=True)
+            if is_undone(done.outcomes) == undone
         }
+
+    @property
+    def undone(self) -> bool:
+        """Whether the noise of every part is there."""
+        return all(is_undone(done.outcomes) for done in self.done)
 
     def context(self, before: Sequence[RenderedPart]) -> Tensor | None:
         """Latent of what sounds beside the next part `[1, channels, steps]`.
@@ -171,21 +190,21 @@ class Rendering:
         settings: RenderSettings,
     ) -> RenderedPart:
         timeline = replace(part.timeline, context=self.context(before))
-        latent, noise, outcomes = self._sample(part, timeline, stage, settings)
+        latent, outcomes = self._sample(part, timeline, stage, settings)
         audio = part.settled(self._decode(part, latent))
-        return RenderedPart(latent, noise, audio, outcomes, outcomes)
+        return RenderedPart(latent, audio, outcomes, outcomes)
 
     def _sample(
         self, part: Part, timeline: Timeline, stage: str, settings: RenderSettings
-    ) -> tuple[Tensor, Tensor, tuple[WindowOutcome, ...]]:
+    ) -> tuple[Tensor, tuple[WindowOutcome, ...]]:
         since = time.perf_counter()
-        cost = 1.0 if stage == "draft" else 3.0
+        costs = _StepCosts.of(settings)
         named = stage if len(self.scene.parts) == 1 else f"{stage} {part.name}"
         last: list[OptimisedNoise | None] = [None]
 
         def step(_: int, run: OptimisedNoise | None) -> None:
             last[0] = run or last[0]
-            self.meter.advance(named, cost if run is None else 0.0, last[0])
+            self.meter.advance(named, costs.call if run is None else costs.evaluation, last[0])
 
         def keep(window: Window) -> Checkpoint:
             assert self.checkpoints is not None
@@ -194,7 +213,7 @@ class Rendering:
             return self.checkpoints.of(name, begun, self._restored)
 
         with torch.enable_grad():
-            latent, used, outcomes = render_timeline(
+            latent, outcomes = render_timeline(
                 self.model,
                 timeline.to(self.device),
                 self.noise_of(part).to(self.device),
@@ -206,7 +225,7 @@ class Rendering:
                 on_step=step,
             )
         self.meter.stage(stage, since)
-        return latent, used.cpu(), outcomes
+        return latent, outcomes
 
     def _restored(self, evaluations: int) -> None:
         """Take what an earlier run of the job has done already out of the work."""
@@ -275,22 +294,50 @@ def iterations_of(method: str) -> int:
     return FastSettings().iterations if method == "fast" else _REFINE
 
 
+@dataclass(frozen=True, slots=True)
+class _StepCosts:
+    """What the meter counts, in model calls, for each sampler step and each evaluation told."""
+
+    call: float
+    evaluation: float = 0.0
+
+    @classmethod
+    def of(cls, settings: RenderSettings) -> _StepCosts:
+        if not settings.refine:
+            return cls(1.0)
+        beside = 1 if settings.sparing else settings.candidates
+        if settings.method == "fast":
+            return cls(1.0 * beside, _GRADIENT_COST * beside)
+        return cls(_GRADIENT_COST * beside)
+
+
 def refine_cost(settings: RenderSettings) -> float:
     """Model calls of a window's refinement, as the meter counts them: each differentiated one is
-    three."""
+    three. What comes after the result is not among them."""
     evaluations = settings.refine + 1
     match settings.method:
         case "fast":
-            guided = _GUIDED_STEP_COST * settings.refine
-            return settings.candidates * (guided + settings.steps)
+            return settings.candidates * _guided_cost(settings)
         case "ditto-2":
-            return 3.0 * (evaluations * settings.candidates + sum(DECODES) + settings.steps)
+            return _GRADIENT_COST * (
+                evaluations * settings.candidates + sum(DECODES) + settings.steps
+            )
         case "ditto":
-            return 3.0 * settings.steps * evaluations * settings.candidates
+            return _GRADIENT_COST * settings.steps * evaluations * settings.candidates
         case "doodl":
-            return 6.0 * settings.steps * evaluations * settings.candidates
+            return 2 * _GRADIENT_COST * settings.steps * evaluations * settings.candidates
         case _:
-            return 3.0 * settings.steps * settings.candidates
+            return _GRADIENT_COST * settings.steps * settings.candidates
+
+
+def _guided_cost(settings: RenderSettings) -> float:
+    """Of the start's own sampling and of guided runs, all but the last of them undone."""
+    longest = FastSettings().steps
+    runs = math.ceil(settings.refine / longest)
+    undone = max(0, runs - 1) * longest
+    evaluations = settings.refine + runs
+    guided = settings.refine + _GRADIENT_COST * evaluations
+    return settings.steps + guided + _UNDOING_COST * undone
 
 
 def _decode_cost(timeline: Timeline) -> float:

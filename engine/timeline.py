@@ -7,7 +7,7 @@ beside what is known by then, so pieces of any length chain without a seam of th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from engine.controls.together import Together
 from engine.models.studio import Conditioned, FrameConditions, Model
 from engine.optimise.inversion import InversionSettings, invert, noise_of
 from engine.optimise.keeper import Keeper
+from engine.optimise.later import Later, Noise
 from engine.optimise.memory import MemoryPlan, plan_memory
 from engine.optimise.methods import METHODS, run_method
 from engine.optimise.problem import OptimisedNoise, Problem
@@ -121,7 +122,7 @@ class WindowOutcome:
 
     window: Window
     latent: Tensor
-    noise: Tensor
+    noise: Noise
     losses: dict[str, float]
     curve: tuple[float, ...] = ()
 
@@ -138,7 +139,7 @@ def render_timeline(
     check: Callable[[], None] | None = None,
     on_step: Callable[[int, OptimisedNoise | None], None] | None = None,
     on_window: Callable[[WindowOutcome, Tensor], None] | None = None,
-) -> tuple[Tensor, Tensor, tuple[WindowOutcome, ...]]:
+) -> tuple[Tensor, tuple[WindowOutcome, ...]]:
     """Make every unknown step.
 
     Args:
@@ -155,11 +156,11 @@ def render_timeline(
         on_window: after each window, with the timeline's latent so far.
 
     Returns:
-        the latent, the (optimised) noise, and the outcome of each window.
+        the latent, and the outcome of each window.
     """
-    latent, used = timeline.prior.clone(), noise[:1].clone()
+    latent = timeline.prior.clone()
     if settings.variation == 0.0:
-        return latent, used, ()
+        return latent, ()
     known = timeline.known.clone()
     outcomes: list[WindowOutcome] = []
     blend = fade_in(timeline.known[0, 0], fade_in_s(settings.variation) / timeline.step_s)
@@ -173,17 +174,36 @@ def render_timeline(
             if on_step is not None:
                 on_step(number, run)
 
-        outcome = task.make(window.of(noise), window.of(used), step, score)
+        outcome = task.make(window.of(noise), step, score)
         mask = window.of(known)
         kept = window.of(latent)
         varied = kept + window.of(blend) * (outcome.latent - kept)
         latent[..., window.start : window.stop] = torch.where(mask > 0, kept, varied)
-        used[..., window.start : window.stop] = outcome.noise
         known[..., window.start : window.stop] = 1.0
         outcomes.append(outcome)
         if on_window is not None:
             on_window(outcome, latent)
-    return latent, used, tuple(outcomes)
+    return latent, tuple(outcomes)
+
+
+def is_undone(outcomes: Iterable[WindowOutcome]) -> bool:
+    """Whether the noise of every window is there."""
+    return not any(isinstance(outcome.noise, Later) for outcome in outcomes)
+
+
+def timeline_noise(noise: Tensor, outcomes: Iterable[WindowOutcome]) -> Tensor:
+    """The noise that a timeline was made of `[1, channels, steps]`, on the CPU.
+
+    What is not there yet is looked for, window by window; that may raise to stop.
+
+    Args:
+        noise: what it was begun with `[candidates, channels, steps]`, on the CPU.
+    """
+    used = noise[:1].clone()
+    for outcome in outcomes:
+        found = outcome.noise.find()[0] if isinstance(outcome.noise, Later) else outcome.noise
+        used[..., outcome.window.start : outcome.window.stop] = found.cpu()
+    return used
 
 
 def windows_of(model: Model, timeline: Timeline) -> tuple[Window, ...]:
@@ -265,11 +285,13 @@ class WindowTask:
         goals = (Goal.of(control, scope) for control in (Overlap(), *timeline.controls))
         self.goals = tuple(goal for goal in goals if goal is not None)
 
-    def make(self, fresh: Tensor, used: Tensor, step: Step, score: Score | None) -> WindowOutcome:
-        """The window as it is wished: varied from `fresh`, refined, or drafted from `used`."""
+    def make(self, noises: Tensor, step: Step, score: Score | None) -> WindowOutcome:
+        """The window as it is wished: varied, refined, or drafted from the first of the noises."""
         if self.inverted:
-            return self.vary(fresh, step)
-        return self.refine(fresh, step, score) if self.settings.refine else self.draft(used, step)
+            return self.vary(noises, step)
+        if self.settings.refine:
+            return self.refine(noises, step, score)
+        return self.draft(noises[:1], step)
 
     def draft(self, noise: Tensor, step: Step) -> WindowOutcome:
         """One sampling run."""
@@ -328,8 +350,8 @@ class WindowTask:
             heard = score(self.window, run.latent).to(judged)
             judged = torch.where(heard.isfinite(), heard, judged)
         best = int(judged.argmin())
-        chosen = slice(best, best + 1)
-        return self._outcome(run.latent[chosen], run.noise[chosen], tuple(run.losses))
+        chosen = run.only(slice(best, best + 1))
+        return self._outcome(chosen.latent, chosen.own, tuple(run.losses))
 
     def problem(self, step: Step) -> Problem:
         """The window's sampling run; it has no objective yet."""
@@ -359,7 +381,7 @@ class WindowTask:
         first = problem.levels[0]
         return plan_memory(lambda x: self.denoiser(x, first, 0.0), problem.start(noises))
 
-    def _outcome(self, latent: Tensor, noise: Tensor, curve: tuple[float, ...]) -> WindowOutcome:
+    def _outcome(self, latent: Tensor, noise: Noise, curve: tuple[float, ...]) -> WindowOutcome:
         with torch.no_grad():
             losses = {goal.name: float(goal.loss(latent).mean()) for goal in self.goals}
         return WindowOutcome(self.window, latent, noise, losses, curve)

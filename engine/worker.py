@@ -2,6 +2,8 @@
 
 Two threads share the work. The reader answers pings and sets cancel flags at once, whatever the
 renderer is doing; the main thread owns the engine and takes renders from a queue, one at a time.
+After a `done` the engine settles what the result did not wait for: it says `settling` as it gets on
+and `settled` at the end, and only a shutdown ends it before.
 The process ends by itself when its standard input closes, because then the daemon is gone.
 """
 
@@ -65,6 +67,13 @@ class Engine(Protocol):
             BridgeError: the request cannot be rendered.
         """
 
+    def settle(self, stopped: Callable[[], bool]) -> None:
+        """Do what the last render has left for after its result; nothing of it can fail that.
+
+        Args:
+            stopped: asked again and again; once true, what is left is done without.
+        """
+
     def estimate(self, request: RenderRequest) -> dict[str, Any]:
         """What a request will need, as the fields of the reply `estimate`.
 
@@ -111,6 +120,7 @@ class Worker:
         self._out = _FrameWriter(write_fd)
         self._queue: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._cancelled: dict[str, threading.Event] = {}
+        self._closing = threading.Event()
 
     def run(self, make_engine: Callable[[], Engine]) -> int:
         """Serve until told to shut down; the process exit status."""
@@ -168,6 +178,7 @@ class Worker:
             case "unload" | "estimate":
                 self._queue.put(message)
             case "shutdown":
+                self._closing.set()
                 for flag in list(self._cancelled.values()):
                     flag.set()
                 self._queue.put(None)
@@ -201,6 +212,16 @@ class Worker:
         finally:
             del self._cancelled[job]
         self._send_event(job, ending)
+        if isinstance(ending, Done):
+            self._settle(engine)
+
+    def _settle(self, engine: Engine) -> None:
+        def stopped() -> bool:
+            self._out.send({"op": "settling"})  # the daemon sees that it gets on
+            return self._closing.is_set()
+
+        engine.settle(stopped)
+        self._out.send({"op": "settled"})
 
     def _relay_events(
         self, engine: Engine, job: str, message: dict[str, Any], cancelled: Callable[[], bool]

@@ -57,10 +57,14 @@ def render(
     make_engine: EngineFactory,
     on_progress: OnProgress,
     on_finished: OnFinished,
-) -> None:
+) -> bool:
     """Render one after the other and keep each result as a take, as the daemon would.
 
     Ctrl-C cancels all that are left.
+
+    Returns:
+        whether Ctrl-C came after the last result, which cannot be cancelled any more, and ended
+        what the engine does then.
 
     Raises:
         BridgeError: as the engine refuses or fails.
@@ -69,7 +73,7 @@ def render(
     store = open_store(config)
     engine: Engine | None = None
     try:
-        for request in requests:
+        for number, request in enumerate(requests, 1):
             # In the data folder, so that a take is moved and not copied.
             with (
                 tempfile.TemporaryDirectory(prefix=".spool-", dir=config.data_dir) as spool,
@@ -80,6 +84,11 @@ def render(
                 stems, done = _follow(events, on_progress)
                 take = store.adopt(request, stems, done, spool_dir=Path(spool))
             on_finished(finished_take(store, take))
+            with cancelled_by_interrupt() as interrupted:
+                engine.settle(interrupted)
+                if number < len(requests) and interrupted():
+                    raise JobCancelledError("cancelled")
+        return interrupted()
     finally:
         if engine is not None:
             engine.unload()

@@ -57,7 +57,6 @@ def run(
         else:
             told = deliveries.begin, deliveries.progress, deliveries.take
             render_remotely(client, request, placement, *told)
-    deliveries.tell()
 
 
 class _Deliveries:
@@ -88,17 +87,15 @@ class _Deliveries:
         self.console.progress(event)
 
     def take(self, finished: Finished) -> None:
-        """Write the files that were asked for; people are told at once."""
+        """Write the files that were asked for. People are told of each, programs of all in one
+        object, as soon as the last one is there."""
         options = self._options[len(self._results)]
         self._results.append(result := deliver(options, finished, draw))
         if not self.console.as_json:
             self.console.result(result, as_lines(finished, result))
-
-    def tell(self) -> None:
-        """Tell programs of all, in one object."""
-        if self.console.as_json:
+        elif len(self._results) == len(self._options):
             several = len(self._options) > 1
-            self.console.result({"takes": self._results} if several else self._results[0], [])
+            self.console.result({"takes": self._results} if several else result, [])
 
 
 def _render_here(

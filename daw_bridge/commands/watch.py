@@ -100,6 +100,7 @@ class Watch:
         self._backoff = Backoff(now_s)
         self._is_gone = False
         self._is_forgetful = False
+        self._is_stopped = False
         # Rendered, and not copied into the folder yet.
         self._rendered: dict[Arrival, Finished] = {}
         self._given_up: set[Arrival] = set()
@@ -145,7 +146,10 @@ class Watch:
         except OSError as error:
             problem = _reason(error)
         else:
-            return finished is not None and self._deliver(arrival, finished)
+            again = finished is not None and self._deliver(arrival, finished)
+            if self._is_stopped:
+                raise KeyboardInterrupt
+            return again
         return self._waits(arrival, problem)
 
     def _waits(self, arrival: Arrival, problem: str) -> bool:
@@ -186,7 +190,7 @@ class Watch:
             return render_or_follow(client, request, placement, begun, keep, self._console.progress)
         finished: list[Finished] = []
         try:
-            render_locally(
+            self._is_stopped = render_locally(
                 [request], self._config, self._make_engine, self._console.progress, finished.append
             )
         except JobCancelledError:

@@ -153,8 +153,8 @@ REPLIES: tuple[Reply, ...] = (
                 "bytes"),
             Arg("free_bytes", "f", "memory that the device could give; -1 in OSC when unknown",
                 "bytes", absent=-1.0),
-            Arg("evaluations_least", "i", "evaluations of the network where goals are met at once "
-                "and inversions come to an end soon"),
+            Arg("evaluations_least", "i", "evaluations of the network until the result is there, "
+                "where goals are met at once and inversions come to an end soon"),
             Arg("evaluations_most", "i", "the same where they are not; a method that does neither "
                 "makes exactly so many"),
             Arg("seconds", "f", "as long as the last render of the same method took for as much "

@@ -104,6 +104,12 @@ class Index:
             (digest, source_digest, model_digest, task, size_bytes),
         )
 
+    def grow(self, digest: str, size_bytes: int) -> None:
+        """Note that an entry is larger by so much; that is no use of it."""
+        self._connection.execute(
+            "UPDATE entries SET size_bytes = size_bytes + ? WHERE digest = ?", (size_bytes, digest)
+        )
+
     def remove(self, digest: str) -> None:
         """Forget an entry; unknown ones are ignored."""
         self._connection.execute("DELETE FROM entries WHERE digest = ?", (digest,))

@@ -7,7 +7,8 @@ crash leaves either the whole entry or none of it:
     <folder>/entries/<digest>/entry.json, latents.safetensors, mix.wav, drums.wav ...
 
 `entry.json` holds the SHA-256 of the others. Whatever does not match on reading counts as a
-miss; it is removed and reported.
+miss; it is removed and reported. Tensors that were found after the render are in one file more,
+`later.safetensors`, which counts once an `entry.json` that names it has replaced the first one.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
     import torch
 
 _LATENTS = "latents.safetensors"
+_LATER = "later.safetensors"
 _ENTRY = "entry.json"
+_LATER_SHA256 = "later_sha256"  # of what was added, in `entry.json`
 _PARTIAL = ".partial-"
 # Another process may be writing a partial entry at this moment; one this old was abandoned.
 _ABANDONED_AFTER_S = 3600.0
@@ -55,13 +58,15 @@ class Entry:
     audio_paths: dict[str, Path]
     recipe: dict[str, Any]
     report: dict[str, Any]
-    _latents: bytes
+    _latents: tuple[bytes, ...]
 
     def load_tensors(self) -> dict[str, torch.Tensor]:
         """The stored tensors, on the CPU. They were read and verified with the entry."""
         from safetensors.torch import load
 
-        tensors: dict[str, torch.Tensor] = load(self._latents)
+        tensors: dict[str, torch.Tensor] = {}
+        for content in self._latents:
+            tensors |= load(content)
         return tensors
 
 
@@ -159,6 +164,26 @@ class LatentCache:
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
+    def amend(self, digest: str, tensors: Mapping[str, torch.Tensor]) -> bool:
+        """Add tensors to an entry that lacks them, once; whoever reads it sees all of them or none.
+
+        Returns:
+            False where there is nothing to amend: the entry was evicted, it has been amended
+            already, or the disk refused, which is reported.
+        """
+        content = _saved(tensors)
+        try:
+            with self._lock, self._index.transaction():
+                folder = self._entries / digest
+                if not folder.is_dir() or _LATER_SHA256 in (about := _read_about(folder)):
+                    return False
+                self._index.grow(digest, _add_to_entry(folder, about, content))
+                self._evict()
+            return True
+        except (_DamagedEntryError, OSError, sqlite3.Error) as error:
+            self._report_problem(f"cache entry {digest[:12]} is not amended: {error}")
+            return False
+
     def usage(self) -> Usage:
         """Entries and bytes in use."""
         with self._lock:
@@ -250,6 +275,33 @@ def _flush_to_disk(path: Path) -> None:
         os.fsync(file.fileno())
 
 
+def _saved(tensors: Mapping[str, torch.Tensor]) -> bytes:
+    """The content of a safetensors file."""
+    from safetensors.torch import save
+
+    # It stores neither views nor device memory.
+    return save({name: item.detach().cpu().contiguous() for name, item in tensors.items()})
+
+
+def _add_to_entry(folder: Path, about: Mapping[str, Any], content: bytes) -> int:
+    """Write what is added, then name it in the entry with one rename; by how many bytes it grew."""
+    later, entry, partial = (folder / name for name in (_LATER, _ENTRY, f"{_PARTIAL}{_ENTRY}"))
+    before = entry.stat().st_size
+    named = {**about, _LATER_SHA256: hashlib.sha256(content).hexdigest()}
+    try:
+        later.write_bytes(content)
+        partial.write_text(json.dumps(named, ensure_ascii=False), encoding="utf-8")
+        for file in (later, partial):
+            _flush_to_disk(file)
+        grown = len(content) + partial.stat().st_size - before
+        partial.replace(entry)
+    except OSError:
+        for file in (later, partial):
+            file.unlink(missing_ok=True)
+        raise
+    return grown
+
+
 def _write_entry(
     folder: Path,
     key: CacheKey,
@@ -259,10 +311,7 @@ def _write_entry(
     report: Mapping[str, Any],
 ) -> int:
     """Write one entry's files; returns their bytes."""
-    from safetensors.torch import save
-
-    # Safetensors stores neither views nor device memory.
-    latents = save({name: item.detach().cpu().contiguous() for name, item in tensors.items()})
+    latents = _saved(tensors)
     (folder / _LATENTS).write_bytes(latents)
     audio = {}
     for name, path in audio_paths.items():
@@ -304,12 +353,20 @@ def _load_entry(folder: Path) -> Entry:
     try:
         # The name alone: an entry must not be able to point outside its folder.
         audio = {name: folder / Path(row["file"]).name for name, row in about["audio"].items()}
-        latents = (folder / _LATENTS).read_bytes()
-        if hashlib.sha256(latents).hexdigest() != about["latents_sha256"]:
-            raise _DamagedEntryError(f"{_LATENTS} does not match its checksum")
+        latents = [_content(folder / _LATENTS, about["latents_sha256"])]
+        if _LATER_SHA256 in about:
+            latents.append(_content(folder / _LATER, about[_LATER_SHA256]))
         for name, path in audio.items():
             if _sha256(path) != about["audio"][name]["sha256"]:
                 raise _DamagedEntryError(f"{path.name} does not match its checksum")
-        return Entry(folder.name, audio, dict(about["recipe"]), dict(about["report"]), latents)
+        recipe, report = dict(about["recipe"]), dict(about["report"])
+        return Entry(folder.name, audio, recipe, report, tuple(latents))
     except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
         raise _DamagedEntryError(f"{type(error).__name__}: {error}") from error
+
+
+def _content(path: Path, sha256: str) -> bytes:
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise _DamagedEntryError(f"{path.name} does not match its checksum")
+    return content

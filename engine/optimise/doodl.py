@@ -222,10 +222,10 @@ def _noted(
     if mean < min(run.losses):
         run.best_step = len(run.losses)
     run.losses.append(mean)
-    run.drift = max(run.drift, drift)
+    run.moved = max(run.moved, drift)
     better = losses < run.best
     chosen = better.view(-1, 1, 1)
-    run.noise = torch.where(chosen, noise, run.noise)
+    run.own = torch.where(chosen, noise, run.noise)
     run.latent = torch.where(chosen, latent, run.latent)
     run.best = torch.where(better, losses, run.best)
     return run

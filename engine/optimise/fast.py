@@ -7,7 +7,9 @@ What the run ends at is no function of its noise, though. So it is undone
 (`engine.optimise.inversion`): the noise is sought from which the plain sampler arrives where the
 guided run did. The run's own states are first guesses that are off by the corrections only, so a
 few calls a step are enough, and the noise found lies near the one the run began with. Where the
-wish is not met yet, the next run begins there and has less to correct.
+wish is not met yet, the next run begins there and has less to correct. The last run is undone when
+somebody asks for its noise (`engine.optimise.later`): what it ended at is there before, and the
+undoing takes about as long as the run did.
 
 Noise that was found for a wish much like this one is mended first: its run is nearly what is wanted
 from the start, and two short corrections in the middle of it are enough where the wish has changed
@@ -18,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -25,6 +28,7 @@ from torch import Tensor
 
 from engine.optimise.guidance import rms, share_of_step, towards
 from engine.optimise.inversion import InversionSettings, noise_of, undone_step
+from engine.optimise.later import Found, Later
 from engine.optimise.problem import OptimisedNoise, Problem, Reached, Watch
 from engine.optimise.regularisers import hold_norm
 
@@ -84,8 +88,9 @@ def optimise_fast(
         near: the noise was found for a wish like this one, and is mended before anything else.
 
     Returns:
-        Each item's best of all runs and of the start's own sampling: the noise, and what the guided
-        run ended at, which the plain sampler in `settings.steps` gives from the noise again.
+        Each item's best of all runs and of the start's own sampling: what the guided run ended at,
+        and the noise, to be found later, from which the plain sampler in `settings.steps` gives it
+        again. Looking for the noise calls `problem.on_call`, too.
     """
     met = reached if reached is not None else _never
     with torch.no_grad():
@@ -94,13 +99,14 @@ def optimise_fast(
     if met():
         return best
     best.losses = []  # those of the iterations follow
-    begun = noise
+    run: OptimisedNoise | None = None
     for plan in _plans(settings, near, problem.fewest_steps):
-        run = _guided_run(problem.in_steps(plan.steps), begun, best, plan, settings, watch, met)
-        run.drift = hold_norm(run.noise, noise, settings.norm_drift)  # of the whole, run after run
-        finished = met()
-        best, begun = better_of(best, run), run.noise
-        if finished:
+        begun = noise if run is None else run.noise  # undoes the run before: now it is needed
+        told = _Told(best.losses, watch)
+        run, walk = _guided_run(problem.in_steps(plan.steps), begun, plan, settings, told, met)
+        run.own = Later(partial(walk.undone, noise, settings), range(len(noise)))
+        best = better_of(best, run)
+        if met():
             break
     return best
 
@@ -137,17 +143,31 @@ def _spread(plan: _Plan, fewest_steps: int) -> _Plan:
 
 
 def better_of(first: OptimisedNoise, second: OptimisedNoise) -> OptimisedNoise:
-    """Each item of that run in which its loss is lower; the losses are the second one's."""
+    """Each item of that run in which its loss is lower; the losses are the second one's.
+
+    The noise of a run none of whose items is kept is not looked for.
+    """
     kept = first.best <= second.best
-    chosen = kept.view(-1, *[1] * (first.noise.ndim - 1))
+
+    def look(items: slice) -> Found:
+        runs = [run.only(items) for run in (first, second)]
+        if bool(kept[items].all()):
+            return runs[0].noise, runs[0].drift
+        noise = torch.where(_over(kept[items], runs[0].latent), runs[0].noise, runs[1].noise)
+        return noise, max(run.drift for run in runs)
+
     return replace(
         second,
-        noise=torch.where(chosen, first.noise, second.noise),
-        latent=torch.where(chosen, first.latent, second.latent),
+        own=Later(look, range(len(kept))),
+        latent=torch.where(_over(kept, first.latent), first.latent, second.latent),
         best=torch.where(kept, first.best, second.best),
         best_step=min(range(len(second.losses)), key=second.losses.__getitem__),
-        drift=max(first.drift, second.drift),
     )
+
+
+def _over(items: Tensor, latent: Tensor) -> Tensor:
+    """One value for each item, to be spread over its latent."""
+    return items.view(-1, *[1] * (latent.ndim - 1))
 
 
 def _never() -> bool:
@@ -157,42 +177,45 @@ def _never() -> bool:
 def _guided_run(
     problem: Problem,
     begun: Tensor,
-    best: OptimisedNoise,
     plan: _Plan,
     settings: FastSettings,
-    watch: Watch | None,
+    told: _Told,
     met: Reached,
-) -> OptimisedNoise:
-    """One run from a noise and its undoing; its losses follow those of the best so far."""
-    losses = list(best.losses)
-
-    def told(latent: Tensor, each: Tensor) -> OptimisedNoise:
-        losses.append(float(each.mean()))
-        run = OptimisedNoise(begun, latent, each, len(losses) - 1, list(losses))
-        if watch is not None:
-            watch(run)
-        return run
-
-    x, walk, left = problem.start(begun.detach()), [], 0
+) -> tuple[OptimisedNoise, _Walk]:
+    """One run, its noise still that which it began with, and what it takes to undo it."""
+    x, steps, left = problem.start(begun.detach()), [], 0
     corrected = x  # where the last correction led, after `left` steps
     for number, (t, t_next) in enumerate(pairwise(problem.levels)):
         pull = None
         if number in plan.corrected:
             expected, each, pull = _expected(problem, x, t)
-            told(expected, each)
+            told(begun, expected, each)
         with torch.no_grad():
             step = _Step(x, towards(x, problem.denoiser(x, t, t_next), t, t_next))
-            walk.append(step)
+            steps.append(step)
             x = step.led
             if pull is not None and not met():
                 x = x - plan.strength * _correction(x - step.begun, pull, settings.locally)
-                corrected, left = x, len(walk)
+                corrected, left = x, len(steps)
         problem.on_call()
     with torch.no_grad():
-        run = told(x, problem.objective(x))
+        run = told(begun, x, problem.objective(x))
     # From the last correction on the run is the plain sampler's own.
-    run.noise = noise_of(problem, _undone(problem, walk[:left], corrected, settings.undoing))
-    return run
+    return run, _Walk(replace(problem, objective=_unasked), tuple(steps[:left]), corrected)
+
+
+class _Told:
+    """What is told of a run after each evaluation: its losses follow those of the best so far."""
+
+    def __init__(self, before: Sequence[float], watch: Watch | None) -> None:
+        self._losses, self._watch = list(before), watch
+
+    def __call__(self, begun: Tensor, latent: Tensor, each: Tensor) -> OptimisedNoise:
+        self._losses.append(float(each.mean()))
+        run = OptimisedNoise(begun, latent, each, len(self._losses) - 1, list(self._losses))
+        if self._watch is not None:
+            self._watch(run)
+        return run
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +224,34 @@ class _Step:
 
     begun: Tensor = field(repr=False)
     led: Tensor = field(repr=False)
+
+    def of(self, items: slice) -> _Step:
+        return _Step(self.begun[items], self.led[items])
+
+
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """What it takes to undo a guided run; nothing of it holds a graph or the goals.
+
+    Attributes:
+        steps: up to the last correction, which led to `corrected`.
+    """
+
+    problem: Problem
+    steps: tuple[_Step, ...]
+    corrected: Tensor = field(repr=False)
+
+    @torch.no_grad()
+    def undone(self, start: Tensor, settings: FastSettings, items: slice) -> Found:
+        """The noise of some items, its norm held near that of `start`."""
+        steps = [step.of(items) for step in self.steps]
+        state = _undone(self.problem, steps, self.corrected[items], settings.undoing)
+        noise = noise_of(self.problem, state)
+        return noise, hold_norm(noise, start[items], settings.norm_drift)
+
+
+def _unasked(latent: Tensor) -> Tensor:
+    raise AssertionError("undoing a run asks for no loss")
 
 
 def _correction(step: Tensor, pull: Tensor, locally: float) -> Tensor:
@@ -230,13 +281,13 @@ def _undone(
     """The state at the first level from which the walk's steps, uncorrected, lead to `latent`."""
 
     def denoiser(x: Tensor, level: float, next_level: float | None = None, /) -> Tensor:
-        problem.on_back()
-        return problem.denoiser(x, level, next_level)
+        answer = problem.denoiser(x, level, next_level)
+        problem.on_call()  # there are several to a step
+        return answer
 
     x, levels = latent, list(pairwise(problem.levels))[: len(walk)]
     for step, (t, t_next) in zip(reversed(walk), reversed(levels), strict=True):
         # Nearly all of what a step moves is kept, so the correction belongs to its beginning too.
         first = step.begun + (x - step.led)
         x = undone_step(denoiser, x, t_next, t, settings, first)
-        problem.on_call()
     return x

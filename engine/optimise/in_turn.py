@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import zip_longest
 
 import torch
 from torch import Tensor
 
+from engine.optimise.later import Found, Later, Noise
 from engine.optimise.problem import OptimisedNoise
 
 
@@ -28,11 +29,19 @@ def in_turn(run: Callable[[Tensor, int], OptimisedNoise], noise: Tensor) -> Opti
     for row in zip_longest(*(each.losses for each in runs)):
         going_on = [value for value in row if value is not None]
         losses.append(sum(going_on) / len(going_on))
+    own: Noise = Later(lambda items: _noise_of(runs[items]), range(len(runs)))
+    moved = 0.0
+    if not any(isinstance(each.own, Later) for each in runs):
+        own, moved = _noise_of(runs)
     return OptimisedNoise(
-        torch.cat([each.noise for each in runs]),
+        own,
         torch.cat([each.latent for each in runs]),
         torch.cat([each.best for each in runs]),
         min(range(len(losses)), key=losses.__getitem__),
         losses,
-        max(each.drift for each in runs),
+        moved,
     )
+
+
+def _noise_of(runs: Sequence[OptimisedNoise]) -> Found:
+    return torch.cat([each.noise for each in runs]), max(each.drift for each in runs)

@@ -115,11 +115,11 @@ class NoiseOptimiser:
         if mean < min(run.losses):
             run.best_step = self.step
         run.losses.append(mean)
-        run.drift = max(run.drift, self._drift)
+        run.moved = max(run.moved, self._drift)
         better = losses < run.best
         if bool(better.any()):
             chosen = better.view(-1, *[1] * (noise.ndim - 1))
-            run.noise = torch.where(chosen, noise, run.noise)
+            run.own = torch.where(chosen, noise, run.noise)
             run.latent = torch.where(chosen, latent, run.latent)
             run.best = torch.where(better, losses, run.best)
 

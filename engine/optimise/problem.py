@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from engine.models.contracts import Denoiser
+from engine.optimise.later import Later, Noise
 from engine.sampling.loop import GradientPolicy, noised, sample
 from engine.sampling.steps import StepRule, euler
 
@@ -104,20 +105,37 @@ class OptimisedNoise:
     """The best noise of a run and how the run went.
 
     Attributes:
-        noise: `[batch, channels, steps]`; each item's own best.
-        latent: the result of `noise`, of its shape.
+        own: each item's own best noise `[batch, channels, steps]`, or what finds it.
+        latent: the result of that noise, of its shape.
         best: loss of each item `[batch]`.
         best_step: the iteration that gave the lowest mean loss.
         losses: mean loss before each update; the last entry belongs to the final iterate.
-        drift: largest relative change of an item's norm from that of its start.
+        moved: `drift` of noise that is there.
     """
 
-    noise: Tensor = field(repr=False)
+    own: Noise = field(repr=False)
     latent: Tensor = field(repr=False)
     best: Tensor
     best_step: int
     losses: list[float] = field(default_factory=list)
-    drift: float = 0.0
+    moved: float = 0.0
+
+    @property
+    def noise(self) -> Tensor:
+        """The noise; where it is not there yet it is looked for, once, which takes its time."""
+        if isinstance(self.own, Later):
+            self.own, self.moved = self.own.find()
+        return self.own
+
+    @property
+    def drift(self) -> float:
+        """Largest relative change of an item's norm from that of its start; as `noise`."""
+        _ = self.noise
+        return self.moved
+
+    def only(self, items: slice) -> OptimisedNoise:
+        """Some items of the batch; the losses and iterations stay those of all."""
+        return replace(self, own=self.own[items], latent=self.latent[items], best=self.best[items])
 
     @property
     def best_loss(self) -> float:

@@ -82,7 +82,7 @@ def _no_worse_than_the_draft(
     chosen = better.view(-1, *[1] * (noise.ndim - 1))
     return replace(
         run,
-        noise=torch.where(chosen, run.noise, noise),
+        own=torch.where(chosen, run.noise, noise),
         latent=torch.where(chosen, run.latent, latent),
         best=torch.where(better, run.best, loss),
     )
@@ -113,7 +113,7 @@ def _continued(before: OptimisedNoise, after: OptimisedNoise) -> OptimisedNoise:
     losses = before.losses + after.losses
     drift = max(before.drift, after.drift)
     step = len(before.losses) + after.best_step
-    return replace(after, losses=losses, drift=drift, best_step=step)
+    return replace(after, losses=losses, moved=drift, best_step=step)
 
 
 def decoded(problem: Problem, run: OptimisedNoise) -> OptimisedNoise:

@@ -22,6 +22,7 @@ from ditto_bench.memory import peak_of
 from ditto_bench.plan import REUSED, Job, replace_task
 from ditto_bench.store import Results
 from ditto_bench.tasks import Question, ask
+from engine.optimise.later import Later
 from engine.optimise.methods import run_method
 from engine.optimise.problem import OptimisedNoise, Problem
 
@@ -86,6 +87,7 @@ class Bench:
         begun_s = time.perf_counter()
         audio = self._decoded(run.latent)
         decode_s = time.perf_counter() - begun_s
+        undoing = _undoing(run)
         if job.task == "intensity" and job.method in REUSED:
             self._keep_noise(job, run.noise)
         goals = {goal.name: goal for goal in question.together.goals}
@@ -100,6 +102,7 @@ class Bench:
             "iteration_busy_s": iteration_s(busy_s[:-1]),
             "seconds": seconds,
             "decode_s": decode_s,
+            **undoing,
             "drift": run.drift,
             "checks": checks(question, run.latent, audio, self.material.model.codec.log_mel),
             "points": self._points(heard(question, audio)),
@@ -160,6 +163,18 @@ def worked_s(device: torch.device) -> float:
     """A clock for comparisons: the processor's own time, which other programs hardly touch; that of
     the wall where the work is done elsewhere."""
     return time.process_time() if device.type == "cpu" else time.perf_counter()
+
+
+def _undoing(run: OptimisedNoise) -> dict[str, float]:
+    """Look for the noise of a result that is there before it, and time that; nothing for others."""
+    if not isinstance(run.own, Later):
+        return {}
+    begun_s, begun_busy_s = time.perf_counter(), worked_s(run.latent.device)
+    assert run.noise.shape == run.latent.shape
+    return {
+        "undoing_s": time.perf_counter() - begun_s,
+        "undoing_busy_s": worked_s(run.latent.device) - begun_busy_s,
+    }
 
 
 def iteration_s(at_s: Sequence[float]) -> float | None:

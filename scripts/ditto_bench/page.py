@@ -96,6 +96,12 @@ def _how(found: Found, facts: Facts) -> list[str]:
         f"{number(TOLERANCES['intensity'])} dB² of intensity and at "
         f"{number(TOLERANCES['melody'])} nats of melody. Loss and result are those of the best "
         "iterate.",
+        "- Seconds: from the noise until the latent of the result is there; the decoder is counted "
+        "where audio is said. The fast path hands its result over before it looks for the noise "
+        "that stands for it, which only a later change of the wish begins with. So its seconds, "
+        "the take's and the ratios to DITTO are without that; the section on latency has the "
+        "noise's seconds in a line of their own and the ratios with them. Norm drift and changed "
+        "curves are those of the noise found.",
         "- Overlap: references are held-out pieces, rendered (`scripts/training_pieces.py`), and "
         "the prompt is their own style, key and tempo. The loop maps a second of either edge to "
         "the opposite end. Seams are judged on the decoded window, spliced with a crossfade of "

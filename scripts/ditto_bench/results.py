@@ -216,7 +216,8 @@ class Race:
     """DITTO against the fast path, in seconds of the processor, of all cores together.
 
     Attributes:
-        ditto_s, fast_s: mean seconds of a whole run.
+        ditto_s, fast_s: mean seconds until the result of a whole run is there.
+        undoing_s: mean seconds in which the fast path finds the noise of its result after that.
         same_s: DITTO's mean seconds until it had the fast path's loss, or the tolerance where that
             is larger, or of its whole run.
         short: items in which it never had it.
@@ -224,6 +225,7 @@ class Race:
 
     ditto_s: float
     fast_s: float
+    undoing_s: float
     same_s: float
     short: int
     items: int
@@ -232,6 +234,11 @@ class Race:
     def ratio(self) -> float:
         """How much longer DITTO takes to the same loss; at least so much where it falls short."""
         return self.same_s / self.fast_s
+
+    @property
+    def ratio_with_undoing(self) -> float:
+        """The same where the fast path's noise is waited for, too."""
+        return self.same_s / (self.fast_s + self.undoing_s)
 
 
 def race(found: Found, task: str) -> Race | None:
@@ -243,7 +250,9 @@ def race(found: Found, task: str) -> Race | None:
         points = zip(along_s, slow["trace"], strict=True)
         at_s = [second for second, (_, value) in points if value <= target]
         short += not at_s
-        rows.append((whole_s, quick["busy_s"][-1], at_s[0] if at_s else whole_s))
+        # A draft that is near enough is the result, and nothing is undone.
+        undoing_s = quick.get("undoing_busy_s") or 0.0
+        rows.append((whole_s, quick["busy_s"][-1], undoing_s, at_s[0] if at_s else whole_s))
     if not rows:
         return None
     means = np.mean(np.array(rows), axis=0)

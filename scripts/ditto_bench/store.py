@@ -58,6 +58,7 @@ class Results:
             "material": self.material,
             "settings": repr(SETTINGS.get(job.method, "")),
             "version": VERSION,
+            **({"seconds": "until the result"} if job.method == "fast" else {}),
             **({"enough": (*ENOUGH, AHEAD)} if "melody" in job.task else {}),
         }
 

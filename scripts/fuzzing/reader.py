@@ -27,6 +27,9 @@ class Reader:
     def unload(self) -> None:
         """Nothing to free."""
 
+    def settle(self, stopped: Callable[[], bool]) -> None:
+        """Nothing is left to do."""
+
     def estimate(self, request: RenderRequest) -> dict[str, Any]:
         """Nothing is needed to read."""
         return {

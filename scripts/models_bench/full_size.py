@@ -210,7 +210,10 @@ def _in_a_graph(run: Callable[[], Tensor]) -> Callable[[], Tensor]:
 
 
 def _optimised(model: Any, seconds: float, wish: Wish) -> dict[str, Any]:
-    """The fast method from pure noise, once after a short run that makes everything."""
+    """The fast method from pure noise, once after a short run that makes everything.
+
+    The seconds are until the noise of the result is there, too, which a take does not wait for.
+    """
     steps = steps_of(model, seconds)
     task = problem(model, _FRAMES_PER_STEP, steps, wish)
     noise = noise_of(model, steps)
@@ -220,7 +223,9 @@ def _optimised(model: Any, seconds: float, wish: Wish) -> dict[str, Any]:
     losses: list[float] = []
 
     def run() -> None:
-        losses.extend(run_method("fast", task, noise, iterations=_ITERATIONS).losses)
+        made = run_method("fast", task, noise, iterations=_ITERATIONS)
+        losses.extend(made.losses)
+        assert made.noise.shape == noise.shape
 
     taken_s = _timed(device, run)
     return {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -256,6 +257,52 @@ def test_interrupt_cancels_and_leaves_nothing(run: Run, clip: Path, data_dir: Pa
     assert (ran.status, ran.err) == (1, "daw-bridge: cancelled\n")
     assert [path.name for path in data_dir.iterdir()] == ["takes"]
     assert signal.getsignal(signal.SIGINT) is before
+
+
+class Settling(FakeEngine):
+    """Notes what has been told of a result when it does what comes after it."""
+
+    def __init__(self, interrupt: int = 0) -> None:
+        self.interrupt = interrupt
+        self.told: list[str] = []
+        self.ended_early: list[bool] = []
+
+    def settle(self, stopped: Callable[[], bool]) -> None:
+        self.told.append(sys.stdout.getvalue())  # type: ignore[attr-defined]
+        if len(self.told) == self.interrupt:
+            signal.raise_signal(signal.SIGINT)
+        self.ended_early.append(stopped())
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_a_result_is_told_before_what_comes_after_it(
+    run: Run, clip: Path, flags: tuple[str, ...]
+) -> None:
+    engine = Settling()
+    ran = run("extend", clip, "--seconds", "0.1", *flags, engine=lambda *_: engine)
+    assert (ran.status, engine.told) == (0, [ran.out])
+    assert ran.out
+    assert engine.ended_early == [False]
+
+
+def test_an_interrupt_after_the_result_ends_that_and_fails_nothing(
+    run: Run, clip: Path, data_dir: Path
+) -> None:
+    engine, before = Settling(interrupt=1), signal.getsignal(signal.SIGINT)
+    ran = run("extend", clip, "--seconds", "0.1", "--json", engine=lambda *_: engine)
+    assert (ran.status, ran.err) == (0, "")
+    assert engine.ended_early == [True]
+    assert [path.name for path in (data_dir / "takes").iterdir()] == [ran.json["take"]]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_an_interrupt_after_one_take_cancels_those_that_are_left(
+    run: Run, clip: Path, data_dir: Path
+) -> None:
+    engine = Settling(interrupt=2)
+    ran = run("extend", clip, "--seconds", "0.1", "--takes", "3", engine=lambda *_: engine)
+    assert (ran.status, ran.err) == (1, "daw-bridge: cancelled\n")
+    assert len(list((data_dir / "takes").iterdir())) == 2
 
 
 def test_rerender_changes_what_is_given(run: Run, clip: Path) -> None:

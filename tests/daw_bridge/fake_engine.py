@@ -6,6 +6,9 @@ Words of the prompt, in any order:
     previews=N   emit N previews before the end
     bits=16|24|32|float
     stems=a,b    further files beside the mix
+    settle=S     work for S seconds after the result, looking at the flag
+    dumb         and without looking at it, so that nobody hears that it gets on
+    die_after=P  die while it does so, unless the file P exists; creates it
     stubborn     do not look at the cancel flag
     repeat       say the same progress again and again
     stop         stop the whole process (SIGSTOP), as a hang would
@@ -22,7 +25,7 @@ import signal
 import struct
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +48,8 @@ _POLL_S = 0.005
 
 
 class FakeEngine:
+    _left: Mapping[str, str] = {}  # orders of the last render
+
     def warm_up(self) -> None:
         pass
 
@@ -53,6 +58,13 @@ class FakeEngine:
 
     def unload(self) -> None:
         pass
+
+    def settle(self, stopped: Callable[[], bool]) -> None:
+        orders, self._left = self._left, {}
+        end_s = time.monotonic() + float(orders.get("settle", 0))
+        while time.monotonic() < end_s and ("dumb" in orders or not stopped()):
+            _die_once(orders.get("die_after"))
+            time.sleep(_POLL_S)
 
     def estimate(self, request: RenderRequest) -> dict[str, Any]:
         _misbehave(_orders(request))
@@ -100,6 +112,7 @@ class FakeEngine:
             yield Stem(name, str(path), SAMPLE_RATE_HZ, CHANNELS, length)
         loss: Any = math.nan if "nan" in orders else object() if "unsaid" in orders else 0.5
         report = {"loss": loss, "length_samples": length} | ({"sparing": True} if sparing else {})
+        self._left = orders
         yield Done(report, {"request": request.to_mapping()})
 
 
@@ -126,19 +139,23 @@ def _misbehave(orders: dict[str, str]) -> None:
         os.kill(os.getpid(), signal.SIGSTOP)
     if "exit" in orders:
         os._exit(7)
-    if marker := orders.get("exit_once"):
-        try:
-            Path(marker).touch(exist_ok=False)
-        except FileExistsError:
-            pass
-        else:
-            os.kill(os.getpid(), signal.SIGKILL)
+    _die_once(orders.get("exit_once"))
     if "raise" in orders:
         raise RuntimeError("something broke")
     if "refuse" in orders:
         raise BridgeError("bad_audio", "the clip is empty", "choose another")
     if "oom" in orders:
         raise MemoryError
+
+
+def _die_once(marker: str | None) -> None:
+    if marker is None:
+        return
+    try:
+        Path(marker).touch(exist_ok=False)
+    except FileExistsError:
+        return
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def wav_bytes(length: int, seed: int, bits: str) -> bytes:

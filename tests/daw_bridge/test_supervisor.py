@@ -236,6 +236,45 @@ async def test_a_render_that_gets_on_is_not_ended(tmp_path: Path) -> None:
         assert isinstance(ending, Done)
 
 
+async def test_a_render_waits_for_what_comes_after_the_one_before(tmp_path: Path) -> None:
+    """Longer than a render may stand still: it is not counted against the one that waits."""
+    timing = replace(TIMING, stall_timeout_s=0.3)
+    async with supervised(tmp_path, timing=timing) as supervisor:
+        assert isinstance((await render(supervisor, tmp_path, "settle=1.0"))[-1], Done)
+        assert isinstance((await render(supervisor, tmp_path, "", "j-2"))[-1], Done)
+        assert supervisor.starts == 1
+
+
+async def test_a_render_that_waits_for_that_is_cancelled_at_once(tmp_path: Path) -> None:
+    async with supervised(tmp_path) as supervisor:
+        assert isinstance((await render(supervisor, tmp_path, "settle=60"))[-1], Done)
+        task = asyncio.create_task(render(supervisor, tmp_path, "", "j-2"))
+        await asyncio.sleep(0.1)
+        assert not task.done()
+        supervisor.cancel("j-2")
+        assert await task == [Cancelled()]
+        assert supervisor.starts == 1
+
+
+async def test_an_engine_that_dies_after_a_result_costs_nobody_an_attempt(tmp_path: Path) -> None:
+    async with supervised(tmp_path) as supervisor:
+        orders = f"settle=60 die_after={tmp_path / 'marker'}"
+        assert isinstance((await render(supervisor, tmp_path, orders))[-1], Done)
+        done = (await render(supervisor, tmp_path, "", "j-2"))[-1]
+        assert isinstance(done, Done)
+        assert "sparing" not in done.report
+        assert (tmp_path / "marker").exists()
+        assert supervisor.starts == 2
+
+
+async def test_an_engine_that_stands_still_after_a_result_is_killed(tmp_path: Path) -> None:
+    timing = replace(TIMING, stall_timeout_s=0.3)
+    async with supervised(tmp_path, timing=timing) as supervisor:
+        assert isinstance((await render(supervisor, tmp_path, "settle=60 dumb"))[-1], Done)
+        assert isinstance((await render(supervisor, tmp_path, "", "j-2"))[-1], Done)
+        assert supervisor.starts == 2
+
+
 async def test_an_engine_killed_by_the_system_is_told_to_spare_memory(tmp_path: Path) -> None:
     async with supervised(tmp_path) as supervisor:
         orders = f"exit_once={tmp_path / 'marker'}"

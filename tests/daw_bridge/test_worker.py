@@ -145,8 +145,9 @@ def test_preview_too_long_for_a_frame_does_not_cost_the_take(
     worker = Worker(daemon_out, daemon_in)
     worker._take({"op": "render", "job": "j-1", "request": request, "spool": str(tmp_path)})
     worker._render(FakeEngine(), worker._queue.get_nowait() or {})
-    told = [message["event"] for message, _ in FrameDecoder().feed(os.read(worker_out, 65536))]
-    assert told == ["progress", "progress", "stem", "done"]
+    frames = [message for message, _ in FrameDecoder().feed(os.read(worker_out, 65536))]
+    told = [message.get("event", message["op"]) for message in frames]
+    assert told == ["progress", "progress", "stem", "done", "settled"]
     for descriptor in (daemon_out, worker_in, worker_out, daemon_in):
         os.close(descriptor)
 
@@ -175,6 +176,44 @@ def test_it_unloads_once_when_there_is_nothing_to_do(tmp_path: Path) -> None:
         assert process.receive() == {"op": "pong", "count": 1}, "once is enough"
         process.render("j-1", "")
         assert process.ending("j-1")["event"] == "done"
+        assert process.receive() == {"op": "settled"}
         assert process.receive() == {"op": "unloaded"}
         process.send(op="shutdown")
         assert process.popen.wait(timeout=10) == 0
+
+
+def test_what_comes_after_a_result_is_told_and_heeds_neither_a_cancel_nor_a_job(
+    process: Process,
+) -> None:
+    process.receive()
+    process.render("j-1", "settle=0.3")
+    process.render("j-2", "")
+    assert process.ending("j-1")["event"] == "done"
+    process.send(op="cancel", job="j-1")
+    frames = []
+    while (frame := process.receive()) != {"op": "settled"}:
+        frames.append(frame)
+    assert len(frames) > 1, "it was not worked on for as long as was asked for"
+    assert {frame["op"] for frame in frames} == {"settling"}, "the next job has begun before"
+    assert process.ending("j-2")["event"] == "done"
+
+
+def test_a_shutdown_ends_what_comes_after_a_result(process: Process) -> None:
+    process.receive()
+    process.render("j-1", "settle=60")
+    assert process.ending("j-1")["event"] == "done"
+    assert process.receive() == {"op": "settling"}
+    process.send(op="shutdown")
+    assert process.popen.wait(timeout=10) == 0
+
+
+def test_an_unload_comes_after_what_comes_after_a_result(process: Process) -> None:
+    process.receive()
+    process.render("j-1", "settle=0.1")
+    process.send(op="unload")
+    assert process.ending("j-1")["event"] == "done"
+    told = [process.receive()["op"]]
+    while told[-1] != "unloaded":
+        told.append(process.receive()["op"])
+    assert told[-2:] == ["settled", "unloaded"]
+    assert set(told[:-2]) == {"settling"}

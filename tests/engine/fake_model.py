@@ -120,5 +120,8 @@ class FakeHost:
     def noises(self, latent_key: str) -> None:
         return None
 
-    def remember(self, *kept: object) -> None:
-        pass
+    def remember(self, *kept: object) -> bool:
+        return False
+
+    def amend(self, *kept: object) -> None:
+        raise AssertionError("nothing is kept")

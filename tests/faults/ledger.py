@@ -108,10 +108,12 @@ def _check_files(folder: Path, record: dict[str, Any], request: RenderRequest) -
 
 
 def some_request(random: Random) -> RenderRequest:
-    """A render that takes up to a tenth of a second, of a mix or of a mix with two stems."""
+    """A render that takes up to a tenth of a second, of a mix or of a mix with two stems; the
+    engine is busy a little longer than that."""
     return RenderRequest(
         "generate",
         seconds=round(random.uniform(0.05, 0.15), 3),
         seed=random.randrange(10**6),
-        prompt=f"sleep={random.uniform(0, 0.1):.3f}" + random.choice(("", " stems=drums,bass")),
+        prompt=f"sleep={random.uniform(0, 0.1):.3f} settle={random.uniform(0, 0.05):.3f}"
+        + random.choice(("", " stems=drums,bass")),
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,10 +21,14 @@ from ditto_bench.material import (
     prompt_of,
     shipped_clips,
 )
-from ditto_bench.plan import CONTROLS
-from ditto_bench.tasks import ask
+from ditto_bench.measure import Bench
+from ditto_bench.plan import CONTROLS, Job
+from ditto_bench.store import Results
+from ditto_bench.tasks import Question, ask
 from ditto_bench.tunes import cut
 
+from engine.optimise.later import Found, Later
+from engine.optimise.problem import OptimisedNoise
 from engine.sampling.steps import dpm_solver_2m, euler
 from engine.sketch.score import Key, Note
 from tests.engine.fake_model import fake_model
@@ -120,6 +126,35 @@ def test_the_rule_of_a_job_is_the_sampler_of_its_problem(material: Material) -> 
         model, problem.levels, problem.objective, problem.prior, rule=dpm_solver_2m
     ).generate(noise)
     assert asked == [None, None]
+
+
+def test_a_result_is_timed_before_its_noise_is_looked_for(
+    material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each question for the time is a second; the noise takes a thousand to be found, once."""
+    clock_s = [0.0]
+
+    def now_s() -> float:
+        clock_s[0] += 1.0
+        return clock_s[0]
+
+    def look(items: slice) -> Found:
+        clock_s[0] += 1000.0
+        return torch.zeros(1, 128, 256)[items], 0.02
+
+    def solved(job: Job, question: Question, noise: torch.Tensor, *_: Any) -> OptimisedNoise:
+        own = Later(look, range(1)) if job.method == "fast" else noise
+        return OptimisedNoise(own, noise, torch.zeros(1), 0, [0.0], 0.01)
+
+    monkeypatch.setattr("ditto_bench.measure.solved", solved)
+    monkeypatch.setattr(
+        "ditto_bench.measure.time", SimpleNamespace(perf_counter=now_s, process_time=float)
+    )
+    bench = Bench(material, Results(tmp_path, "fake"))
+    timed = ("seconds", "decode_s", "undoing_s", "drift")
+    for method, expected in (("fast", [1.0, 1.0, 1001.0, 0.02]), ("ditto", [1.0, 1.0, None, 0.01])):
+        figures = bench.measure(Job("run", "outpaint-2", method, 0, 2, 2))
+        assert [figures.get(name) for name in timed] == expected
 
 
 def test_music_is_rendered_once(tmp_path: Path) -> None:

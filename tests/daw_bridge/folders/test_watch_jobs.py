@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,21 @@ def test_an_interrupt_while_it_renders_ends_the_watcher_and_refuses_nothing(
     assert main(typed, engine_factory=lambda *_: Interrupted()) == 0
     assert capsys.readouterr().err.splitlines()[-1] == "stopped"
     assert [path.suffix for path in folder.iterdir()] == [".wav"]
+
+
+def test_an_interrupt_after_a_result_ends_the_watcher_once_the_take_is_there(
+    folder: Path, make_config: MakeConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupted(FakeEngine):
+        def settle(self, stopped: Callable[[], bool]) -> None:
+            signal.raise_signal(signal.SIGINT)
+            assert stopped()
+
+    (folder / "x.extend-0.1s.wav").write_bytes(CLIP)
+    typed = ["watch", str(folder), "--settle", "0", "--data-dir", str(make_config().data_dir)]
+    assert main(typed, engine_factory=lambda *_: Interrupted()) == 0
+    assert capsys.readouterr().err.splitlines()[-1] == "stopped"
+    assert (folder / "x.extend-0.1s.take.wav").exists()
 
 
 def test_a_job_that_failed_while_the_engine_was_away_is_asked_anew(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -16,6 +17,7 @@ from engine.optimise.fast import FastSettings, _correction, _expected, better_of
 from engine.optimise.freedom import FreeDomSettings, freedom
 from engine.optimise.guidance import towards
 from engine.optimise.inversion import InversionSettings
+from engine.optimise.later import Later
 from engine.optimise.methods import run_method
 from engine.optimise.problem import OptimisedNoise, Problem
 from engine.sampling.levels import levels
@@ -104,14 +106,39 @@ def test_steps_after_the_last_correction_need_no_undoing() -> None:
     """The wish is met from the fifth evaluation on: four of eight steps are undone."""
     undone: list[int] = []
     watched: list[OptimisedNoise] = []
-    problem = replace(_problem(), on_back=lambda: undone.append(len(watched)))
+    problem = replace(_problem(), on_call=lambda: undone.append(len(watched)))
     run = optimise_fast(problem, _noise(), EXACT, watched.append, reached=lambda: len(watched) > 4)
+    undone.clear()
+    torch.testing.assert_close(_again(problem, run), run.latent, rtol=0.0, atol=1e-9)
     calls_of_four = len(undone)
     assert calls_of_four > 0
-    torch.testing.assert_close(problem.generate(run.noise, "none"), run.latent, rtol=0.0, atol=1e-9)
+    whole = optimise_fast(problem, _noise(), EXACT)
     undone.clear()
-    optimise_fast(problem, _noise(), EXACT)
+    assert whole.noise.isfinite().all()
     assert len(undone) > 1.7 * calls_of_four
+
+
+def test_what_is_kept_for_the_undoing_holds_no_goals() -> None:
+    class Goals:
+        def __call__(self, latent: Tensor) -> Tensor:
+            return (latent - MEAN - 0.6).square().mean(dim=(1, 2))
+
+    goals = Goals()
+    kept = weakref.ref(goals)
+    problem = replace(_problem(), objective=goals)
+    own = optimise_fast(problem, _noise(), EXACT).own
+    del goals, problem
+    assert kept() is None
+    assert isinstance(own, Later)
+    noise, drift = own.find()
+    assert not noise.requires_grad
+    assert drift == pytest.approx(float((noise.norm() / _noise().norm() - 1.0).abs()))
+
+
+def _again(problem: Problem, run: OptimisedNoise) -> Tensor:
+    """What the plain sampler gives from the run's noise, seen by nobody."""
+    noise = run.noise
+    return replace(problem, on_call=lambda: None).generate(noise, "none")
 
 
 def _run_from_near(

@@ -34,6 +34,36 @@ def test_the_result_is_the_batch_s_own(method: str) -> None:
     assert apart.losses == pytest.approx(together.losses, abs=1e-4)
 
 
+@pytest.mark.parametrize("sparing", [False, True])
+def test_the_noise_of_one_is_looked_for_alone(sparing: bool) -> None:
+    """Of guided runs, together and in turn; and what it is does not hang on the others."""
+    asked: list[int] = []
+    problem, noise = problem_of_one(), drawn(5, (3, 3, 8))
+    denoiser = problem.denoiser
+
+    def counted(x: torch.Tensor, t: float, t_next: float | None = None, /) -> torch.Tensor:
+        asked.append(len(x))
+        return denoiser(x, t, t_next)
+
+    from dataclasses import replace
+
+    watched = replace(problem, denoiser=counted)
+    run = run_method("fast", watched, noise, 8, sparing=sparing)
+    asked.clear()
+    one = run.only(slice(1, 2))
+    assert torch.equal(one.latent, run.latent[1:2])
+    assert asked == []
+    found = one.noise
+    assert set(asked) == {1}
+    alone = run_method("fast", watched, noise[1:2], 8)
+    torch.testing.assert_close(found, alone.noise)
+    assert one.drift == pytest.approx(alone.drift)
+    asked.clear()
+    assert one.noise is found
+    assert asked == [], "it was looked for again"
+    torch.testing.assert_close(run.noise[1:2], found)
+
+
 def test_no_more_than_one_candidate_is_held_at_a_time() -> None:
     problem = problem_of_one()
     widths = set()
