@@ -7,7 +7,8 @@ What the run ends at is no function of its noise, though. So it is undone
 (`engine.optimise.inversion`): the noise is sought from which the plain sampler arrives where the
 guided run did. The run's own states are first guesses that are off by the corrections only, so a
 few calls a step are enough, and the noise found lies near the one the run began with. Where the
-wish is not met yet, the next run begins there and has less to correct.
+wish is not met yet, the next run begins there and has less to correct. A denoiser that remembers
+the steps before does so in these runs as in the plain sampler's.
 
 Noise that was found for a wish much like this one is mended first: its run is nearly what is wanted
 from the start, and two short corrections in the middle of it are enough where the wish has changed
@@ -23,10 +24,12 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from engine.models.contracts import Denoiser
 from engine.optimise.guidance import rms, share_of_step, towards
 from engine.optimise.inversion import InversionSettings, noise_of, undone_step
 from engine.optimise.problem import OptimisedNoise, Problem, Reached, Watch
 from engine.optimise.regularisers import hold_norm
+from engine.sampling.steps import asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,17 +176,18 @@ def _guided_run(
             watch(run)
         return run
 
-    x, walk, left = problem.start(begun.detach()), [], 0
+    x, memory, walk, left = problem.start(begun.detach()), None, [], 0
     corrected = x  # where the last correction led, after `left` steps
     for number, (t, t_next) in enumerate(pairwise(problem.levels)):
         pull = None
         if number in plan.corrected:
-            expected, each, pull = _expected(problem, x, t)
+            expected, each, pull = _expected(problem, x, t, memory)
             told(expected, each)
         with torch.no_grad():
-            step = _Step(x, towards(x, problem.denoiser(x, t, t_next), t, t_next))
+            estimate, after = asked(problem.denoiser, x, t, t_next, memory)
+            step = _Step(x, towards(x, estimate, t, t_next), memory)
             walk.append(step)
-            x = step.led
+            x, memory = step.led, after
             if pull is not None and not met():
                 x = x - plan.strength * _correction(x - step.begun, pull, settings.locally)
                 corrected, left = x, len(walk)
@@ -197,10 +201,12 @@ def _guided_run(
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """One step of a guided run: where it began, and where it led before it was corrected."""
+    """One step of a guided run: where it began, where it led before it was corrected, and what a
+    denoiser that remembers knew of the steps before."""
 
     begun: Tensor = field(repr=False)
     led: Tensor = field(repr=False)
+    memory: Tensor | None = field(repr=False)
 
 
 def _correction(step: Tensor, pull: Tensor, locally: float) -> Tensor:
@@ -214,11 +220,13 @@ def _correction(step: Tensor, pull: Tensor, locally: float) -> Tensor:
     return whole * (locally * rms(step) / local.clamp_min(1e-12)).clamp_max(1.0)
 
 
-def _expected(problem: Problem, x: Tensor, t: float) -> tuple[Tensor, Tensor, Tensor]:
+def _expected(
+    problem: Problem, x: Tensor, t: float, memory: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
     """The result expected from a state, its losses, and their gradient by the state."""
     with torch.enable_grad():
         variable = x.detach().requires_grad_(True)
-        expected = problem.denoiser(variable, t)
+        expected, _ = asked(problem.denoiser, variable, t, None, memory)
         each = problem.objective(expected)
         (pull,) = torch.autograd.grad(each.sum(), variable)
     return expected.detach(), each.detach(), pull
@@ -227,16 +235,24 @@ def _expected(problem: Problem, x: Tensor, t: float) -> tuple[Tensor, Tensor, Te
 def _undone(
     problem: Problem, walk: Sequence[_Step], latent: Tensor, settings: InversionSettings
 ) -> Tensor:
-    """The state at the first level from which the walk's steps, uncorrected, lead to `latent`."""
+    """The state at the first level from which the walk's steps, uncorrected, lead to `latent`.
 
-    def denoiser(x: Tensor, level: float, next_level: float | None = None, /) -> Tensor:
-        problem.on_back()
-        return problem.denoiser(x, level, next_level)
-
+    What a denoiser remembers in them is taken from the walk: the corrections hardly change it.
+    """
     x, levels = latent, list(pairwise(problem.levels))[: len(walk)]
     for step, (t, t_next) in zip(reversed(walk), reversed(levels), strict=True):
         # Nearly all of what a step moves is kept, so the correction belongs to its beginning too.
         first = step.begun + (x - step.led)
-        x = undone_step(denoiser, x, t_next, t, settings, first)
+        x = undone_step(_again(problem, step), x, t_next, t, settings, first)
         problem.on_call()
     return x
+
+
+def _again(problem: Problem, step: _Step) -> Denoiser:
+    """The denoiser as it answered in that step."""
+
+    def denoise(x: Tensor, level: float, next_level: float | None = None, /) -> Tensor:
+        problem.on_back()
+        return asked(problem.denoiser, x, level, next_level, step.memory)[0]
+
+    return denoise
