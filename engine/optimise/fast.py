@@ -17,16 +17,15 @@ a little.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from engine.models.contracts import Denoiser
 from engine.optimise.guidance import rms, share_of_step, towards
-from engine.optimise.inversion import InversionSettings, noise_of, undone_step
+from engine.optimise.inversion import InversionSettings, Step, noise_of, undone
 from engine.optimise.problem import OptimisedNoise, Problem, Reached, Watch
 from engine.optimise.regularisers import hold_norm
 from engine.sampling.steps import asked
@@ -185,7 +184,7 @@ def _guided_run(
             told(expected, each)
         with torch.no_grad():
             estimate, after = asked(problem.denoiser, x, t, t_next, memory)
-            step = _Step(x, towards(x, estimate, t, t_next), memory)
+            step = Step(x, towards(x, estimate, t, t_next), memory)
             walk.append(step)
             x, memory = step.led, after
             if pull is not None and not met():
@@ -195,18 +194,8 @@ def _guided_run(
     with torch.no_grad():
         run = told(x, problem.objective(x))
     # From the last correction on the run is the plain sampler's own.
-    run.noise = noise_of(problem, _undone(problem, walk[:left], corrected, settings.undoing))
+    run.noise = noise_of(problem, undone(problem, walk[:left], corrected, settings.undoing))
     return run
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """One step of a guided run: where it began, where it led before it was corrected, and what a
-    denoiser that remembers knew of the steps before."""
-
-    begun: Tensor = field(repr=False)
-    led: Tensor = field(repr=False)
-    memory: Tensor | None = field(repr=False)
 
 
 def _correction(step: Tensor, pull: Tensor, locally: float) -> Tensor:
@@ -230,29 +219,3 @@ def _expected(
         each = problem.objective(expected)
         (pull,) = torch.autograd.grad(each.sum(), variable)
     return expected.detach(), each.detach(), pull
-
-
-def _undone(
-    problem: Problem, walk: Sequence[_Step], latent: Tensor, settings: InversionSettings
-) -> Tensor:
-    """The state at the first level from which the walk's steps, uncorrected, lead to `latent`.
-
-    What a denoiser remembers in them is taken from the walk: the corrections hardly change it.
-    """
-    x, levels = latent, list(pairwise(problem.levels))[: len(walk)]
-    for step, (t, t_next) in zip(reversed(walk), reversed(levels), strict=True):
-        # Nearly all of what a step moves is kept, so the correction belongs to its beginning too.
-        first = step.begun + (x - step.led)
-        x = undone_step(_again(problem, step), x, t_next, t, settings, first)
-        problem.on_call()
-    return x
-
-
-def _again(problem: Problem, step: _Step) -> Denoiser:
-    """The denoiser as it answered in that step."""
-
-    def denoise(x: Tensor, level: float, next_level: float | None = None, /) -> Tensor:
-        problem.on_back()
-        return asked(problem.denoiser, x, level, next_level, step.memory)[0]
-
-    return denoise

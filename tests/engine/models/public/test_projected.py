@@ -17,12 +17,14 @@ from engine.models.public.folder import ModelFolder
 from engine.models.public.guided import ProjectedGuidance, guided_at_once
 from engine.models.studio import Words
 from engine.optimise.fast import FastSettings, optimise_fast
+from engine.optimise.inversion import InversionSettings, invert, inverted, noise_of
 from engine.optimise.problem import Problem
 from engine.sampling.levels import levels
 from engine.sampling.loop import GradientPolicy, sample
 from engine.sampling.steps import State, euler, remembering_euler
 
 SHAPE = (2, 2, 5)
+COUNT = 40  # latents of the tiny checkpoint
 pytestmark = pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")  # theirs
 
 
@@ -120,16 +122,39 @@ def test_a_denoiser_that_remembers_nothing_is_stepped_as_by_euler() -> None:
     assert not isinstance(_wanted, Remembering)
 
 
+def _tiny(library: Path) -> tuple[AceStep, Denoiser]:
+    """A base checkpoint, and its denoiser under projected guidance."""
+    model = AceStep(ModelFolder.open(library / "ace-base"))
+    words = Words("warm slow piano", COUNT * 32 / 800)
+    return model, guided_at_once(model, model.tell(words), model.tell_nothing(words), 7.0)
+
+
+def _noise(seed: int) -> Tensor:
+    return torch.randn(1, 3, COUNT, generator=torch.Generator().manual_seed(seed))
+
+
+def test_a_run_that_remembers_is_undone(library: Path) -> None:
+    """Nearly to what its own sampler begins with; undone as if it remembered nothing it is not."""
+    model, denoiser = _tiny(library)
+    latent = sample(denoiser, _noise(7), model.levels(8), rule=remembering_euler)
+    problem = Problem(
+        denoiser, model.levels(8, 0.6), lambda x: x.sum((1, 2)), latent, rule=remembering_euler
+    )
+    settings = InversionSettings(refinements=12)
+
+    def missed(state: Tensor) -> float:
+        again = problem.generate(noise_of(problem, state), "none")
+        return float((again - latent).norm() / latent.norm())
+
+    assert missed(invert(denoiser, latent, problem.levels, settings)) > 0.1
+    assert missed(inverted(problem, latent, settings)) < 0.001
+
+
 def test_the_fast_paths_noise_gives_the_guided_run_again(library: Path) -> None:
     """As nearly as with plain guidance, where a step is undone to 2 % of its length."""
-    model = AceStep(ModelFolder.open(library / "ace-base"))
-    count = 40
-    words = Words("warm slow piano", count * 32 / 800)
-    remembering = guided_at_once(model, model.tell(words), model.tell_nothing(words), 7.0)
-    mask = (torch.arange(count) < 13).float().view(1, 1, count)
-    noise, wished = (
-        torch.randn(1, 3, count, generator=torch.Generator().manual_seed(seed)) for seed in (7, 8)
-    )
+    model, remembering = _tiny(library)
+    mask = (torch.arange(COUNT) < 13).float().view(1, 1, COUNT)
+    noise, wished = _noise(7), _noise(8)
 
     def missed(denoiser: Denoiser) -> float:
         problem = Problem(
