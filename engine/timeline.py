@@ -19,7 +19,7 @@ from engine.controls.control import Control, Goal, Scope
 from engine.controls.overlap import Overlap
 from engine.controls.together import Together
 from engine.models.studio import Conditioned, FrameConditions, Model
-from engine.optimise.inversion import InversionSettings, invert, noise_of
+from engine.optimise.inversion import InversionSettings, invert, inverted, noise_of
 from engine.optimise.keeper import Keeper
 from engine.optimise.later import Later, Noise
 from engine.optimise.memory import MemoryPlan, plan_memory
@@ -320,7 +320,7 @@ class WindowTask:
         )
         if not self.settings.refine or not self.goals:
             return self._outcome(latent, noise_of(problem, state), ())
-        varied = invert(self.denoiser, latent, problem.levels, INVERSION, problem.on_call)
+        varied = inverted(problem, latent, INVERSION)
         return self.refine(noise_of(problem, varied), step, None)
 
     def refine(self, noises: Tensor, step: Step, score: Score | None) -> WindowOutcome:

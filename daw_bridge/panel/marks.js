@@ -121,5 +121,7 @@ export function factsOf(report) {
   }
   if (report.unknown_words?.length)
     say("fair", `words that the model does not know: ${report.unknown_words.join(", ")}`);
+  if (report.unused_wishes?.includes("context"))
+    say("fair", "the model does not hear the clip beside: only what it starts from goes by it");
   return facts;
 }

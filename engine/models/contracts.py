@@ -11,7 +11,7 @@ A variance-preserving diffusion model with coefficients (α, σ) lies on it afte
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -27,6 +27,25 @@ class Denoiser(Protocol):
             next_level: where the step is to end. A flow map answers with the x̂_0 whose straight
                 line from `x` passes through the flow's own point at that level; models that know
                 no such thing, and everybody where it is None, with the expectation of x_0.
+        """
+        ...
+
+
+@runtime_checkable
+class Remembering(Denoiser, Protocol):
+    """A denoiser that, in a run, goes by what it said in the steps before, too.
+
+    It keeps nothing itself: what is to be remembered is handed in and out, so steps can be made in
+    any order and made anew. Asked as a plain denoiser it answers as in the first step of a run.
+    """
+
+    def recalling(
+        self, x: Tensor, level: float, memory: Tensor | None, /
+    ) -> tuple[Tensor, Tensor | None]:
+        """The estimate at `x` in the middle of a run, and what the next step is to be handed.
+
+        Args:
+            memory: what the step before handed on, of the shape of `x`; None where there is none.
         """
         ...
 

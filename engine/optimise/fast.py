@@ -9,7 +9,8 @@ guided run did. The run's own states are first guesses that are off by the corre
 few calls a step are enough, and the noise found lies near the one the run began with. Where the
 wish is not met yet, the next run begins there and has less to correct. The last run is undone when
 somebody asks for its noise (`engine.optimise.later`): what it ended at is there before, and the
-undoing takes about as long as the run did.
+undoing takes about as long as the run did. A denoiser that remembers the steps before does so in
+these runs as in the plain sampler's.
 
 Noise that was found for a wish much like this one is mended first: its run is nearly what is wanted
 from the start, and two short corrections in the middle of it are enough where the wish has changed
@@ -27,10 +28,11 @@ import torch
 from torch import Tensor
 
 from engine.optimise.guidance import rms, share_of_step, towards
-from engine.optimise.inversion import InversionSettings, noise_of, undone_step
+from engine.optimise.inversion import InversionSettings, Step, noise_of, undone
 from engine.optimise.later import Found, Later
 from engine.optimise.problem import OptimisedNoise, Problem, Reached, Watch
 from engine.optimise.regularisers import hold_norm
+from engine.sampling.steps import asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,17 +185,18 @@ def _guided_run(
     met: Reached,
 ) -> tuple[OptimisedNoise, _Walk]:
     """One run, its noise still that which it began with, and what it takes to undo it."""
-    x, steps, left = problem.start(begun.detach()), [], 0
+    x, memory, steps, left = problem.start(begun.detach()), None, [], 0
     corrected = x  # where the last correction led, after `left` steps
     for number, (t, t_next) in enumerate(pairwise(problem.levels)):
         pull = None
         if number in plan.corrected:
-            expected, each, pull = _expected(problem, x, t)
+            expected, each, pull = _expected(problem, x, t, memory)
             told(begun, expected, each)
         with torch.no_grad():
-            step = _Step(x, towards(x, problem.denoiser(x, t, t_next), t, t_next))
+            estimate, after = asked(problem.denoiser, x, t, t_next, memory)
+            step = Step(x, towards(x, estimate, t, t_next), memory)
             steps.append(step)
-            x = step.led
+            x, memory = step.led, after
             if pull is not None and not met():
                 x = x - plan.strength * _correction(x - step.begun, pull, settings.locally)
                 corrected, left = x, len(steps)
@@ -219,17 +222,6 @@ class _Told:
 
 
 @dataclass(frozen=True, slots=True)
-class _Step:
-    """One step of a guided run: where it began, and where it led before it was corrected."""
-
-    begun: Tensor = field(repr=False)
-    led: Tensor = field(repr=False)
-
-    def of(self, items: slice) -> _Step:
-        return _Step(self.begun[items], self.led[items])
-
-
-@dataclass(frozen=True, slots=True)
 class _Walk:
     """What it takes to undo a guided run; nothing of it holds a graph or the goals.
 
@@ -238,14 +230,14 @@ class _Walk:
     """
 
     problem: Problem
-    steps: tuple[_Step, ...]
+    steps: tuple[Step, ...]
     corrected: Tensor = field(repr=False)
 
     @torch.no_grad()
     def undone(self, start: Tensor, settings: FastSettings, items: slice) -> Found:
         """The noise of some items, its norm held near that of `start`."""
         steps = [step.of(items) for step in self.steps]
-        state = _undone(self.problem, steps, self.corrected[items], settings.undoing)
+        state = undone(self.problem, steps, self.corrected[items], settings.undoing)
         noise = noise_of(self.problem, state)
         return noise, hold_norm(noise, start[items], settings.norm_drift)
 
@@ -265,29 +257,13 @@ def _correction(step: Tensor, pull: Tensor, locally: float) -> Tensor:
     return whole * (locally * rms(step) / local.clamp_min(1e-12)).clamp_max(1.0)
 
 
-def _expected(problem: Problem, x: Tensor, t: float) -> tuple[Tensor, Tensor, Tensor]:
+def _expected(
+    problem: Problem, x: Tensor, t: float, memory: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
     """The result expected from a state, its losses, and their gradient by the state."""
     with torch.enable_grad():
         variable = x.detach().requires_grad_(True)
-        expected = problem.denoiser(variable, t)
+        expected, _ = asked(problem.denoiser, variable, t, None, memory)
         each = problem.objective(expected)
         (pull,) = torch.autograd.grad(each.sum(), variable)
     return expected.detach(), each.detach(), pull
-
-
-def _undone(
-    problem: Problem, walk: Sequence[_Step], latent: Tensor, settings: InversionSettings
-) -> Tensor:
-    """The state at the first level from which the walk's steps, uncorrected, lead to `latent`."""
-
-    def denoiser(x: Tensor, level: float, next_level: float | None = None, /) -> Tensor:
-        answer = problem.denoiser(x, level, next_level)
-        problem.on_call()  # there are several to a step
-        return answer
-
-    x, levels = latent, list(pairwise(problem.levels))[: len(walk)]
-    for step, (t, t_next) in zip(reversed(walk), reversed(levels), strict=True):
-        # Nearly all of what a step moves is kept, so the correction belongs to its beginning too.
-        first = step.begun + (x - step.led)
-        x = undone_step(denoiser, x, t_next, t, settings, first)
-    return x

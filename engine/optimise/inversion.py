@@ -18,9 +18,12 @@ import torch
 from torch import Tensor
 
 from engine.models.contracts import Denoiser
-from engine.optimise.guidance import rms
+from engine.optimise.guidance import rms, towards
 from engine.optimise.noise import NoiseSettings, optimise_noise
 from engine.optimise.problem import Objective, OptimisedNoise, Problem, Watch
+from engine.sampling.steps import asked, remembering_euler
+
+_RETRACED = 3  # times; then a run that remembers is as near as one that does not
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,82 @@ def undone_step(
     return torch.where(share == 1.0, guess, best)
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a run: where it began and led, before any correction, and what a denoiser that
+    remembers knew of the steps before."""
+
+    begun: Tensor = field(repr=False)
+    led: Tensor = field(repr=False)
+    memory: Tensor | None = field(repr=False)
+
+    def of(self, items: slice) -> Step:
+        """That step of some items."""
+        memory = None if self.memory is None else self.memory[items]
+        return Step(self.begun[items], self.led[items], memory)
+
+
+def undone(
+    problem: Problem, walk: Sequence[Step], latent: Tensor, settings: InversionSettings
+) -> Tensor:
+    """The state at the first level from which the walk's steps, uncorrected, lead to `latent`.
+
+    What a denoiser remembers in them is taken from the walk: the corrections hardly change it.
+    """
+    x, levels = latent, list(pairwise(problem.levels))[: len(walk)]
+    for step, (t, t_next) in zip(reversed(walk), reversed(levels), strict=True):
+        # Nearly all of what a step moves is kept, so the correction belongs to its beginning too.
+        first = step.begun + (x - step.led)
+        x = undone_step(_again(problem, step), x, t_next, t, settings, first)
+    return x
+
+
+def _again(problem: Problem, step: Step) -> Denoiser:
+    """The denoiser as it answered in that step."""
+
+    def denoise(x: Tensor, level: float, next_level: float | None = None, /) -> Tensor:
+        estimate, _ = asked(problem.denoiser, x, level, next_level, step.memory)
+        problem.on_call()  # there are several to a step
+        return estimate
+
+    return denoise
+
+
+def inverted(
+    problem: Problem, latent: Tensor, settings: InversionSettings = InversionSettings()
+) -> Tensor:
+    """The state at the first level from which the problem's own sampler leads to `latent`.
+
+    What a denoiser that remembers knows in a step depends on those before it, which are undone
+    after it. So the run is undone without, walked from there, and undone again with what that walk
+    remembers; each time it misses by about an eighth of what it did (of a tiny ACE-Step). An item
+    that comes no nearer keeps its best.
+    """
+    x = invert(problem.denoiser, latent, problem.levels, settings, problem.on_call)
+    if problem.rule is not remembering_euler:
+        return x
+    best, least = x, torch.full_like(rms(x), float("inf"))
+    for _ in range(_RETRACED):
+        walk = _walked(problem, x)
+        off = rms(walk[-1].led - latent)
+        nearer = off < least
+        best, least = torch.where(nearer, x, best), torch.minimum(off, least)
+        x = torch.where(nearer, undone(problem, walk, latent, settings), best)
+    return x
+
+
+@torch.no_grad()
+def _walked(problem: Problem, x: Tensor) -> list[Step]:
+    """The steps of the problem's sampler from a state at its first level."""
+    walk, memory = [], None
+    for t, t_next in pairwise(problem.levels):
+        estimate, after = asked(problem.denoiser, x, t, t_next, memory)
+        walk.append(Step(x, towards(x, estimate, t, t_next), memory))
+        x, memory = walk[-1].led, after
+        problem.on_call()
+    return walk
+
+
 def noise_of(problem: Problem, state: Tensor) -> Tensor:
     """The noise whose `problem.start` is `state`, a state at the first level."""
     level = problem.levels[0]
@@ -142,7 +221,7 @@ def reproduce(
     Returns:
         The run; its losses are mean squared differences, the first that of inversion alone.
     """
-    state = invert(problem.denoiser, latent, problem.levels, settings.inversion, problem.on_call)
+    state = inverted(problem, latent, settings.inversion)
     alike = replace(problem, objective=identity_objective(latent.detach()))
     start = noise_of(problem, state)
     return optimise_noise(start, alike.generate, alike.objective, settings.noise, on_step=watch)

@@ -43,7 +43,8 @@ class Problem:
         on_call: called after every sampler step; may raise to stop the run.
         on_back: called before the gradient passes a step on its way back; may raise, too.
         rule: how a step of `generate` is made. The fast path needs `euler`, with which a flow map's
-            own step is exact; methods that guide a run make their own steps.
+            own step is exact, or `remembering_euler`; other methods that guide a run make their own
+            steps, in each of which nothing is remembered.
         added: what a stochastic rule adds `[intervals, channels, steps]`, one after the other and
             the same for every item; it stays as it is while the noise is optimised. None for
             rules that add nothing.

@@ -146,21 +146,21 @@ def _recomputed(
     noises: Tensor | None,
 ) -> State:
     """`run` over a span, of which nothing is kept but the state it begins with."""
-    looked_back = state.estimate is not None
+    looked_back = state.memory is not None
     level: list[float | None] = [None]
 
     def step(*tensors: Tensor) -> tuple[Tensor, ...]:
         given = list(tensors)
         x = given.pop(0)
-        estimate = given.pop(0) if looked_back else None
+        memory = given.pop(0) if looked_back else None
         added = given.pop(0) if noises is not None else None
-        after = run(State(x, estimate, state.level), span, added)
+        after = run(State(x, memory, state.level), span, added)
         level[0] = after.level
-        return (after.x,) if after.estimate is None else (after.x, after.estimate)
+        return (after.x,) if after.memory is None else (after.x, after.memory)
 
-    given = [tensor for tensor in (state.x, state.estimate, noises) if tensor is not None]
-    x, *estimate = recomputed(step, *given)
-    return State(x, estimate[0] if estimate else None, level[0])
+    given = [tensor for tensor in (state.x, state.memory, noises) if tensor is not None]
+    x, *memory = recomputed(step, *given)
+    return State(x, memory[0] if memory else None, level[0])
 
 
 def _part_length(intervals: int) -> int:

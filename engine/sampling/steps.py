@@ -16,7 +16,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from engine.models.contracts import Denoiser
+from engine.models.contracts import Denoiser, Remembering
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +25,14 @@ class State:
 
     Attributes:
         x: `[batch, channels, steps]`.
-        estimate: x̂_0 of the interval before, of the same shape; None at the start, and with rules
+        memory: what the rule keeps of the intervals before, of the same shape: x̂_0 of the last
+            one, or what a denoiser that remembers has handed on. None at the start, and with rules
             that do not look back.
-        level: where `estimate` was asked.
+        level: where `memory` was asked; None with rules to which that is all the same.
     """
 
     x: Tensor = field(repr=False)
-    estimate: Tensor | None = field(default=None, repr=False)
+    memory: Tensor | None = field(default=None, repr=False)
     level: float | None = None
 
 
@@ -64,6 +65,24 @@ def euler(
     return State(state.x + (t_next - t) * slope)
 
 
+def remembering_euler(
+    model: Denoiser, state: State, t: float, t_next: float, noise: Tensor | None = None, /
+) -> State:
+    """`euler` with a denoiser that remembers; with any other the two are the same."""
+    estimate, memory = asked(model, state.x, t, t_next, state.memory)
+    slope = (state.x - estimate) / t
+    return State(state.x + (t_next - t) * slope, memory)
+
+
+def asked(
+    model: Denoiser, x: Tensor, t: float, t_next: float | None, memory: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """The model's estimate in the middle of a run, and what it hands on to the next step."""
+    if isinstance(model, Remembering):
+        return model.recalling(x, t, memory)
+    return model(x, t, t_next), None
+
+
 def heun(
     model: Denoiser, state: State, t: float, t_next: float, noise: Tensor | None = None, /
 ) -> State:
@@ -92,9 +111,9 @@ def dpm_solver_2m(
     """
     estimate = model(state.x, t)
     towards = estimate
-    if state.estimate is not None and state.level is not None:
+    if state.memory is not None and state.level is not None:
         lead = _lead(state.level, t, t_next)
-        towards = estimate + lead * (estimate - state.estimate)
+        towards = estimate + lead * (estimate - state.memory)
     return State(state.x + (1.0 - t_next / t) * (towards - state.x), estimate, t)
 
 
@@ -116,8 +135,8 @@ def sde_dpm_solver_2m(
     drawn = _needed(noise)
     estimate = model(state.x, t)
     towards = estimate
-    if state.estimate is not None and state.level is not None:
-        towards = estimate + _lead(state.level, t, t_next) * (estimate - state.estimate)
+    if state.memory is not None and state.level is not None:
+        towards = estimate + _lead(state.level, t, t_next) * (estimate - state.memory)
     ratio = t_next * (1.0 - t) / (t * (1.0 - t_next))
     fresh = 1.0 - ratio**2
     # (1 - s) r² x / (1 - t), written so that it has its limit at t = 1, where r is 0
@@ -215,6 +234,7 @@ def _needed(noise: Tensor | None) -> Tensor:
 
 STEP_RULES: dict[str, StepRule] = {
     "euler": euler,
+    "remembering-euler": remembering_euler,
     "heun": heun,
     "dpm-solver-2m": dpm_solver_2m,
     "sde-dpm-solver-2m": sde_dpm_solver_2m,

@@ -254,6 +254,8 @@ def sketch_scene(
     }
     if beside is not None:
         facts["beside"] = beside.facts() | {"gain_db": round(20 * math.log10(gain), 2)}
+        if not model.hears_context:
+            facts["unused_wishes"] = ["context"]  # the sketch goes by the clip, the model does not
     return Scene(
         parts,
         finish,

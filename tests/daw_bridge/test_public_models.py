@@ -164,6 +164,21 @@ def test_clips_are_varied_and_accompanied(work: Path, app: App, name: str, task:
     assert len(audio_of(done)) == round(SECONDS * RATE_HZ)
 
 
+@pytest.mark.parametrize(("name", "unused"), [("sa3", ["context"]), ("house", None)])
+def test_a_clip_beside_that_the_model_cannot_hear_is_reported(
+    work: Path, app: App, name: str, unused: list[str] | None
+) -> None:
+    clip = str(work / "clip.wav")
+    tune = {"melody": str(work / "tune.mid"), "seconds": 1.0}
+    for request in (
+        {"task": "accompany", "source": clip},
+        {"task": "melody", "context": clip} | tune,
+    ):
+        assert made(app, **request, model=name)["report"].get("unused_wishes") == unused
+    without = made(app, task="melody", **tune, model=name)
+    assert "unused_wishes" not in without["report"]
+
+
 def test_models_stand_side_by_side_and_are_never_mixed_up(work: Path, app: App) -> None:
     request = {**CLIP_TASKS["extend"], "source": str(work / "clip.wav"), "seed": 77}
     made_by = {name: made(app, **request, model=name) for name in ("sa3", "house", "ace")}

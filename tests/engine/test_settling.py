@@ -14,7 +14,7 @@ from torch import Tensor
 from engine import timeline
 from engine.cache import Entry
 from engine.job import Job
-from engine.optimise import fast
+from engine.optimise import inversion
 from engine.pipeline import Engine, create_engine
 from engine.spec import Cancelled, Done, Event, Preview, Progress, RenderRequest, Stem
 
@@ -54,13 +54,13 @@ class Watched:
         self.engine = engine
         self.batches: list[int] = []
         self.undone_steps = 0
-        undone_step = fast.undone_step
+        undone_step = inversion.undone_step
 
         def counted(*given: Any) -> Tensor:
             self.undone_steps += 1
             return undone_step(*given)
 
-        monkeypatch.setattr(fast, "undone_step", counted)
+        monkeypatch.setattr(inversion, "undone_step", counted)
         self.hook = engine.house.network.register_forward_pre_hook(
             lambda _, given: self.batches.append(len(given[0]))
         )
@@ -225,7 +225,7 @@ def test_what_goes_wrong_after_a_result_is_logged_and_nothing_else(
     def fails(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr(fast, "undone_step", fails)
+    monkeypatch.setattr(inversion, "undone_step", fails)
     with caplog.at_level(logging.WARNING):
         watched.engine.settle(never)
     assert [record.message for record in caplog.records] == [

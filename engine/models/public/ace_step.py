@@ -1,8 +1,8 @@
 """ACE-Step 1.5: flow matching over latents of 40 ms, text with tempo, key and metre, and lyrics.
 
-Turbo checkpoints are sampled in eight steps without guidance. Repaints natively: what is kept is
-given beside the noise, silence in place of the rest. Facts are those of `AceStepPipeline` in
-diffusers; its guidance (APG, for base checkpoints) has a memory over the steps and is not ours.
+Turbo checkpoints are sampled in eight steps without guidance, others in fifty with projected
+guidance. Repaints natively: what is kept is given beside the noise, silence in place of the rest.
+Facts are those of `AceStepPipeline` in diffusers.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from engine.models.contracts import Denoiser
-from engine.models.public.contract import Kept, Told, Usage
+from engine.models.public.contract import Kept, Projection, Told, Usage
 from engine.models.public.folder import ModelFolder
 from engine.models.public.loading import (
     Checkpoint,
@@ -27,6 +27,7 @@ from engine.models.studio import Words
 PIPELINE = "AceStepPipeline"
 MOST_TOKENS, MOST_LYRIC_TOKENS = 256, 2048
 _SHIFT = 3.0  # the noise levels that turbo checkpoints were distilled on
+_PROJECTION = Projection(momentum=-0.75, longest=2.5)
 _TIMBRE_S = 30.0  # of silence, where no recording shows the timbre
 
 
@@ -43,7 +44,9 @@ class AceStep(Checkpoint):
         """Eight steps where the checkpoint is a turbo, and guidance where it is not."""
         settings = folder.settings("transformer")
         turbo = settings.get("is_turbo") or settings.get("model_version") == "turbo"
-        return Usage("euler", 8, 1.0) if turbo else Usage("euler", 50, 7.0)
+        if turbo:
+            return Usage("euler", 8, 1.0)
+        return Usage("remembering-euler", 50, 7.0, _PROJECTION)
 
     def _load(self, folder: ModelFolder) -> None:
         with libraries():

@@ -13,7 +13,22 @@ from torch import Tensor
 from engine.models.contracts import Codec, Denoiser
 from engine.models.studio import Span, Words
 
-Rule = Literal["euler", "ping-pong", "sde-dpm-solver-2m"]
+Rule = Literal["euler", "remembering-euler", "ping-pong", "sde-dpm-solver-2m"]
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """How guidance is projected (`engine.models.public.guided`).
+
+    Attributes:
+        momentum: β, what of the running average goes on into the next step.
+        longest: r, norm over time of a channel's average; a longer one is shortened.
+        interval: lowest and highest level at which guidance acts; at the others the average waits.
+    """
+
+    momentum: float
+    longest: float
+    interval: tuple[float, float] = (0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +39,13 @@ class Usage:
         rule: name of the step rule.
         steps: of that rule.
         guidance: scale of classifier-free guidance; 1 is none.
+        projection: of that guidance; None where it is the plain one.
     """
 
     rule: Rule
     steps: int
     guidance: float
+    projection: Projection | None = None
 
 
 @dataclass(frozen=True, slots=True)

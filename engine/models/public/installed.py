@@ -6,15 +6,16 @@ Nothing heavy is imported here, so that models can be listed without what runs t
 from __future__ import annotations
 
 import json
-import os
 import re
-import secrets
 import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.models.public.folder import ModelFolder
+from engine.models.public.shared_file import alone_with, write_whole
 from engine.spec import BridgeError
 
 if TYPE_CHECKING:
@@ -210,7 +211,9 @@ class Registry:
         added = Installed(
             name, folder.path, folder.pipeline, digest, size_bytes, known, (), device, dtype
         )
-        self._write([added, *(model for model in self.all() if model.name != name)])
+        with self._alone():
+            self.check_name(name, folder.path)  # it may have been taken while the folder was read
+            self._write([added, *(model for model in self.all() if model.name != name)])
         return added
 
     def adapt(self, name: str, path: Path, scale: float, adapted_name: str) -> Installed:
@@ -229,9 +232,7 @@ class Registry:
                 not fit, `bad_request` for a scale or a name that is none or is taken.
         """
         before = self.get(name)
-        if any(model.name == adapted_name for model in self.all()):
-            raise BridgeError("bad_request", f"{adapted_name} is taken", "choose another name")
-        self.check_name(adapted_name, before.path)
+        self._check_free(adapted_name, before.path)
         model = before.open()
         model.adapt(path.resolve(), scale)
         adapted = replace(
@@ -240,7 +241,9 @@ class Registry:
             digest=model.digest,
             adapters=(*before.adapters, Adaptation(path.resolve(), scale)),
         )
-        self._write([adapted, *self.all()])
+        with self._alone():
+            self._check_free(adapted_name, before.path)
+            self._write([adapted, *self.all()])
         return adapted
 
     def remove(self, name: str) -> Installed:
@@ -250,20 +253,12 @@ class Registry:
             BridgeError: as `get`; `unavailable` where the list cannot be written, or the download
                 cannot be deleted.
         """
-        removed = self.get(name)
-        rest = [model for model in self.all() if model.name != name]
-        self._write(rest)
-        if self.is_download(removed) and all(model.path != removed.path for model in rest):
-            try:
-                shutil.rmtree(removed.path)
-            except FileNotFoundError:
-                pass
-            except OSError as error:
-                raise BridgeError(
-                    "unavailable",
-                    f"{name} is forgotten, but its folder cannot be deleted: {error}"[:400],
-                    f"delete {removed.path}",
-                ) from None
+        with self._alone():
+            removed = self.get(name)
+            rest = [model for model in self.all() if model.name != name]
+            self._write(rest)
+            if self.is_download(removed) and all(model.path != removed.path for model in rest):
+                _delete(removed)
         return removed
 
     def is_download(self, model: Installed) -> bool:
@@ -293,30 +288,57 @@ class Registry:
             whose = "the embedded model" if taken is None else str(taken.path)
             raise BridgeError("bad_request", f"{name} is {whose}", "choose another name")
 
-    def _write(self, models: list[Installed]) -> None:
-        """All or nothing: whoever reads finds the old list or the new one."""
+    def _check_free(self, name: str, path: Path) -> None:
+        if any(model.name == name for model in self.all()):
+            raise BridgeError("bad_request", f"{name} is taken", "choose another name")
+        self.check_name(name, path)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """While the list is read, changed and written: no other process may do so meanwhile."""
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(alone_with(self._required()))
+            except OSError as error:
+                raise _unwritable(error) from None
+            yield
+
+    def _required(self) -> Path:
         if self._file is None:
             raise BridgeError("unavailable", "there is no list of models to write to")
+        return self._file
+
+    def _write(self, models: list[Installed]) -> None:
+        """All or nothing: whoever reads finds the old list or the new one."""
+        place = self._required()
         rows = [_row_of(model) for model in models]
         content = json.dumps({"format": FORMAT, "models": rows}, indent=1) + "\n"
-        partial = self._file.with_name(f".{self._file.name}.{secrets.token_hex(4)}")
         try:
-            with partial.open("w", encoding="utf-8") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(self._file)
-            _flush_to_disk(self._file.parent)
+            write_whole(place, content)
         except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise BridgeError(
-                "unavailable", f"the list of models cannot be written: {error}"[:400]
-            ) from None
+            raise _unwritable(error) from None
 
 
 def slug(text: str) -> str:
     """A name out of a folder's or a hub's: `Stable Audio 3` is `stable-audio-3`."""
     return re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-._")[:64]
+
+
+def _unwritable(error: OSError) -> BridgeError:
+    return BridgeError("unavailable", f"the list of models cannot be written: {error}"[:400])
+
+
+def _delete(model: Installed) -> None:
+    try:
+        shutil.rmtree(model.path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise BridgeError(
+            "unavailable",
+            f"{model.name} is forgotten, but its folder cannot be deleted: {error}"[:400],
+            f"delete {model.path}",
+        ) from None
 
 
 def _row_of(model: Installed) -> dict[str, Any]:
@@ -372,13 +394,3 @@ def _adaptation(row: Any) -> Adaptation:
     if not isinstance(row.get("scale"), float | int):
         raise ValueError("an adapter's row of it is damaged")
     return Adaptation(Path(row["path"]), float(row["scale"]))
-
-
-def _flush_to_disk(folder: Path) -> None:
-    if os.name == "nt":
-        return  # it opens no folders
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

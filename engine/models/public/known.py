@@ -283,7 +283,7 @@ KNOWN: tuple[Known, ...] = (
         steps=50,
         guidance=7.0,
         good_at="the same before distillation: fifty steps, and it follows guidance",
-        limits="its publishers' guidance (APG) is not ours, so results differ from theirs",
+        limits="twice the work in each of its steps; its own planner is not used",
     ),
     Known(
         name="audioldm2-music",

@@ -61,7 +61,7 @@ def load_part(folder: ModelFolder, name: str, reader: Any, dtype: torch.dtype | 
     """
     place = folder.place(name)
     try:
-        with warnings.catch_warnings():
+        with _without_bars(), warnings.catch_warnings():
             # What their code uses of torch that is to go some day is not the musician's business.
             warnings.simplefilter("ignore", FutureWarning)
             if dtype is None:
@@ -71,7 +71,7 @@ def load_part(folder: ModelFolder, name: str, reader: Any, dtype: torch.dtype | 
                 local_files_only=True,
                 use_safetensors=True,
                 variant=folder.variant(name),
-                torch_dtype=dtype,
+                dtype=dtype,
                 output_loading_info=True,
             )
     except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
@@ -89,6 +89,26 @@ def load_part(folder: ModelFolder, name: str, reader: Any, dtype: torch.dtype | 
             "download the model again, and all of it",
         )
     return part.requires_grad_(False).eval()
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """No progress bars on standard error, by the libraries' own switches; afterwards as before."""
+    from diffusers.utils import logging as of_diffusers
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars
+    from transformers.utils import logging as of_transformers
+
+    shown = [each for each in (of_diffusers, of_transformers) if each.is_progress_bar_enabled()]
+    hub_was_quiet = are_progress_bars_disabled()
+    for each in shown:
+        each.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for each in shown:
+            each.enable_progress_bar()
+        if hub_was_quiet:  # the switch of transformers is that of the hub, too
+            disable_progress_bars()
 
 
 class Checkpoint(ABC):

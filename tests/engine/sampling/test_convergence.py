@@ -89,8 +89,8 @@ def test_the_solver_leads_the_estimate_on_in_log_snr() -> None:
     # λ is -log 9, -log 3 and 0: both intervals are log 3 long, so half of the change is added
     assert float(after.x) == pytest.approx(1.0 + (1.0 - 0.5 / 0.75) * (3.5 - 1.0), abs=1e-14)
     assert after.level == 0.75
-    assert after.estimate is not None
-    assert float(after.estimate) == 3.0
+    assert after.memory is not None
+    assert float(after.memory) == 3.0
 
 
 def test_a_noised_prior_lies_on_the_models_path() -> None:

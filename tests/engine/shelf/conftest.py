@@ -18,6 +18,7 @@ def real_steps(tmp_path_factory: pytest.TempPathFactory) -> Path:
         checkpoints.stable_audio_3(folder / "sa3", real_steps=True)
         checkpoints.stable_audio_open(folder / "sao", real_steps=True)
         checkpoints.ace_step(folder / "ace", real_steps=True)
+        checkpoints.ace_step(folder / "ace-base", turbo=False, real_steps=True)
         checkpoints.audioldm_2(folder / "ldm2", real_steps=True)
         checkpoints.musicldm(folder / "mldm", real_steps=True)
         tools_checkpoints.write(folder / "small", tools_checkpoints.settings(real_steps=True))

@@ -27,6 +27,7 @@ STEP_SAMPLES = {
     "sao": 2048,
     "small": 2048,
     "ace": 1764,
+    "ace-base": 1764,
     "ldm2": 1764,
     "mldm": 1764,
 }
@@ -137,7 +138,7 @@ def test_known_audio_is_told_to_models_that_edit(
     with torch.no_grad():
         free = conditioned(frames_of(studio))(x, 0.7)
         beside = conditioned(frames_of(studio, known=4))(x, 0.7)
-    assert model.edits == (name in ("sa3", "ace"))
+    assert model.edits == (name in ("sa3", "ace", "ace-base"))
     assert torch.allclose(free, beside, atol=1e-6) == (not model.edits)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from engine.models.contracts import Denoiser
 from engine.models.public.ace_step import AceStep
 from engine.models.public.audioldm import AudioLDM2, MusicLDM
-from engine.models.public.contract import Kept, PublicModel
+from engine.models.public.contract import Kept, Projection, PublicModel
 from engine.models.public.folder import ModelFolder
+from engine.models.public.guided import guided_at_once
 from engine.models.public.stable_audio_3 import StableAudio3
 from engine.models.public.stable_audio_open import StableAudioOpen
 from engine.models.studio import Words
@@ -262,7 +265,7 @@ def test_ace_step_repaints(library: Path) -> None:
 
 def test_ace_step_base_without_guidance(library: Path) -> None:
     model = AceStep(ModelFolder.open(library / "ace-base"))
-    assert (model.usage.steps, model.usage.guidance) == (50, 7.0)
+    assert (model.usage.rule, model.usage.steps) == ("remembering-euler", 50)
     noise = torch.randn(1, 3, 40, generator=_generator())
     seconds = 40 * 32 / 800
     ours = _sampled(model, noise, steps=12, seconds=seconds)
@@ -278,6 +281,42 @@ def test_ace_step_base_without_guidance(library: Path) -> None:
     assert _far(ours, theirs) < CLOSE
     nothing = model.tell_nothing(Words(PROMPT, seconds)).tokens
     assert torch.equal(nothing, nothing[:, :1].expand_as(nothing))
+
+
+@pytest.mark.parametrize("interval", [(0.0, 1.0), (0.2, 0.7)])  # of levels
+@pytest.mark.parametrize("count", [40, 200])  # few of the averages are shortened, and all of them
+def test_ace_step_base_with_projected_guidance(
+    library: Path, count: int, interval: tuple[float, float]
+) -> None:
+    model = AceStep(ModelFolder.open(library / "ace-base"))
+    projection, scale = model.usage.projection, model.usage.guidance
+    assert (projection, scale) == (Projection(-0.75, 2.5), 7.0)
+    assert projection is not None
+    model.usage = replace(model.usage, projection=replace(projection, interval=interval))
+    noise = torch.randn(1, 3, count, generator=_generator())
+    words = Words(PROMPT, count * 32 / 800)
+    sides = model.tell(words), model.tell_nothing(words)
+    remembering = guided_at_once(model, *sides, scale)
+    model.usage = replace(model.usage, projection=None)
+    plain = guided_at_once(model, *sides, scale)
+    theirs = _ace_pipeline(library / "ace-base")(
+        PROMPT,
+        "",
+        words.seconds,
+        num_inference_steps=12,
+        guidance_scale=scale,
+        cfg_interval_start=1.0 - interval[1],
+        cfg_interval_end=1.0 - interval[0],
+        latents=noise.transpose(1, 2),
+        output_type="latent",
+    ).audios.transpose(1, 2)
+
+    def far(denoiser: Denoiser, rule: str) -> float:
+        return _far(sample(denoiser, noise, model.levels(12), rule=STEP_RULES[rule]), theirs)
+
+    assert far(remembering, model.usage.rule) < CLOSE
+    assert far(remembering, "euler") > 0.01, "what is remembered makes no difference"
+    assert far(plain, model.usage.rule) > 0.05, "the projection makes no difference"
 
 
 @pytest.mark.parametrize(

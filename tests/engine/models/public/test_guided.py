@@ -31,6 +31,7 @@ def test_it_is_the_guidance_of_two_denoisers(library: Path, kind: str, items: in
         mask = (torch.arange(20) < 7).float().view(1, 1, 20)
         kept = Kept(torch.randn(shape), mask)
     noise = torch.randn(items, model.codec.latent_channels, 20, requires_grad=True)
+    model.usage = replace(model.usage, projection=None)  # that is tested with the pipelines
     found = guided_at_once(model, told, nothing, 3.0, kept)(noise, 0.8)
     apart = guided(model.denoiser(told, kept), model.denoiser(nothing, kept), 3.0)(noise, 0.8)
     assert torch.allclose(found, apart, atol=1e-4)

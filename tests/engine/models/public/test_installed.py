@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from engine.models.public import shared_file
 from engine.models.public.folder import INDEX, ModelFolder
 from engine.models.public.installed import Adaptation, Installed, Registry, slug
 from engine.spec import BridgeError
@@ -275,3 +276,59 @@ def test_an_adapter_that_was_changed_or_fits_nothing_is_refused(
     with pytest.raises(BridgeError, match="cannot have the scale"):
         registry.adapt("music", file, float("nan"), "other")
     assert {model.name for model in registry.all()} == {"music", "warm"}
+
+
+_ADDING = """
+import sys, time
+from pathlib import Path
+from engine.models.public import opening  # heavy: at different times they would not meet
+from engine.models.public.installed import Installed, Registry
+
+class Slow(Registry):
+    def all(self):
+        found = super().all()
+        time.sleep(0.02)  # between reading the list and writing it
+        return found
+
+registry = Slow(Path(sys.argv[1]))
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(int(sys.argv[4])):
+    registry.add(Path(sys.argv[2]), f"{sys.argv[3]}-{number}")
+"""
+
+
+def test_no_model_is_lost_when_two_processes_add_at_once(copy: Path, tmp_path: Path) -> None:
+    count, file = 5, tmp_path / "models.json"
+    command = [sys.executable, "-c", _ADDING, str(file), str(copy)]
+    processes = [
+        subprocess.Popen(
+            [*command, name, str(count)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for name in ("one", "other")
+    ]
+    for process in processes:  # both have loaded what they need
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
+        process.communicate(timeout=120)
+        assert process.returncode == 0
+    names = {model.name for model in Registry(file).all()}
+    assert names == {f"{name}-{number}" for name in ("one", "other") for number in range(count)}
+
+
+def test_a_list_that_another_process_holds_is_waited_for(
+    registry: Registry, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_file, "_PATIENCE_S", 0.0)
+    registry.add(copy, "one")
+    with shared_file.alone_with(tmp_path / "models.json"):
+        for change in (lambda: registry.add(copy, "two"), lambda: registry.remove("one")):
+            with pytest.raises(BridgeError, match="cannot be written: database is locked"):
+                change()
+    assert [model.name for model in registry.all()] == ["one"]
+    registry.remove("one")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -41,6 +43,43 @@ KINDS: dict[str, Callable[[ModelFolder], PublicModel]] = {
 @pytest.fixture(params=KINDS)
 def model(request: pytest.FixtureRequest, library: Path) -> PublicModel:
     return KINDS[request.param](ModelFolder.open(library / request.param))
+
+
+_LOADING = """
+import sys, warnings
+from pathlib import Path
+import diffusers, huggingface_hub.utils, transformers
+from engine.models.public.folder import ModelFolder
+from engine.models.public.loading import load_part
+from engine.models.public.opening import open_model
+
+class Warns:
+    @staticmethod
+    def from_pretrained(*given, **named):
+        assert not transformers.utils.logging.is_progress_bar_enabled()
+        warnings.warn("first")
+        transformers.utils.logging.get_logger("transformers.test").warning("second")
+        diffusers.utils.logging.get_logger("diffusers.test").warning("third")
+
+folders = [ModelFolder.open(Path(path)) for path in sys.argv[1:]]
+for folder in folders:
+    open_model(folder)
+print("loaded", file=sys.stderr)
+load_part(folders[0], "text_encoder", Warns, None)
+assert diffusers.utils.logging.is_progress_bar_enabled()
+assert transformers.utils.logging.is_progress_bar_enabled()
+assert not huggingface_hub.utils.are_progress_bars_disabled()
+"""
+
+
+def test_loading_says_nothing_and_hides_no_warning(library: Path) -> None:
+    """In a process of its own: some of it is said once only, and here it may have been said."""
+    command = [sys.executable, "-c", _LOADING, *(str(library / kind) for kind in KINDS)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=True)
+    before, after = done.stderr.split("loaded\n")
+    assert before == ""
+    for warning in ("first", "second", "third"):
+        assert after.count(warning) >= 1
 
 
 def _run(model: PublicModel, noise: Tensor, steps: int) -> Tensor:
