@@ -26,6 +26,8 @@ FORMAT = "daw-bridge models 1"
 EMBEDDED = "house"
 DEVICES = ("cpu", "cuda", "mps")
 DTYPES = ("float32", "float16", "bfloat16")
+AUTO = "auto"
+TEXT_ENCODERS = (AUTO, "device", "cpu")
 DOWNLOADS = "models"  # beside the registry: folders that are ours, because we fetched them
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _LIMIT_BYTES = 4 << 20
@@ -53,6 +55,7 @@ class Installed:
         adapters: what its network is loaded with.
         device: where it runs; None for where the engine does.
         dtype: of its weights; None for what suits the device.
+        text_encoder: where prompts are read; `auto` is the device where that has room for it.
     """
 
     name: str
@@ -64,12 +67,20 @@ class Installed:
     adapters: tuple[Adaptation, ...] = ()
     device: str | None = None
     dtype: str | None = None
+    text_encoder: str = AUTO
 
-    def open(self, device: str = "cpu", dtype: torch.dtype | None = None) -> PublicModel:
+    def open(
+        self,
+        device: str = "cpu",
+        dtype: torch.dtype | None = None,
+        *,
+        text_on_cpu: bool = False,
+    ) -> PublicModel:
         """Load it.
 
         Args:
             dtype: of the weights, single precision where nothing is said.
+            text_on_cpu: what reads prompts stays on the CPU.
 
         Raises:
             BridgeError: `not_found` where the folder is gone, is not what was added, or cannot be
@@ -86,7 +97,7 @@ class Installed:
         folder: ModelFolder | None = None
         try:
             folder = ModelFolder.open(self.path)
-            model = open_model(folder, device, dtype)
+            model = open_model(folder, device, dtype, text_on_cpu=text_on_cpu)
             for adapter in self.adapters:
                 model.adapt(adapter.path, adapter.scale)
         except BridgeError as error:
@@ -182,6 +193,7 @@ class Registry:
         *,
         device: str | None = None,
         dtype: str | None = None,
+        text_encoder: str = AUTO,
     ) -> Installed:
         """Take in a model's folder, or one that has changed since.
 
@@ -190,15 +202,17 @@ class Registry:
             known: its row in the table of known models.
             device: one of `DEVICES`, where it is not to run where the engine does.
             dtype: one of `DTYPES`, where its weights are not to be what suits the device.
+            text_encoder: one of `TEXT_ENCODERS`.
 
         Raises:
             BridgeError: `not_found` for a folder that is no whole model's; `bad_request` for a name
-                that is taken or is none, or another device or dtype; `unavailable` where the list
-                cannot be read or written.
+                that is taken or is none, or another device, dtype or text encoder;
+                `unavailable` where the list cannot be read or written.
         """
         from engine.models.public.opening import architecture_of  # brings torch
 
-        for value, known_values in ((device, DEVICES), (dtype, DTYPES)):
+        choices = ((device, DEVICES), (dtype, DTYPES), (text_encoder, TEXT_ENCODERS))
+        for value, known_values in choices:
             if value is not None and value not in known_values:
                 choice = f"choose one of {', '.join(known_values)}"
                 raise BridgeError("bad_request", f"{value[:40]!r} is not known here", choice)
@@ -207,9 +221,8 @@ class Registry:
         name = name or slug(folder.path.name)
         self.check_name(name, folder.path)
         digest, size_bytes = folder.digest(), folder.size_bytes()
-        added = Installed(
-            name, folder.path, folder.pipeline, digest, size_bytes, known, (), device, dtype
-        )
+        given = (name, folder.path, folder.pipeline, digest, size_bytes, known)
+        added = Installed(*given, (), device, dtype, text_encoder)
         self._write([added, *(model for model in self.all() if model.name != name)])
         return added
 
@@ -357,6 +370,7 @@ def _installed(row: Any) -> Installed:
         tuple(_adaptation(each) for each in row.get("adapters", ())),
         _one_of(row.get("device"), DEVICES),
         _one_of(row.get("dtype"), DTYPES),
+        _one_of(row.get("text_encoder"), TEXT_ENCODERS) or AUTO,
     )
 
 

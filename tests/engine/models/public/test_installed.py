@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -151,7 +152,21 @@ def test_names_are_made_of_what_folders_are_called(text: str, name: str) -> None
 
 def test_rows_are_plain_values() -> None:
     model = Installed("a", Path("b"), "CPipeline", "d", 1)
-    assert (model.known, model.path) == (None, Path("b"))
+    assert (model.known, model.path, model.text_encoder) == (None, Path("b"), "auto")
+
+
+def test_lists_from_before_a_choice_was_known_still_load(registry: Registry, library: Path) -> None:
+    added = registry.add(library / "ace", text_encoder="cpu")
+    assert registry.all() == (added,)
+    file = registry.downloads.parent / "models.json" if registry.downloads else Path()
+    table = json.loads(file.read_text())
+    assert table["models"][0].pop("text_encoder") == "cpu"
+    file.write_text(json.dumps(table))
+    assert registry.all() == (replace(added, text_encoder="auto"),)
+    table["models"][0]["text_encoder"] = "moon"
+    file.write_text(json.dumps(table))
+    with pytest.raises(BridgeError, match="'moon' in a row of it"):
+        registry.all()
 
 
 def test_weights_are_hashed_once_when_a_model_is_loaded(
