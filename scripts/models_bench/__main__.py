@@ -50,6 +50,8 @@ def main(given: list[str] | None = None) -> int:
         _measure_full_size(options, device, results)
     else:
         _measure_here(options, results)
+        if "full-memory" in (options.only or ()):
+            _measure_full_memory(options, results)
     return 0
 
 
@@ -70,14 +72,15 @@ def _measure_full_size(options: argparse.Namespace, device: str, results: dict[s
         _write(options, results)
 
 
+def _measure_full_memory(options: argparse.Namespace, results: dict[str, Any]) -> None:
+    known = results.setdefault("full_memory", {})
+    for variant in options.variant or FULL_MEMORY:
+        known[variant] = full_memory(variant, smaller=options.tiny)
+        _write(options, results)
+
+
 def _measure_here(options: argparse.Namespace, results: dict[str, Any]) -> None:
     wanted = options.only or ("overhead", "memory")
-    if "full-memory" in wanted:
-        known = results.setdefault("full_memory", {})
-        for variant in options.variant or FULL_MEMORY:
-            known[variant] = full_memory(variant, smaller=options.tiny)
-            _write(options, results)
-        wanted = [part for part in wanted if part != "full-memory"]
     for kind in options.kind or ARCHITECTURES:
         for part in ("overhead", "memory"):
             if part not in wanted:

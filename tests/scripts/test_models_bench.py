@@ -14,7 +14,7 @@ pytest.importorskip("diffusers", reason="the extra `models` is not installed")
 from models_bench import __main__ as bench
 from models_bench.checkpoints import ARCHITECTURES, TINY, opened, write
 from models_bench.full_size import VARIANTS
-from models_bench.memory import POLICIES, estimated, iteration
+from models_bench.memory import POLICIES, WORK, estimated, iteration
 from models_bench.overhead import GUIDED, compared
 from models_bench.page import page
 from models_bench.work import noise_of, problem
@@ -88,6 +88,19 @@ def test_memory_is_that_of_a_process_of_its_own(tmp_path: Path) -> None:
     peaks = {each["policy"]: each["peak_bytes"] for each in found}
     assert peaks["none"] < peaks["checkpointed"] <= 1.1 * peaks["full"]
     assert out.read_text().count("| Stable Audio Open |") == 3
+
+
+@pytest.mark.slow
+def test_full_size_models_are_loaded_and_given_back(tmp_path: Path) -> None:
+    code, out = _bench(tmp_path, "--tiny", "--only", "full-memory")
+    assert code == 0
+    found = json.loads((tmp_path / "kept.json").read_text())["full_memory"]["small-music"]
+    peaks = {row["policy"]: row["peak_bytes"] for row in found["rows"]}
+    assert set(peaks) == set(WORK)
+    assert peaks["none"] < peaks["one call"]
+    left = found["unloading"]
+    assert left["loaded_bytes"] > left["before_bytes"]
+    assert "no figure here counts" in out.read_text()
 
 
 def test_what_is_missed_is_said() -> None:
