@@ -18,7 +18,7 @@ READ_BYTES = 2**18  # at a time, from the engine's pipes
 _TAIL_CHARACTERS = 400
 # Torch frees and takes hundreds of megabytes a second. glibc would hand each large block back to
 # the kernel, and the page faults slow a refinement down; other systems ignore these.
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
     "MALLOC_TOP_PAD_": str(64 << 20),
@@ -74,7 +74,7 @@ async def spawn(command: Sequence[str]) -> asyncio.subprocess.Process:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         limit=READ_BYTES,
-        env={**_ENVIRONMENT, **os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
+        env={**ENVIRONMENT, **os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
     )
 
 

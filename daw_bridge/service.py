@@ -32,7 +32,7 @@ from daw_bridge.takes.recipes import changed_requests, takes_of
 from daw_bridge.takes.store import TakeStore
 from daw_bridge.transfers import Transfers, check_format
 from daw_bridge.watchers import WISHES, Watchers
-from engine.models.public.installed import Registry
+from engine.models.public.registry import Registry
 from engine.spec import PATH_FIELDS, TASKS, BridgeError, RenderRequest
 
 _log = logging.getLogger(__name__)

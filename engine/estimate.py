@@ -18,7 +18,7 @@ from torch import Tensor
 from engine.controls.together import Together
 from engine.job import SCENES, Host, Job
 from engine.models.contracts import Denoiser
-from engine.optimise.memory import Kept, MemoryPlan, free_bytes, kept_by, peak_bytes
+from engine.optimise.memory import MemoryPlan, Taken, free_bytes, in_the_heap, peak_bytes, taken_by
 from engine.optimise.methods import METHODS
 from engine.optimise.problem import OptimisedNoise, Problem
 from engine.optimise.surrogate import DECODES
@@ -28,9 +28,6 @@ from engine.spec import RenderRequest
 from engine.tasks.scene import Part
 from engine.timeline import RenderSettings, WindowTask, windows_of
 
-# The heap of the C library grows by more than is taken from it: measured with glibc, 84 MiB for
-# 49 MiB of activations, 329 for 187. A GPU's memory is handed out in blocks and has no such holes.
-_HEAP_FACTOR = 1.7
 _SHORT_STEPS = 8  # of the rehearsal's tensors
 _UNREACHED = 1e9  # a loss that no goal is content with
 ONE_CALL = "one call"  # the policy of methods that look no further than a step
@@ -149,8 +146,8 @@ class _Measured:
     """What gradients take in one window."""
 
     plan: MemoryPlan
-    call: Kept
-    objective: Kept
+    call: Taken
+    objective: Taken
     device: torch.device
 
     @classmethod
@@ -159,12 +156,10 @@ class _Measured:
         problem = task.problem(lambda run: None)
         latent = task.prior.expand(len(noises), -1, -1).clone().requires_grad_(True)
         together, level = Together(task.goals), problem.levels[0]
-        return cls(
-            task.plan(problem, noises),
-            kept_by(lambda: task.denoiser(latent, level, 0.0)),
-            kept_by(lambda: together(latent)),
-            latent.device,
-        )
+        with torch.enable_grad():
+            call = taken_by(lambda x: task.denoiser(x, level, 0.0), latent)
+            objective = taken_by(together, latent)
+        return cls(task.plan(problem, noises), call, objective, latent.device)
 
     def needed_bytes(self, settings: RenderSettings, policy: str) -> int:
         """Memory of one iteration."""
@@ -175,10 +170,10 @@ class _Measured:
                 held = peak_bytes("full", self.call, self.objective, state_bytes, calls * steps)
             case "checkpointed":
                 held = peak_bytes("checkpointed", self.call, self.objective, state_bytes, steps)
-                held += (calls - 1) * self.call.fresh_bytes
+                held += (calls - 1) * self.call.kept_bytes
             case _:
                 held = peak_bytes("full", self.call, self.objective, state_bytes, calls)
-        return round(held * (_HEAP_FACTOR if self.device.type == "cpu" else 1.0))
+        return in_the_heap(held) if self.device.type == "cpu" else held
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,13 @@ RULES = """
   run code: they are neither fetched nor opened, and neither is any Python file.
 - A model runs on the GPU where there is one, in half precision where that computes in it;
   `--device` and `--dtype` of `models add` say otherwise for one model.
+- What reads prompts (T5, T5Gemma, Qwen with ACE-Step's condition encoder, CLAP) is a large part of
+  some models and runs once for each prompt. With `--text-encoder cpu` it stays in the CPU's memory
+  and computes there, in single precision whatever the rest does; with `device` it lives beside the
+  rest. Where you say nothing it stays on the CPU when, as the model is loaded, a CUDA card has less
+  free than twice what all weights of the model take. On Apple's chips and where there is no GPU all
+  memory is the CPU's own, nothing would be saved, and it stays with the rest. A prompt then takes
+  from a fraction of a second to some seconds more, the first time it is used.
 - `daw-bridge models add PATH` leaves your folder where it is. What is fetched lies in `models` in
   the data folder; `daw-bridge models remove NAME` deletes that, and never a folder of yours.
 - `models.json` in the data folder names the models with the checksum of each. One whose files were

@@ -15,7 +15,7 @@ from daw_bridge.commands.result_file import RESULT_FILE, new_result_file
 from daw_bridge.config import Config, Setting, settings_table
 from daw_bridge.protocol.table import COMMAND_BY_NAME, COMMANDS, PLACEMENT
 from daw_bridge.sources import CONFIG_FILE, nearest
-from engine.models.public.installed import DEVICES, DTYPES
+from engine.models.public.installed import AUTO, DEVICES, DTYPES, TEXT_ENCODERS
 from engine.spec import FIELDS, TASKS, BridgeError, Field
 
 RERENDER = "rerender"
@@ -128,6 +128,12 @@ def _add_models(models: argparse.ArgumentParser) -> None:
     )
     add.add_argument("--device", choices=DEVICES, help="where it runs; else where the engine does")
     add.add_argument("--dtype", choices=DTYPES, help="of its weights; else what suits the device")
+    add.add_argument(
+        "--text-encoder",
+        choices=TEXT_ENCODERS,
+        default=AUTO,
+        help="where prompts are read; else on the CPU where the device is short of memory",
+    )
     adapt = actions.add_parser(
         "adapt", help="another model of the same weights with an adapter (LoRA)", allow_abbrev=False
     )

@@ -16,7 +16,7 @@ from daw_bridge.config import Config
 from daw_bridge.protocol.table import COMMAND_BY_NAME
 from daw_bridge.takes.keeping import Keeper
 from daw_bridge.takes.store import TakeStore
-from engine.models.public.installed import Registry
+from engine.models.public.registry import Registry
 from engine.spec import BridgeError, cast_field
 
 

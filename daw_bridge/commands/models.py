@@ -12,8 +12,9 @@ from daw_bridge.commands.console import Console, table
 from daw_bridge.config import Config
 from daw_bridge.registration import make_private_folder
 from engine.models.public.folder import ModelFolder
-from engine.models.public.installed import EMBEDDED, Installed, Registry, slug
+from engine.models.public.installed import AUTO, Installed
 from engine.models.public.known import KNOWN, Known, meant
+from engine.models.public.registry import EMBEDDED, Registry, slug
 from engine.spec import BridgeError
 
 _UNKNOWN = "—"
@@ -80,8 +81,7 @@ def _add(options: argparse.Namespace, registry: Registry, console: Console) -> I
             place,
             options.name,
             row.name if row else None,
-            device=options.device,
-            dtype=options.dtype,
+            **_choices(options),
         )
     hub_id = known.hub if known else options.source
     if hub_id.count("/") != 1:
@@ -118,7 +118,13 @@ def _download(
         note=console.note,
     )
     row = known.name if known else None
-    return registry.add(folder, name, row, device=options.device, dtype=options.dtype)
+    return registry.add(folder, name, row, **_choices(options))
+
+
+def _choices(options: argparse.Namespace) -> dict[str, Any]:
+    """How a model is to be loaded, as the flags say."""
+    names = ("device", "dtype", "text_encoder")
+    return {name: getattr(options, name) for name in names}
 
 
 def _token(file: str | None) -> str | None:
@@ -146,6 +152,7 @@ def _as_value(model: Installed) -> dict[str, Any]:
         "known": model.known,
         "device": model.device,
         "dtype": model.dtype,
+        "text_encoder": model.text_encoder,
         "adapters": [{"path": str(each.path), "scale": each.scale} for each in model.adapters],
     }
 
@@ -163,6 +170,7 @@ def _models_lines(models: Sequence[dict[str, Any]]) -> list[str]:
         embedded = model["name"] == EMBEDDED
         where = "embedded" if embedded else model.get("path") or _UNKNOWN
         gone = "" if model.get("is_there", True) else " (gone)"
+        gone += "".join(f", {choice}" for choice in _chosen(model))
         gone += "".join(
             f" + {each['scale']:g} × {Path(each['path']).name}"
             for each in model.get("adapters", ())
@@ -178,6 +186,14 @@ def _models_lines(models: Sequence[dict[str, Any]]) -> list[str]:
             )
         )
     return table(rows)
+
+
+def _chosen(model: dict[str, Any]) -> list[str]:
+    """What was said of how to load a model, for people."""
+    said = [f"on {model['device']}"] if model.get("device") else []
+    said += [model["dtype"]] if model.get("dtype") else []
+    where = model.get("text_encoder", AUTO)
+    return said + ([] if where == AUTO else [f"text encoder on {where}"])
 
 
 def _known_value(known: Known) -> dict[str, Any]:

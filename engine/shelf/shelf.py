@@ -12,11 +12,14 @@ import torch
 
 from engine.models.house.model import HABITS, HouseModel, load_house, weights_digest
 from engine.models.public.folder import ModelFolder
-from engine.models.public.installed import EMBEDDED, Installed, Registry
+from engine.models.public.installed import AUTO, Installed
 from engine.models.public.opening import architecture_of
+from engine.models.public.registry import EMBEDDED, Registry
 from engine.models.studio import Habits, Model
 from engine.shelf.public import PublicStudio, habits_of
 from engine.spec import BridgeError
+
+_ROOM = 2  # times the weights, on a device that holds the text encoder too
 
 
 class Shelf:
@@ -63,10 +66,11 @@ class Shelf:
             return self._public
         if self._public is not None:
             self._public = None
-            give_back(self.device)
+            give_back()
         device = self._device_of(installed)
         dtype = dtype_for(device) if installed.dtype is None else getattr(torch, installed.dtype)
-        self._public = PublicStudio(installed.open(device, dtype), name)
+        on_cpu = reads_on_cpu(installed, device, dtype)
+        self._public = PublicStudio(installed.open(device, dtype, text_on_cpu=on_cpu), name)
         self._installed = installed
         return self._public
 
@@ -100,7 +104,7 @@ class Shelf:
     def clear(self) -> None:
         """Drop all models and give their memory back."""
         self._house = self._public = None
-        give_back(self.device)
+        give_back()
 
     def _device_of(self, installed: Installed) -> str:
         device = installed.device or self.device
@@ -124,10 +128,26 @@ def dtype_for(device: str) -> torch.dtype:
     return torch.float16 if device.startswith(("cuda", "mps")) else torch.float32
 
 
-def give_back(device: str) -> None:
+def reads_on_cpu(installed: Installed, device: str, dtype: torch.dtype) -> bool:
+    """Whether a model's text encoder is to stay on the CPU, and leave its device to the rest.
+
+    Where nobody says so it does beside a CUDA device that has not twice as much free as all weights
+    take: as much again is what refining works with. Other devices share the CPU's memory.
+    """
+    if installed.text_encoder != AUTO:
+        return installed.text_encoder == "cpu"
+    if not device.startswith("cuda"):
+        return False
+    weights_bytes = ModelFolder.open(installed.path).parameters() * dtype.itemsize
+    free_bytes, _ = torch.cuda.mem_get_info(device)
+    return free_bytes < _ROOM * weights_bytes
+
+
+def give_back() -> None:
     """Return to the system what has been freed; allocators keep it otherwise."""
     gc.collect()
-    if device.startswith("cuda"):
-        torch.cuda.empty_cache()
+    torch.cuda.empty_cache()  # does nothing where CUDA was not used
+    if torch.backends.mps.is_available():
+        torch.mps.empty_cache()
     with contextlib.suppress(OSError, AttributeError):  # only glibc has it
         ctypes.CDLL(None).malloc_trim(0)

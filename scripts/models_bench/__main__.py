@@ -14,12 +14,14 @@ import torch
 
 from models_bench import quiet
 from models_bench.checkpoints import ARCHITECTURES, MIDDLE, TINY
+from models_bench.full_memory import full_memory
 from models_bench.full_size import MODES, VARIANTS, full_size
 from models_bench.memory import memory
 from models_bench.overhead import overhead
 from models_bench.page import page
 
 ROOT = Path(__file__).resolve().parents[2]
+FULL_MEMORY = ("small-music",)  # medium wants 24 GB free
 KEPT = ROOT / "build" / "models-speed.json"
 
 
@@ -27,7 +29,7 @@ def main(given: list[str] | None = None) -> int:
     """Measure and write the page; 2 where what is asked for needs a GPU and there is none."""
     assert __doc__ is not None
     parser = argparse.ArgumentParser(prog="bench_models", description=__doc__.splitlines()[0])
-    parser.add_argument("--only", action="append", choices=("overhead", "memory"))
+    parser.add_argument("--only", action="append", choices=("overhead", "memory", "full-memory"))
     parser.add_argument("--kind", action="append", choices=tuple(ARCHITECTURES))
     parser.add_argument("--tiny", action="store_true", help="to try it; the figures mean nothing")
     parser.add_argument("--repeats", type=int, default=9)
@@ -48,6 +50,8 @@ def main(given: list[str] | None = None) -> int:
         _measure_full_size(options, device, results)
     else:
         _measure_here(options, results)
+        if "full-memory" in (options.only or ()):
+            _measure_full_memory(options, results)
     return 0
 
 
@@ -65,6 +69,13 @@ def _measure_full_size(options: argparse.Namespace, device: str, results: dict[s
     known = results.setdefault("full_size", {})
     for variant in options.variant or VARIANTS:
         known[variant] = full_size(variant, device, modes, options.repeats, smaller=device == "cpu")
+        _write(options, results)
+
+
+def _measure_full_memory(options: argparse.Namespace, results: dict[str, Any]) -> None:
+    known = results.setdefault("full_memory", {})
+    for variant in options.variant or FULL_MEMORY:
+        known[variant] = full_memory(variant, smaller=options.tiny)
         _write(options, results)
 
 

@@ -37,7 +37,7 @@ OURS: dict[str, set[str]] = {
     "engine.controls": {"engine.analysis"},
     "engine.files": {"engine.opening"},
     "engine.models": set(),
-    "engine.models.public.installed": {"engine.models"},  # light enough for a daemon
+    "engine.models.public.registry": {"engine.models"},  # light enough for a daemon
     "engine.optimise": {"engine.models.contracts", "engine.sampling"},
     "engine.render": {"engine.analysis.crossfade", "engine.analysis.spectra"},
     "engine.sampling": {"engine.models.contracts"},  # the model's contract, and no model
@@ -198,7 +198,7 @@ OURS: dict[str, set[str]] = {
         "daw_bridge.takes",
         "daw_bridge.transfers",
         "daw_bridge.watchers",
-        "engine.models.public.installed",
+        "engine.models.public.registry",
     },
     "daw_bridge.app": {
         "daw_bridge.exports",
@@ -240,6 +240,7 @@ OURS: dict[str, set[str]] = {
         "engine.models.public.folder",
         "engine.models.public.installed",
         "engine.models.public.known",
+        "engine.models.public.registry",
     },
     "daw_bridge.cli": {"daw_bridge.commands", "daw_bridge.config"},
     "daw_bridge.__main__": {"daw_bridge.cli"},
@@ -259,7 +260,6 @@ LAZY: dict[str, set[str]] = {
 
 # component: what it may import from outside; after "lazy " inside functions only.
 OUTSIDE: dict[str, set[str]] = {
-    "engine.models.public.installed": {"lazy torch"},
     "engine.analysis": {"numpy", "scipy", "soxr", "lazy librosa"},
     "engine.cache": {"lazy safetensors", "lazy torch"},
     "engine.checkpoints": {"safetensors", "torch"},

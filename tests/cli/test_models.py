@@ -16,8 +16,8 @@ from daw_bridge.app import App
 from daw_bridge.cli import main
 from daw_bridge.config import Config
 from daw_bridge.registration import find_server
-from engine.models.public.installed import Registry
 from engine.models.public.known import KNOWN, KNOWN_BY_NAME
+from engine.models.public.registry import Registry
 from tests.cli.conftest import FACTORY, Ran, Run
 from tests.daw_bridge.fake_engine import create_engine
 from tests.daw_bridge.served import served as running
@@ -260,8 +260,11 @@ def test_an_adapter_makes_another_model_of_the_same_weights(
     file = tmp_path / "Warm Tape.safetensors"
     factors = {"lora_A": torch.ones(1, 2, 3, 3), "lora_B": torch.ones(8, 1, 1, 1)}
     save_file({f"conv_in.{side}.weight": tensor for side, tensor in factors.items()}, file)
-    added = run("add", folder, "--name", "mine", "--device", "cpu", "--dtype", "float32", "--json")
-    assert (added.json["model"]["device"], added.json["model"]["dtype"]) == ("cpu", "float32")
+    where = ("--device", "cpu", "--dtype", "float32", "--text-encoder", "cpu")
+    added = run("add", folder, "--name", "mine", *where, "--json").json["model"]
+    chosen = [added[name] for name in ("device", "dtype", "text_encoder")]
+    assert chosen == ["cpu", "float32", "cpu"]
+    assert ", on cpu, float32, text encoder on cpu" in run().out
     adapted = run("adapt", "mine", file, "--scale", "0.25", "--json").json["model"]
     assert adapted["name"] == "mine-warm-tape"
     assert adapted["adapters"] == [{"path": str(file), "scale": 0.25}]

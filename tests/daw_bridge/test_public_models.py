@@ -16,7 +16,7 @@ import soundfile
 from daw_bridge.app import App
 from daw_bridge.client import Client
 from daw_bridge.config import Config
-from engine.models.public.installed import Registry
+from engine.models.public.registry import Registry
 from engine.spec import BridgeError
 from tests.daw_bridge.served import served
 

@@ -15,7 +15,6 @@ from engine.models.public.contract import Kept, Projection, Told, Usage
 from engine.models.public.folder import ModelFolder
 from engine.models.public.loading import (
     Checkpoint,
-    Prompts,
     flow_schedule,
     libraries,
     load_part,
@@ -62,11 +61,16 @@ class AceStep(Checkpoint):
         self._template, self._instructions = SFT_GEN_PROMPT, TASK_INSTRUCTIONS
 
         self._network = self._part("transformer", AceStepTransformer1DModel)
-        self._encoder = self._part("text_encoder", AutoModel)
-        self._conditions = self._part("condition_encoder", AceStepConditionEncoder)
+        self._encoder = self._text_part("text_encoder", AutoModel)
+        self._conditions = self._text_part("condition_encoder", AceStepConditionEncoder)
+        # The denoiser needs these two of it beside what it is told.
+        self._nothing, self._silent = (
+            known.to(self.device, self._dtype)
+            for known in (self._conditions.null_condition_emb, self._conditions.silence_latent)
+        )
         self.codec = OobleckCodec(self._part("vae", AutoencoderOobleck))
         self._tokenizer = load_part(folder, "tokenizer", AutoTokenizer, None)
-        self._prompts = Prompts(self._read)
+        self._prompts = self._prompts_by(self._read)
 
     def tell(self, words: Words) -> Told:
         """Lyrics, timbre (of silence) and text in one row, without a mask: all of it is read."""
@@ -76,7 +80,7 @@ class AceStep(Checkpoint):
     def tell_nothing(self, words: Words) -> Told:
         """The learned token that says nothing, as often as there are others."""
         told = self.tell(words)
-        return Told(self._conditions.null_condition_emb.expand_as(told.tokens), told.whole)
+        return Told(self._nothing.expand_as(told.tokens), told.whole)
 
     def denoiser(self, told: Told, kept: Kept | None = None) -> Denoiser:
         """The flow's estimate; what is kept comes back re-decoded."""
@@ -106,17 +110,12 @@ class AceStep(Checkpoint):
 
     def _beside(self, kept: Kept | None, steps: int) -> Tensor:
         """What is kept, silence in place of the rest, and 1 where that is: `[1, steps, 2 C]`."""
-        silence = self._silence(steps)
+        silence = _as_long_as(steps, self._silent)
         if kept is None:
             return torch.cat([silence, torch.ones_like(silence)], dim=-1)
         made = 1.0 - kept.mask.to(self.device, self._dtype).transpose(1, 2)
         latent = kept.latent.to(self.device, self._dtype).transpose(1, 2)
         return torch.cat([torch.where(made > 0.5, silence, latent), made.expand_as(latent)], dim=-1)
-
-    def _silence(self, steps: int) -> Tensor:
-        """Silence as the model knows it, over and over: `[1, steps, C]`."""
-        known: Tensor = self._conditions.silence_latent
-        return known.repeat(1, -(-steps // known.shape[1]), 1)[:, :steps]
 
     def _caption(self, words: Words) -> str:
         bpm = "N/A" if words.bpm is None else str(round(words.bpm))
@@ -128,9 +127,10 @@ class AceStep(Checkpoint):
         return str(self._template.format(self._instructions[task], words.prompt, facts))
 
     def _read(self, caption: str, lyric_sheet: str) -> tuple[Tensor, Tensor]:
-        ids, mask = tokenised(self._tokenizer, caption, MOST_TOKENS, self.device, filled=False)
+        device = self._text_device
+        ids, mask = tokenised(self._tokenizer, caption, MOST_TOKENS, device, filled=False)
         sung, sung_mask = tokenised(
-            self._tokenizer, lyric_sheet, MOST_LYRIC_TOKENS, self.device, filled=False
+            self._tokenizer, lyric_sheet, MOST_LYRIC_TOKENS, device, filled=False
         )
         steps_hz = self.codec.sample_rate_hz / self.codec.step_samples
         tokens, tokens_mask = self._conditions(
@@ -138,12 +138,17 @@ class AceStep(Checkpoint):
             text_attention_mask=mask.bool(),
             lyric_hidden_states=self._encoder.get_input_embeddings()(sung),
             lyric_attention_mask=sung_mask.bool(),
-            refer_audio_acoustic_hidden_states_packed=self._silence(
-                -int(-_TIMBRE_S * steps_hz // 1)
+            refer_audio_acoustic_hidden_states_packed=_as_long_as(
+                -int(-_TIMBRE_S * steps_hz // 1), self._conditions.silence_latent
             ),
-            refer_audio_order_mask=torch.zeros(1, dtype=torch.long, device=self.device),
+            refer_audio_order_mask=torch.zeros(1, dtype=torch.long, device=device),
         )
         return tokens, tokens_mask
+
+
+def _as_long_as(steps: int, silence: Tensor) -> Tensor:
+    """Silence as the model knows it, over and over: `[1, steps, C]`."""
+    return silence.repeat(1, -(-steps // silence.shape[1]), 1)[:, :steps]
 
 
 def _lyric_sheet(lyrics: str) -> str:

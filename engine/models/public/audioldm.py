@@ -18,7 +18,7 @@ from engine.models.contracts import Denoiser
 from engine.models.parametrisation import AlphaBars, Prediction, variance_preserving
 from engine.models.public.contract import Kept, Told, Usage
 from engine.models.public.folder import ModelFolder
-from engine.models.public.loading import Checkpoint, Prompts, libraries, load_part, tokenised
+from engine.models.public.loading import Checkpoint, libraries, load_part, tokenised
 from engine.models.public.mel_latents import MelCodec
 from engine.models.studio import Words
 from engine.spec import BridgeError
@@ -99,18 +99,17 @@ class AudioLDM2(_MelDiffusion):
                 T5EncoderModel,
             )
         self._network = self._part("unet", AudioLDM2UNet2DConditionModel)
-        self._clap = self._part("text_encoder", ClapModel)
-        self._encoder = self._part("text_encoder_2", T5EncoderModel)
-        self._projection = self._part("projection_model", AudioLDM2ProjectionModel)
-        self._language = self._part("language_model", GPT2Model)
+        self._clap = self._text_part("text_encoder", ClapModel)
+        self._encoder = self._text_part("text_encoder_2", T5EncoderModel)
+        self._projection = self._text_part("projection_model", AudioLDM2ProjectionModel)
+        self._language = self._text_part("language_model", GPT2Model)
         self.codec = MelCodec(
             self._part("vae", AutoencoderKL), self._part("vocoder", SpeechT5HifiGan)
         )
         self._tokenizer = load_part(folder, "tokenizer", AutoTokenizer, None)
         self._tokenizer_2 = load_part(folder, "tokenizer_2", AutoTokenizer, None)
         self._new_tokens = int(getattr(self._language.config, "max_new_tokens", None) or 8)
-        self._prompts = Prompts(self._read)
-        self._languages = Prompts(self._continued)
+        self._prompts = self._prompts_by(self._read)
 
     def tell(self, words: Words) -> Told:
         """T5's tokens, and as a whole what the language model says after CLAP's and T5's."""
@@ -125,36 +124,36 @@ class AudioLDM2(_MelDiffusion):
         return self._told(prompt, words.prompt)
 
     def _told(self, prompt: str, as_long_as: str) -> Told:
-        tokens, mask = self._prompts(prompt, as_long_as)
-        whole, _ = self._languages(prompt, as_long_as)
+        tokens, mask, whole = self._prompts(prompt, as_long_as)
         return Told(tokens, whole, mask)
 
-    def _read(self, prompt: str, as_long_as: str) -> tuple[Tensor, Tensor]:
-        """T5's tokens."""
-        most = min(self._tokenizer_2.model_max_length, MOST_TOKENS)
+    def _read(self, prompt: str, as_long_as: str) -> tuple[Tensor, Tensor, Tensor]:
+        """T5's tokens and mask, and what the language model says."""
+        most, device = min(self._tokenizer_2.model_max_length, MOST_TOKENS), self._text_device
         if as_long_as:
-            ids, _ = tokenised(self._tokenizer_2, as_long_as, most, self.device, filled=False)
-            ids, mask = tokenised(self._tokenizer_2, prompt, ids.shape[1], self.device)
+            ids, _ = tokenised(self._tokenizer_2, as_long_as, most, device, filled=False)
+            ids, mask = tokenised(self._tokenizer_2, prompt, ids.shape[1], device)
         else:
-            ids, mask = tokenised(self._tokenizer_2, prompt, most, self.device, filled=False)
-        return self._encoder(ids, attention_mask=mask)[0], mask
+            ids, mask = tokenised(self._tokenizer_2, prompt, most, device, filled=False)
+        tokens = self._encoder(ids, attention_mask=mask)[0]
+        return tokens, mask, self._continued(prompt, tokens, mask)
 
-    def _continued(self, prompt: str, as_long_as: str) -> tuple[Tensor, Tensor]:
+    def _continued(self, prompt: str, tokens: Tensor, mask: Tensor) -> Tensor:
         """Hidden states that the language model puts behind the text, one after the other."""
-        tokens, mask = self._prompts(prompt, as_long_as)
-        clap = _clap_features(self._clap, self._tokenizer, prompt, self.device)[:, None]
+        clap = _clap_features(self._clap, self._tokenizer, prompt, self._text_device)[:, None]
         joined = self._projection(
             hidden_states=clap,
             hidden_states_1=tokens,
             attention_mask=mask.new_ones(1, 1),
             attention_mask_1=mask,
         )
-        row, mask = joined.hidden_states, joined.attention_mask
+        row: Tensor = joined.hidden_states
+        mask = joined.attention_mask
         for _ in range(self._new_tokens):
             states = self._language(inputs_embeds=row, attention_mask=mask).last_hidden_state
             row = torch.cat([row, states[:, -1:]], dim=1)
             mask = torch.cat([mask, mask.new_ones(1, 1)], dim=1)
-        return row[:, -self._new_tokens :], mask
+        return row[:, -self._new_tokens :]
 
     def _asked(self, picture: Tensor, timestep: int, told: Told) -> Tensor:
         predicted: Tensor = self._network(
@@ -182,12 +181,12 @@ class MusicLDM(_MelDiffusion):
             from diffusers import AutoencoderKL, UNet2DConditionModel
             from transformers import AutoTokenizer, ClapModel, SpeechT5HifiGan
         self._network = self._part("unet", UNet2DConditionModel)
-        self._clap = self._part("text_encoder", ClapModel)
+        self._clap = self._text_part("text_encoder", ClapModel)
         self.codec = MelCodec(
             self._part("vae", AutoencoderKL), self._part("vocoder", SpeechT5HifiGan)
         )
         self._tokenizer = load_part(folder, "tokenizer", AutoTokenizer, None)
-        self._prompts = Prompts(self._read)
+        self._prompts = self._prompts_by(self._read)
 
     def tell(self, words: Words) -> Told:
         """CLAP's vector."""
@@ -203,7 +202,7 @@ class MusicLDM(_MelDiffusion):
         return self.tell(replace(words, prompt=prompt))
 
     def _read(self, prompt: str) -> tuple[Tensor, Tensor]:
-        whole = _clap_features(self._clap, self._tokenizer, prompt, self.device)
+        whole = _clap_features(self._clap, self._tokenizer, prompt, self._text_device)
         return whole, whole.new_zeros(1, 0, 0)
 
     def _asked(self, picture: Tensor, timestep: int, told: Told) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -114,6 +115,17 @@ class ModelFolder:
         """Of all weights on the disk."""
         weights = {file for _, file in self._files() if file.suffix == ".safetensors"}
         return sum(file.stat().st_size for file in weights)
+
+    def parameters(self) -> int:
+        """Numbers in all weights, read off the files' headers."""
+        from safetensors import safe_open
+
+        total = 0
+        for file in {file for _, file in self._files() if file.suffix == ".safetensors"}:
+            with safe_open(file, "pt") as weights:
+                names = weights.keys()
+                total += sum(math.prod(weights.get_slice(name).get_shape()) for name in names)
+        return total
 
     def sample_rate_hz(self) -> int | None:
         """Of its audio, as the part says that makes it; None where none does."""

@@ -120,12 +120,20 @@ class Checkpoint(ABC):
     _network: Any  # the denoising one, which `_load` reads
 
     def __init__(
-        self, folder: ModelFolder, device: str = "cpu", dtype: torch.dtype | None = None
+        self,
+        folder: ModelFolder,
+        device: str = "cpu",
+        dtype: torch.dtype | None = None,
+        *,
+        text_on_cpu: bool = False,
     ) -> None:
         """Load it.
 
         Args:
             dtype: of the weights, single precision where nothing is said.
+            text_on_cpu: what reads prompts stays on the CPU, in single precision: every CPU is
+                quick in it, many have no arithmetic of half precision, and T5's values overflow
+                float16. What it answers goes to the device.
 
         Raises:
             BridgeError: `not_found` where the folder is not complete or of a kind not known here.
@@ -134,6 +142,8 @@ class Checkpoint(ABC):
         self.digest = self._own_digest
         self.device = torch.device(device)
         self._dtype = dtype or torch.float32
+        self._text_device = torch.device("cpu") if text_on_cpu else self.device
+        self._text_dtype = torch.float32 if text_on_cpu else self._dtype
         self._folder = folder
         self.usage = self.usage_of(folder)
         self._load(folder)
@@ -187,6 +197,13 @@ class Checkpoint(ABC):
     def _part(self, name: str, reader: Any) -> Any:
         return load_part(self._folder, name, reader, self._dtype).to(self.device)
 
+    def _text_part(self, name: str, reader: Any) -> Any:
+        """One that only reads prompts."""
+        return load_part(self._folder, name, reader, self._text_dtype).to(self._text_device)
+
+    def _prompts_by(self, encode: Callable[..., tuple[Tensor, ...]]) -> Prompts:
+        return Prompts(encode, self.device, self._dtype)
+
 
 def flow_schedule(folder: ModelFolder) -> dict[str, Any]:
     """Settings of a flow's scheduler whose levels the model itself gives.
@@ -209,25 +226,33 @@ def flow_schedule(folder: ModelFolder) -> dict[str, Any]:
 
 
 class Prompts:
-    """The text encoder's answers, one run for each prompt; the newest are kept."""
+    """The text encoder's answers, one run for each prompt; the newest are kept where it lives."""
 
-    def __init__(self, encode: Callable[..., tuple[Tensor, Tensor]]) -> None:
+    def __init__(
+        self, encode: Callable[..., tuple[Tensor, ...]], device: torch.device, dtype: torch.dtype
+    ) -> None:
         """Prepare.
 
         Args:
-            encode: texts -> tokens `[1, tokens, width]` and their mask `[1, tokens]`.
+            encode: texts -> tokens `[1, tokens, width]`, their mask `[1, tokens]` and the like.
+            device: where they are wanted.
+            dtype: that they are wanted in; masks stay what they are.
         """
         self._encode = encode
-        self._known: dict[tuple[str, ...], tuple[Tensor, Tensor]] = {}
+        self._device, self._dtype = device, dtype
+        self._known: dict[tuple[str, ...], tuple[Tensor, ...]] = {}
 
     @torch.no_grad()
-    def __call__(self, *texts: str) -> tuple[Tensor, Tensor]:
-        """Tokens and mask of a prompt, and of what else is read with it."""
+    def __call__(self, *texts: str) -> tuple[Tensor, ...]:
+        """Tokens and mask of a prompt, and of what else is read with it, on the device."""
         found = self._known.pop(texts, None) or self._encode(*texts)
         self._known[texts] = found  # the newest last
         while len(self._known) > _KEPT_PROMPTS:
             del self._known[next(iter(self._known))]
-        return found
+        return tuple(
+            part.to(self._device, self._dtype if part.is_floating_point() else part.dtype)
+            for part in found
+        )
 
 
 def tokenised(

@@ -27,7 +27,14 @@ class Architecture(Protocol):
 
     edits: bool
 
-    def __call__(self, folder: ModelFolder, device: str, dtype: torch.dtype | None) -> PublicModel:
+    def __call__(
+        self,
+        folder: ModelFolder,
+        device: str,
+        dtype: torch.dtype | None,
+        *,
+        text_on_cpu: bool = False,
+    ) -> PublicModel:
         """Load one."""
         ...
 
@@ -75,14 +82,19 @@ def check_pipeline(name: str, pipeline: str) -> None:
 
 
 def open_model(
-    folder: ModelFolder, device: str = "cpu", dtype: torch.dtype | None = None
+    folder: ModelFolder,
+    device: str = "cpu",
+    dtype: torch.dtype | None = None,
+    *,
+    text_on_cpu: bool = False,
 ) -> PublicModel:
     """Load the model of a folder.
 
     Args:
         dtype: of the weights; single precision where nothing is said.
+        text_on_cpu: what reads prompts stays on the CPU.
 
     Raises:
         BridgeError: `not_found` for an unknown architecture, or parts that cannot be loaded.
     """
-    return architecture_of(folder)(folder, device, dtype)
+    return architecture_of(folder)(folder, device, dtype, text_on_cpu=text_on_cpu)

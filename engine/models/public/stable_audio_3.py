@@ -17,7 +17,6 @@ from engine.models.public.folder import ModelFolder
 from engine.models.public.levels import log_snr_levels
 from engine.models.public.loading import (
     Checkpoint,
-    Prompts,
     flow_schedule,
     libraries,
     load_part,
@@ -74,11 +73,11 @@ class StableAudio3(Checkpoint):
             from transformers import AutoTokenizer, T5GemmaEncoderModel
 
         self._network = self._part("transformer", StableAudio3DiTModel)
-        self._encoder = self._part("text_encoder", T5GemmaEncoderModel)
+        self._encoder = self._text_part("text_encoder", T5GemmaEncoderModel)
         self._embedder = self._part("duration_embedder", StableAudio3DurationEmbedder)
         self.codec = SameCodec(self._part("vae", AutoencoderSAME))
         self._tokenizer = load_part(folder, "tokenizer", AutoTokenizer, None)
-        self._prompts = Prompts(self._read)
+        self._prompts = self._prompts_by(self._read)
         schedule = flow_schedule(folder)
         _check_ends(folder, schedule)
         self._time_scale = float(schedule["num_train_timesteps"])
@@ -137,7 +136,7 @@ class StableAudio3(Checkpoint):
 
     def _read(self, prompt: str) -> tuple[Tensor, Tensor]:
         most = min(self._tokenizer.model_max_length, MOST_TOKENS)
-        ids, mask = tokenised(self._tokenizer, prompt, most, self.device)
+        ids, mask = tokenised(self._tokenizer, prompt, most, self._text_device)
         return self._encoder(ids, attention_mask=mask)[0], mask
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from engine.models.contracts import Denoiser
 from engine.models.public.contract import Kept, Told, Usage
 from engine.models.public.folder import ModelFolder
-from engine.models.public.loading import Checkpoint, Prompts, libraries, load_part, tokenised
+from engine.models.public.loading import Checkpoint, libraries, load_part, tokenised
 from engine.models.public.oobleck import OobleckCodec
 from engine.models.public.rotations import Rotations, rotary_frequencies
 from engine.models.studio import Words
@@ -54,11 +54,11 @@ class StableAudioOpen(Checkpoint):
             from transformers import AutoTokenizer, T5EncoderModel
 
         self._network = self._part("transformer", StableAudioDiTModel)
-        self._encoder = self._part("text_encoder", T5EncoderModel)
+        self._encoder = self._text_part("text_encoder", T5EncoderModel)
         self._projection = self._part("projection_model", StableAudioProjectionModel)
         self.codec = OobleckCodec(self._part("vae", AutoencoderOobleck))
         self._tokenizer = load_part(folder, "tokenizer", AutoTokenizer, None)
-        self._prompts = Prompts(self._read)
+        self._prompts = self._prompts_by(self._read)
         self._noise = _NoiseRange.of(folder)
         self.window_steps = int(self._network.config.sample_size)
         step_s = self.codec.step_samples / self.codec.sample_rate_hz
@@ -124,10 +124,10 @@ class StableAudioOpen(Checkpoint):
 
     def _read(self, prompt: str) -> tuple[Tensor, Tensor]:
         most = min(self._tokenizer.model_max_length, MOST_TOKENS)
-        ids, mask = tokenised(self._tokenizer, prompt, most, self.device)
-        read = self._encoder(ids, attention_mask=mask)[0]
+        ids, mask = tokenised(self._tokenizer, prompt, most, self._text_device)
+        read = self._encoder(ids, attention_mask=mask)[0].to(self.device, self._dtype)
         tokens = self._projection(text_hidden_states=read).text_hidden_states
-        return tokens * mask[..., None].to(tokens.dtype), mask
+        return tokens * mask[..., None].to(tokens), mask
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from engine.models.contracts import Denoiser
 from engine.models.public.contract import Kept, Told, Usage
 from engine.models.public.folder import TOOLS_PIPELINE, ModelFolder, read_table
 from engine.models.public.levels import log_snr_levels
-from engine.models.public.loading import Checkpoint, Prompts, libraries, load_part, tokenised
+from engine.models.public.loading import Checkpoint, libraries, load_part, tokenised
 from engine.models.public.oobleck import OobleckCodec
 from engine.models.public.rotations import Rotations, rotary_frequencies
 from engine.models.public.tools_design import Design, read_design
@@ -77,10 +77,10 @@ class StableAudioTools(Checkpoint):
             name: self._filled(number, condition_weights(weights, name), name)
             for name, number in numbers.items()
         }
-        self._encoder = self._part("text_encoder", T5EncoderModel)
+        self._encoder = self._text_part("text_encoder", T5EncoderModel)
         self._projection = self._text_projection(weights)
         self._tokenizer = load_part(folder, "tokenizer", AutoTokenizer, None)
-        self._prompts = Prompts(self._read)
+        self._prompts = self._prompts_by(self._read)
         self._rotation = Rotations(self._frequencies(weights))
         self._set_facts(design)
 
@@ -161,9 +161,10 @@ class StableAudioTools(Checkpoint):
         return part
 
     def _read(self, prompt: str) -> tuple[Tensor, Tensor]:
-        ids, mask = tokenised(self._tokenizer, prompt, self._design.most_tokens, self.device)
-        tokens = self._projection(self._encoder(ids, attention_mask=mask)[0])
-        return tokens * mask[..., None].to(tokens.dtype), mask
+        ids, mask = tokenised(self._tokenizer, prompt, self._design.most_tokens, self._text_device)
+        read = self._encoder(ids, attention_mask=mask)[0].to(self.device, self._dtype)
+        tokens = self._projection(read)
+        return tokens * mask[..., None].to(tokens), mask
 
 
 def _made(kind: Any, settings: dict[str, Any]) -> Any:

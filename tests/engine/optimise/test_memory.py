@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.utils.checkpoint import checkpoint
 
 from engine.models.toy import GaussianModel
 from engine.optimise.memory import (
-    Kept,
     MemoryPlan,
+    Taken,
     free_bytes,
-    kept_by,
     peak_bytes,
     plan_memory,
     saved_bytes,
+    taken_by,
 )
 
 
@@ -67,19 +68,46 @@ def test_a_model_call_is_measured_at_the_state_it_will_see() -> None:
     assert free is None or free > 1 << 20
 
 
+def _four_bytes(numbers: int, **counts: int) -> Taken:
+    return Taken(**{f"{name}_bytes": 4 * numbers * count for name, count in counts.items()})
+
+
 def test_weights_are_not_counted() -> None:
-    """What two calls have in common was there before them."""
     weight = torch.randn(50, 50)
     x = torch.randn(20, 50, requires_grad=True)
-    kept = kept_by(lambda: (x @ weight).exp())
-    assert kept == Kept(20 * 50 * 4, 20 * 50 * 4)
-    assert saved_bytes(lambda: (x @ weight).exp()) == kept.fresh_bytes + weight.nbytes
+    # Kept is the answer, which its gradient needs. On the way back there are what comes from the
+    # loss, the gradient by the exponent and the one by x beside it.
+    taken = taken_by(lambda x: (x @ weight).exp(), x)
+    assert taken == _four_bytes(x.numel(), kept=1, peak=4)
+    assert saved_bytes(lambda: (x @ weight).exp()) == 4 * x.numel() + weight.nbytes
+    with torch.no_grad():
+        assert taken_by(lambda x: (x @ weight).exp(), x) == _four_bytes(x.numel(), kept=1, peak=2)
+
+
+def test_views_and_changes_in_place_take_nothing() -> None:
+    x = torch.randn(8, 8)
+    assert taken_by(lambda x: x.view(64)[8:].reshape(7, 8).t(), x) == Taken()
+    assert taken_by(lambda x: x.clone().mul_(2.0).add_(1.0), x) == _four_bytes(64, kept=1, peak=1)
+
+
+def test_what_is_made_anew_for_its_gradient_is_counted() -> None:
+    x = torch.randn(1000, requires_grad=True)
+
+    def deep(x: torch.Tensor) -> torch.Tensor:
+        return x.exp().sin().cos().exp()
+
+    plain = taken_by(deep, x)
+    sparing = taken_by(lambda x: checkpoint(deep, x, use_reentrant=False), x)
+    assert plain.kept_bytes == 3 * 4000, "both exponentials, and what cos was asked"
+    assert sparing.kept_bytes == 4000, "the answer alone"
+    assert sparing.peak_bytes >= plain.kept_bytes
 
 
 def test_the_peak_of_an_iteration_is_what_each_policy_holds_at_once() -> None:
-    call, objective = Kept(1000, 300), Kept(4000, 500)
-    assert peak_bytes("none", call, objective, 10, 4) == 10 + 2 * 500
-    assert peak_bytes("full", call, objective, 10, 4) == 4 * 1010 + 4000 + 2 * 500
+    call, objective = Taken(1000, 1300), Taken(4000, 4500)
+    assert peak_bytes("none", Taken(0, 300), Taken(), 10, 4) == 10 + 300
+    assert peak_bytes("full", call, objective, 10, 4) == 4 * 1010 + 4500
+    assert peak_bytes("full", Taken(1000, 9000), objective, 10, 4) == 3 * 1000 + 4 * 10 + 9000
     # The objective's graph is gone when a call is made anew.
-    assert peak_bytes("checkpointed", call, objective, 10, 4) == 4000 + 4 * 10 + 2 * 500
-    assert peak_bytes("checkpointed", Kept(9000, 0), Kept(), 10, 4) == 9000 + 4 * 10
+    assert peak_bytes("checkpointed", call, objective, 10, 4) == 4500 + 4 * 10
+    assert peak_bytes("checkpointed", Taken(9000, 9100), Taken(), 10, 4) == 9100 + 4 * 10

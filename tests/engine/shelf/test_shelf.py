@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import shutil
 import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,9 @@ import torch
 
 from engine.models.house.model import HABITS, load_house
 from engine.models.public.folder import ModelFolder
-from engine.models.public.installed import Registry
+from engine.models.public.registry import Registry
 from engine.shelf.public import PublicStudio
-from engine.shelf.shelf import Shelf, dtype_for
+from engine.shelf.shelf import Shelf, dtype_for, reads_on_cpu
 from engine.spec import BridgeError
 
 
@@ -105,3 +106,37 @@ def test_a_device_that_is_not_there_is_said(
     for wrong in ({"device": "tpu"}, {"dtype": "int4"}):
         with pytest.raises(BridgeError, match="is not known here"):
             Registry(models_file).add(real_steps / "mldm", "other", **wrong)
+
+
+def test_prompts_are_read_where_it_is_told_to(models_file: Path, real_steps: Path) -> None:
+    registry = Registry(models_file)
+    shelf = Shelf("cpu", models_file)
+    found = {}
+    for choice in ("cpu", "device"):
+        registry.add(real_steps / "mldm", "music", dtype="bfloat16", text_encoder=choice)
+        assert Registry(models_file).get("music").text_encoder == choice
+        studio = shelf.get("music")
+        assert isinstance(studio, PublicStudio)
+        found[choice] = {weight.dtype for weight in studio._model._clap.parameters()}
+    assert found == {"cpu": {torch.float32}, "device": {torch.bfloat16}}
+    with pytest.raises(BridgeError, match="'gpu' is not known here"):
+        registry.add(real_steps / "mldm", "music", text_encoder="gpu")
+
+
+def test_a_device_short_of_memory_leaves_the_text_encoder_to_the_cpu(
+    models_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = Registry(models_file).get("music")
+    assert installed.text_encoder == "auto"
+    numbers = ModelFolder.open(installed.path).parameters()
+    free = {"bytes": 0}
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free["bytes"], 0))
+    for dtype, item_bytes in ((torch.float32, 4), (torch.bfloat16, 2)):
+        free["bytes"] = 2 * item_bytes * numbers
+        assert not reads_on_cpu(installed, "cuda", dtype)
+        free["bytes"] -= 1
+        assert reads_on_cpu(installed, "cuda", dtype)
+    assert not reads_on_cpu(installed, "cpu", torch.float32), "they share what is free"
+    assert not reads_on_cpu(installed, "mps", torch.float16)
+    assert reads_on_cpu(replace(installed, text_encoder="cpu"), "mps", torch.float16)
+    assert not reads_on_cpu(replace(installed, text_encoder="device"), "cuda", torch.float32)

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from safetensors.torch import save_file
 
 from engine.models.public import shared_file
 from engine.models.public.folder import INDEX, ModelFolder
-from engine.models.public.installed import Adaptation, Installed, Registry, slug
+from engine.models.public.installed import Adaptation, Installed
+from engine.models.public.registry import Registry, slug
 from engine.spec import BridgeError
 
 
@@ -136,7 +138,7 @@ def test_a_folder_that_cannot_be_written_loses_nothing(tmp_path: Path, library: 
 
 def test_the_list_is_read_without_anything_heavy() -> None:
     script = (
-        "import sys; from engine.models.public.installed import Registry; Registry(None).all();"
+        "import sys; from engine.models.public.registry import Registry; Registry(None).all();"
         "sys.exit(bool({'torch', 'diffusers', 'transformers'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
@@ -152,7 +154,21 @@ def test_names_are_made_of_what_folders_are_called(text: str, name: str) -> None
 
 def test_rows_are_plain_values() -> None:
     model = Installed("a", Path("b"), "CPipeline", "d", 1)
-    assert (model.known, model.path) == (None, Path("b"))
+    assert (model.known, model.path, model.text_encoder) == (None, Path("b"), "auto")
+
+
+def test_lists_from_before_a_choice_was_known_still_load(registry: Registry, library: Path) -> None:
+    added = registry.add(library / "ace", text_encoder="cpu")
+    assert registry.all() == (added,)
+    file = registry.downloads.parent / "models.json" if registry.downloads else Path()
+    table = json.loads(file.read_text())
+    assert table["models"][0].pop("text_encoder") == "cpu"
+    file.write_text(json.dumps(table))
+    assert registry.all() == (replace(added, text_encoder="auto"),)
+    table["models"][0]["text_encoder"] = "moon"
+    file.write_text(json.dumps(table))
+    with pytest.raises(BridgeError, match="'moon' in a row of it"):
+        registry.all()
 
 
 def test_weights_are_hashed_once_when_a_model_is_loaded(
@@ -282,7 +298,8 @@ _ADDING = """
 import sys, time
 from pathlib import Path
 from engine.models.public import opening  # heavy: at different times they would not meet
-from engine.models.public.installed import Installed, Registry
+from engine.models.public.installed import Installed
+from engine.models.public.registry import Registry
 
 class Slow(Registry):
     def all(self):

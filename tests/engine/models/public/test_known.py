@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from engine.models.public.folder import INDEX, ModelFolder
-from engine.models.public.installed import Registry, slug
 from engine.models.public.known import (
     KNOWN,
     KNOWN_BY_HUB,
@@ -20,6 +19,7 @@ from engine.models.public.known import (
     meant,
 )
 from engine.models.public.opening import ARCHITECTURES, architecture_of
+from engine.models.public.registry import Registry, slug
 
 every = pytest.mark.parametrize("known", KNOWN, ids=lambda known: known.name)
 # Tiny checkpoints that are sampled as the known ones are.
