@@ -19,7 +19,7 @@ a little.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
@@ -190,14 +190,13 @@ def _guided_run(
     for number, (t, t_next) in enumerate(pairwise(problem.levels)):
         pull = None
         if number in plan.corrected:
-            expected, each, pull = _expected(problem, x, t, memory)
-            told(begun, expected, each)
+            pull = _pull(problem, x, t, memory, partial(told, begun), met)
         with torch.no_grad():
             estimate, after = asked(problem.denoiser, x, t, t_next, memory)
             step = Step(x, towards(x, estimate, t, t_next), memory)
             steps.append(step)
             x, memory = step.led, after
-            if pull is not None and not met():
+            if pull is not None:
                 x = x - plan.strength * _correction(x - step.begun, pull, settings.locally)
                 corrected, left = x, len(steps)
         problem.on_call()
@@ -257,13 +256,19 @@ def _correction(step: Tensor, pull: Tensor, locally: float) -> Tensor:
     return whole * (locally * rms(step) / local.clamp_min(1e-12)).clamp_max(1.0)
 
 
-def _expected(
-    problem: Problem, x: Tensor, t: float, memory: Tensor | None = None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The result expected from a state, its losses, and their gradient by the state."""
+def _pull(
+    problem: Problem,
+    x: Tensor,
+    t: float,
+    memory: Tensor | None,
+    told: Callable[[Tensor, Tensor], object],
+    met: Reached,
+) -> Tensor | None:
+    """The gradient by a state of the losses of what is expected from it; None where that meets the
+    wish, for which no gradient is made."""
     with torch.enable_grad():
         variable = x.detach().requires_grad_(True)
         expected, _ = asked(problem.denoiser, variable, t, None, memory)
         each = problem.objective(expected)
-        (pull,) = torch.autograd.grad(each.sum(), variable)
-    return expected.detach(), each.detach(), pull
+        told(expected.detach(), each.detach())
+        return None if met() else torch.autograd.grad(each.sum(), variable)[0]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from engine.controls.overlap import overlap_objective
 from engine.models.toy import GaussianModel
-from engine.optimise.fast import FastSettings, _correction, _expected, better_of, optimise_fast
+from engine.optimise.fast import FastSettings, _correction, _pull, better_of, optimise_fast
 from engine.optimise.freedom import FreeDomSettings, freedom
 from engine.optimise.guidance import towards
 from engine.optimise.inversion import InversionSettings
@@ -102,6 +102,27 @@ def test_no_step_is_corrected_while_what_is_expected_meets_the_wish() -> None:
     torch.testing.assert_close(run.noise, _noise())
 
 
+def test_no_gradient_is_made_where_what_is_expected_meets_the_wish() -> None:
+    problem, backward = _problem(), []
+
+    def denoiser(x: Tensor, level: float, next_level: float | None = None) -> Tensor:
+        answer = problem.denoiser(x, level, next_level)
+        if answer.requires_grad:
+            answer.register_hook(lambda _: backward.append(level))
+        return answer
+
+    watched: list[OptimisedNoise] = []
+    optimise_fast(
+        replace(problem, denoiser=denoiser),
+        _noise(),
+        EXACT,
+        watched.append,
+        reached=lambda: len(watched) in (2, 3),
+    )
+    levels = problem.in_steps(8).levels[:-1]
+    assert backward == [level for number, level in enumerate(levels) if number not in (1, 2)]
+
+
 def test_steps_after_the_last_correction_need_no_undoing() -> None:
     """The wish is met from the fifth evaluation on: four of eight steps are undone."""
     undone: list[int] = []
@@ -157,7 +178,8 @@ def test_noise_that_is_near_is_mended_by_two_short_corrections() -> None:
     for number, (t, t_next) in enumerate(path):
         led = towards(x, problem.denoiser(x, t, t_next), t, t_next)
         if number in EXACT.mended:
-            _, _, pull = _expected(problem, x, t)
+            pull = _pull(problem, x, t, None, lambda *_: None, lambda: False)
+            assert pull is not None
             led = led - EXACT.mending * _correction(led - x, pull, EXACT.locally)
         x = led
     asked = iter([False, False, False, True])  # of the draft, of two expectations, of the result
