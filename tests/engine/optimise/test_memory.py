@@ -94,7 +94,7 @@ def test_a_heap_grows_by_more_than_is_taken_but_for_large_tensors() -> None:
     def twice(x: torch.Tensor) -> torch.Tensor:
         return x.repeat(1 << 20).sum(dim=0, keepdim=True)
 
-    small, large = torch.zeros(4), torch.zeros(8)  # repeated: 16 and 32 MiB
+    small, large = torch.zeros(8), torch.zeros(16)  # repeated: 32 and 64 MiB
     held, grown = (taken_by(twice, small, in_heap=in_heap) for in_heap in (False, True))
     assert 1.6 < grown.peak_bytes / held.peak_bytes < 2.0
     held, grown = (taken_by(twice, large, in_heap=in_heap) for in_heap in (False, True))
