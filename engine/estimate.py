@@ -18,7 +18,7 @@ from torch import Tensor
 from engine.controls.together import Together
 from engine.job import SCENES, Host, Job
 from engine.models.contracts import Denoiser
-from engine.optimise.memory import MemoryPlan, Taken, free_bytes, in_the_heap, peak_bytes, taken_by
+from engine.optimise.memory import MemoryPlan, Taken, free_bytes, peak_bytes, taken_by
 from engine.optimise.methods import METHODS
 from engine.optimise.problem import OptimisedNoise, Problem
 from engine.optimise.surrogate import DECODES
@@ -148,7 +148,6 @@ class _Measured:
     plan: MemoryPlan
     call: Taken
     objective: Taken
-    device: torch.device
 
     @classmethod
     def of(cls, task: WindowTask, noise: Tensor) -> _Measured:
@@ -156,10 +155,11 @@ class _Measured:
         problem = task.problem(lambda run: None)
         latent = task.prior.expand(len(noises), -1, -1).clone().requires_grad_(True)
         together, level = Together(task.goals), problem.levels[0]
+        in_heap = latent.device.type == "cpu"
         with torch.enable_grad():
-            call = taken_by(lambda x: task.denoiser(x, level, 0.0), latent)
-            objective = taken_by(together, latent)
-        return cls(task.plan(problem, noises), call, objective, latent.device)
+            call = taken_by(lambda x: task.denoiser(x, level, 0.0), latent, in_heap=in_heap)
+            objective = taken_by(together, latent, in_heap=in_heap)
+        return cls(task.plan(problem, noises), call, objective)
 
     def needed_bytes(self, settings: RenderSettings, policy: str) -> int:
         """Memory of one iteration."""
@@ -173,7 +173,7 @@ class _Measured:
                 held += (calls - 1) * self.call.kept_bytes
             case _:
                 held = peak_bytes("full", self.call, self.objective, state_bytes, calls)
-        return in_the_heap(held) if self.device.type == "cpu" else held
+        return held
 
 
 @dataclass(frozen=True, slots=True)

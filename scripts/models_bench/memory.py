@@ -24,7 +24,7 @@ from typing import Any, Literal
 import torch
 
 from daw_bridge.engine_process import ENVIRONMENT
-from engine.optimise.memory import in_the_heap, peak_bytes, taken_by
+from engine.optimise.memory import peak_bytes, taken_by
 from engine.optimise.methods import run_method
 from engine.optimise.problem import Problem
 from engine.sampling.loop import GradientPolicy
@@ -122,17 +122,17 @@ def estimated(
     def call(x: torch.Tensor) -> torch.Tensor:
         return task.denoiser(x, level, next_level)
 
-    with torch.no_grad():
-        plain = taken_by(call, noise)
+    rows: list[dict[str, Any]] = [{"policy": one, "sampler_steps": steps} for one, steps in work]
     variable = noise.clone().requires_grad_(True)
-    through, wish = taken_by(call, variable), taken_by(task.objective, variable)
-    rows = []
-    for policy, steps in work:
-        one = plain if policy == "none" else through
-        how: GradientPolicy = "full" if policy == ONE_CALL else policy
-        held = peak_bytes(how, one, wish, state_bytes, steps)
-        row = {"policy": policy, "sampler_steps": steps, "estimated_bytes": held}
-        rows.append(row | {"printed_bytes": in_the_heap(held)})
+    for name, in_heap in (("estimated_bytes", False), ("printed_bytes", True)):
+        with torch.no_grad():
+            plain = taken_by(call, noise, in_heap=in_heap)
+        through = taken_by(call, variable, in_heap=in_heap)
+        wish = taken_by(task.objective, variable, in_heap=in_heap)
+        for row, (policy, steps) in zip(rows, work, strict=True):
+            one = plain if policy == "none" else through
+            how: GradientPolicy = "full" if policy == ONE_CALL else policy
+            row[name] = peak_bytes(how, one, wish, state_bytes, steps)
     return rows
 
 

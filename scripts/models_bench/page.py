@@ -108,14 +108,23 @@ def _full_memory(found: Mapping[str, Mapping[str, Any]] | None) -> str:
     if any(each["smaller"] for each in found.values()):
         said += "\n\n**Much smaller than the models, to try the benchmark: no figure here counts.**"
     names = ("before_bytes", "loaded_bytes", "rendered_bytes", "unloaded_bytes")
-    head = ("Stable Audio 3", "before loading", "loaded", "after three renders", "unloaded")
+    names += ("unloaded_again_bytes",)
+    head = (
+        "Stable Audio 3",
+        "before loading",
+        "loaded",
+        "after three renders",
+        "unloaded",
+        "and again",
+    )
     left = [
         (name, *(_megabytes(each["unloading"][state]) for state in names))
         for name, each in found.items()
     ]
     return (
         f"{said}\n\nResident memory of an engine that loads a model, renders three times, and is "
-        f"told to unload; before, it had rendered with the embedded model and unloaded that.\n\n"
+        "told to unload, and does all that again; before, it had rendered with the embedded model "
+        "and unloaded that. What the libraries make once stays.\n\n"
         f"{_table(head, left)}"
     )
 

@@ -115,12 +115,12 @@ def test_what_is_missed_is_said() -> None:
     said = "| 100.0 MB | 120.0 MB | **1.20** | 200.0 MB | 204.0 MB | 1.02 |"
     assert said in page({"memory": [figures]})
     assert "| 95.0 MB | 0.95 |" in page({"memory": [figures | {"estimated_bytes": 95 * 10**6}]})
-    states = ("before", "loaded", "rendered", "unloaded")
+    states = ("before", "loaded", "rendered", "unloaded", "unloaded_again")
     unloading = {f"{state}_bytes": 10**6 * number for number, state in enumerate(states, 1)}
     full = {"small-music": {"smaller": False, "rows": [figures], "unloading": unloading}}
     text = page({"full_memory": full})
     assert f"| small-music | full | 4.0 MB {said}" in text
-    assert "| small-music | 1.0 MB | 2.0 MB | 3.0 MB | 4.0 MB |" in text
+    assert "| small-music | 1.0 MB | 2.0 MB | 3.0 MB | 4.0 MB | 5.0 MB |" in text
 
 
 def test_an_iteration_is_one_gradient_through_the_sampler(tmp_path: Path) -> None:

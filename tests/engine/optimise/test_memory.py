@@ -90,6 +90,17 @@ def test_views_and_changes_in_place_take_nothing() -> None:
     assert taken_by(lambda x: x.clone().mul_(2.0).add_(1.0), x) == _four_bytes(64, kept=1, peak=1)
 
 
+def test_a_heap_grows_by_more_than_is_taken_but_for_large_tensors() -> None:
+    def twice(x: torch.Tensor) -> torch.Tensor:
+        return x.repeat(1 << 20).sum(dim=0, keepdim=True)
+
+    small, large = torch.zeros(8), torch.zeros(16)  # repeated: 32 and 64 MiB
+    held, grown = (taken_by(twice, small, in_heap=in_heap) for in_heap in (False, True))
+    assert 1.6 < grown.peak_bytes / held.peak_bytes < 2.0
+    held, grown = (taken_by(twice, large, in_heap=in_heap) for in_heap in (False, True))
+    assert grown.peak_bytes == pytest.approx(held.peak_bytes, abs=64)
+
+
 def test_what_is_made_anew_for_its_gradient_is_counted() -> None:
     x = torch.randn(1000, requires_grad=True)
 
