@@ -96,7 +96,7 @@ def test_a_heap_grows_by_more_than_is_taken_but_for_large_tensors() -> None:
 
     small, large = torch.zeros(8), torch.zeros(16)  # repeated: 32 and 64 MiB
     held, grown = (taken_by(twice, small, in_heap=in_heap) for in_heap in (False, True))
-    assert 1.6 < grown.peak_bytes / held.peak_bytes < 2.0
+    assert 1.2 < grown.peak_bytes / held.peak_bytes < 1.4
     held, grown = (taken_by(twice, large, in_heap=in_heap) for in_heap in (False, True))
     assert grown.peak_bytes == pytest.approx(held.peak_bytes, abs=64)
 

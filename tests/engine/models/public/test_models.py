@@ -136,7 +136,7 @@ def _heard(codec: Any, latent: Tensor) -> Tensor:
 
 def double_precision(model: Any) -> None:
     """Everything of the model in double precision, so that differences mean something."""
-    model._dtype = torch.float64
+    model._dtype = model._prompts._dtype = torch.float64
     for holder in (model, model.codec):
         for kept in vars(holder).values():
             for part in kept.values() if isinstance(kept, dict) else (kept,):
