@@ -311,9 +311,8 @@ class Client:
 
     async def _next_reply(self, call_id: str) -> Message:
         try:
-            message: Message = await asyncio.wait_for(
-                _take(self._calls[call_id]), self._reply_timeout_s
-            )
+            async with asyncio.timeout(self._reply_timeout_s):
+                message: Message = await _take(self._calls[call_id])
         except TimeoutError:
             raise BridgeError("unavailable", "the daemon does not answer") from None
         if reply_name(message) == "failed":

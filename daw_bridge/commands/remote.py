@@ -22,6 +22,7 @@ from engine.spec import FIELDS, BridgeError, Progress, RenderRequest
 REPLY_TIMEOUT_S = 30.0
 ENGINE_START_TIMEOUT_S = 120.0
 _POLL_S = 0.2
+_LAST_WORD_S = 2.0  # for the daemon's answer to a request that was interrupted
 _Answer = TypeVar("_Answer")
 OnJob = Callable[[str], None]
 
@@ -236,7 +237,7 @@ async def _conversation(
 ) -> None:
     failure: BridgeError | None = None
     async with client:
-        left = await submit()
+        left = await _accepted(client, submit)
         while left:
             try:
                 on_job(left[0])
@@ -244,15 +245,33 @@ async def _conversation(
             except BridgeError as error:
                 failure = failure or error
             except asyncio.CancelledError:
-                for job in left:
-                    with contextlib.suppress(BridgeError):  # one may have ended meanwhile
-                        await client.cancel(job)
-                stopped = " and ".join(left)
-                were = "was" if len(left) == 1 else "were"
-                raise JobCancelledError(f"{stopped} {were} cancelled") from None
+                raise await _cancelled(client, left) from None
             del left[0]
     if failure is not None:
         raise failure
+
+
+async def _accepted(client: Client, submit: Callable[[], Awaitable[list[str]]]) -> list[str]:
+    """The jobs of a request. Ctrl-C before the daemon has said which cancels them when it does,
+    and does not wait long for it: an upload may be under way."""
+    submitting = asyncio.ensure_future(submit())
+    try:
+        return await asyncio.shield(submitting)
+    except asyncio.CancelledError:
+        done, _ = await asyncio.wait([submitting], timeout=_LAST_WORD_S)
+        if not done or submitting.cancelled() or submitting.exception() is not None:
+            submitting.cancel()
+            raise
+        raise await _cancelled(client, submitting.result()) from None
+
+
+async def _cancelled(client: Client, jobs: list[str]) -> JobCancelledError:
+    """Cancel jobs; what to say of it."""
+    for job in jobs:
+        with contextlib.suppress(BridgeError):  # one may have ended meanwhile
+            await client.cancel(job)
+    were = "was" if len(jobs) == 1 else "were"
+    return JobCancelledError(f"{' and '.join(jobs)} {were} cancelled")
 
 
 async def _follow(client: Client, job: str, on_progress: OnProgress) -> Finished:

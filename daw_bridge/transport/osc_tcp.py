@@ -151,7 +151,8 @@ class OscTcpServer:
         try:
             await self._converse(reader, outbox)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(outbox.flushed(), _FLUSH_S)
+                async with asyncio.timeout(_FLUSH_S):
+                    await outbox.flushed()
         except OSError:
             pass  # the client is gone
         except Exception:

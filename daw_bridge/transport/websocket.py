@@ -217,7 +217,8 @@ class WebSocketServer:
                 await self._converse(connection, peer, outbox)
             else:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(outbox.flushed(), _FLUSH_S)
+                    async with asyncio.timeout(_FLUSH_S):
+                        await outbox.flushed()
                 await connection.close(_POLICY_VIOLATION, "say hello with the token first")
         except ConnectionClosed:
             pass
