@@ -272,8 +272,7 @@ class Supervisor:
         process.stdin.close()
         # A process that inherited the pipe may hold it open, so the rest is not awaited for ever.
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_STOP_GRACE_S):
-                await reading
+            await asyncio.wait_for(reading, _STOP_GRACE_S)
 
     def _mourn(self, status: int | None) -> None:
         render = self._render
