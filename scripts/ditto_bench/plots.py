@@ -60,12 +60,11 @@ def _draw(axis: Any, rows: dict[str, Rows], item: int, column: int) -> None:
             continue
         trace = figures["trace"]
         losses = [value for _, value in trace]
-        places: Sequence[float] = (
-            [at_s for at_s, _ in trace] if column else [float(n) for n in range(len(trace))]
-        )
+        *busy_s, end_s = figures["busy_s"]
+        places: Sequence[float] = busy_s if column else [float(n) for n in range(len(trace))]
         axis.plot(places, losses, color=colour, linewidth=1.4, label=_NAMES[method])
         # What comes out: the best iterate, or what the fast path decodes in more steps.
-        end = figures["seconds"] if column else places[-1]
+        end = end_s if column else places[-1]
         axis.plot([end], [figures["best"]], "o", color=colour, markersize=4)
 
 
@@ -81,7 +80,7 @@ def _finish(axis: Any, task: str, column: int, *, last: bool) -> None:
     if task in TOLERANCES:
         axis.axhline(TOLERANCES[task], color=_INK, linewidth=0.6, linestyle=":")
     if last:
-        axis.set_xlabel("seconds" if column else "updates of the noise", fontsize=8)
+        axis.set_xlabel("processor seconds" if column else "updates of the noise", fontsize=8)
     axis.tick_params(labelsize=7, which="both", colors=_INK)
     axis.grid(visible=True, which="major", color="#e3e5e8", linewidth=0.5)
     for side in ("top", "right"):

@@ -55,6 +55,11 @@ def own(name: str) -> Figure:
     return lambda figures: _known(figures.get(name))
 
 
+def worked_s(figures: Figures) -> float | None:
+    """The processor's seconds from the noise to the latent, of all cores together."""
+    return _known(figures["busy_s"][-1]) if "busy_s" in figures else None
+
+
 def take_s(figures: Figures) -> float | None:
     """Seconds from the noise to the audio."""
     return float(figures["seconds"]) + float(figures["decode_s"])

@@ -23,6 +23,11 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
+def heeding_interrupts() -> None:
+    """A shell that runs the tests in the background ignores them, and so do all it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_serve_says_where_and_stops_on_sigterm(data_dir: Path) -> None:
     command = [sys.executable, "-m", "daw_bridge", "serve", "--port", "0", "--osc-port", "0"]
     command += ["--data-dir", str(data_dir), "--engine-factory", FACTORY, "--json"]
@@ -40,7 +45,9 @@ def test_serve_says_where_and_stops_on_sigterm(data_dir: Path) -> None:
 def test_interrupt_cancels_the_job_of_the_daemon(run: Run, served: App, clip: Path) -> None:
     command = [sys.executable, "-m", "daw_bridge", "extend", str(clip), "--seconds", "0.1"]
     command += ["--prompt", "sleep=30", "--data-dir", str(served.config.data_dir)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment()) as process:
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, env=environment(), preexec_fn=heeding_interrupts
+    ) as process:
         deadline_s = time.monotonic() + 10
         states: list[str] = []
         while states != ["running"] and time.monotonic() < deadline_s:

@@ -179,7 +179,7 @@ def test_the_page_says_what_it_stands_on() -> None:
     assert f"| DITTO | 1 ({ITEMS}) |" in text
     assert "| intensity, ditto | 1 dB² | 8 | at most 4.8 dB² | met |" in text
     assert "![losses](images/losses.png)" in text
-    assert f"| fast, its noise, after the audio | 3 ({ITEMS}) |" in text
+    assert f"| fast, its noise, after that | 3 ({ITEMS}) |" in text
     assert "until the result; 25 times with finding its noise" in text
     assert "before it looks for the noise that stands for it" in text
     shorter = page(Found(Extent(scale=0.1), {}), Facts("abc", None, 0, {}))
