@@ -165,10 +165,10 @@ def worked_s(device: torch.device) -> float:
     return time.process_time() if device.type == "cpu" else time.perf_counter()
 
 
-def _undoing(run: OptimisedNoise) -> dict[str, float]:
-    """Look for the noise of a result that is there before it, and time that; nothing for others."""
+def _undoing(run: OptimisedNoise) -> dict[str, float | None]:
+    """Look for the noise of a result that is there before it, and time that; None for others."""
     if not isinstance(run.own, Later):
-        return {}
+        return {"undoing_s": None, "undoing_busy_s": None}
     begun_s, begun_busy_s = time.perf_counter(), worked_s(run.latent.device)
     assert run.noise.shape == run.latent.shape
     return {

@@ -154,7 +154,7 @@ def test_a_result_is_timed_before_its_noise_is_looked_for(
     timed = ("seconds", "decode_s", "undoing_s", "drift")
     for method, expected in (("fast", [1.0, 1.0, 1001.0, 0.02]), ("ditto", [1.0, 1.0, None, 0.01])):
         figures = bench.measure(Job("run", "outpaint-2", method, 0, 2, 2))
-        assert [figures.get(name) for name in timed] == expected
+        assert [figures[name] for name in timed] == expected
 
 
 def test_music_is_rendered_once(tmp_path: Path) -> None:
