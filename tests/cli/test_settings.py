@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 
 from daw_bridge.cli import main
 from daw_bridge.config import settings_table
-
-
-@pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("DAW_BRIDGE_")]:
-        monkeypatch.delenv(name)
 
 
 @pytest.fixture

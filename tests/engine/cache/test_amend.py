@@ -5,32 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-from engine.cache import CacheKey, LatentCache, cache_key
+from engine.cache import CacheKey, LatentCache
+from tests.engine.cache.conftest import ROOMY_BYTES, make_key
 
-ROOMY_BYTES = 10**7
 LATENT, NOISE = torch.arange(6.0).view(2, 3), torch.arange(6.0, 12.0).view(3, 2)
-
-
-@pytest.fixture
-def problems() -> list[str]:
-    return []
-
-
-@pytest.fixture
-def cache(tmp_path: Path, problems: list[str]) -> Iterator[LatentCache]:
-    opened = LatentCache(tmp_path / "cache", ROOMY_BYTES, problems.append)
-    yield opened
-    opened.close()
-
-
-def make_key(name: str) -> CacheKey:
-    return cache_key("clip", {"task": "extend", "prompt": name}, "house", "1")
 
 
 def put(cache: LatentCache, tmp_path: Path, name: str) -> CacheKey:

@@ -7,32 +7,15 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-from engine.cache import CacheKey, LatentCache, cache_key
+from engine.cache import CacheKey, LatentCache
+from tests.engine.cache.conftest import ROOMY_BYTES, make_key
 
 AUDIO = b"RIFF" + bytes(996)
-ROOMY_BYTES = 10**7
-
-
-@pytest.fixture
-def problems() -> list[str]:
-    return []
-
-
-@pytest.fixture
-def cache(tmp_path: Path, problems: list[str]) -> Iterator[LatentCache]:
-    opened = LatentCache(tmp_path / "cache", ROOMY_BYTES, problems.append)
-    yield opened
-    opened.close()
-
-
-def make_key(name: str) -> CacheKey:
-    return cache_key("clip", {"task": "extend", "prompt": name}, "house", "1")
 
 
 def put(cache: LatentCache, tmp_path: Path, key: CacheKey, seed: int = 0) -> bool:
