@@ -15,11 +15,11 @@ from torch.utils._pytree import tree_leaves
 
 from engine.sampling.loop import GradientPolicy, kept_states
 
-# The heap of the C library grows by more than is taken from it: measured with glibc as the engine's
-# process sets it, 1.21 to 1.35 times as much for models of three kinds. A tensor of more than the
-# heap is given at a time (64 MiB in the engine) is no part of it and given back at once; from 32
-# MiB on that can be so, but what finds room in the heap is taken from there. A GPU's memory has no
-# such holes.
+# The heap of the C library grows by more than is taken from it: with glibc as the engine's process
+# sets it, by 1.2 to 1.4 times as much, whatever the model (docs/models-speed.md, heap over held). A
+# tensor of more than the heap is given at a time (64 MiB in the engine) is no part of it and given
+# back at once; from 32 MiB on that can be so, but what finds room in the heap is taken from there.
+# A GPU's memory has no such holes.
 _HEAP_FACTOR = 1.28
 _MAPPED_BYTES = 64 << 20
 _HEADROOM = 0.7  # of what is free; the rest is for the decoder and for other programs
