@@ -20,8 +20,8 @@ TASKS: tuple[str, ...] = (
 ROLES: tuple[str, ...] = ("drums", "bass", "chords", "lead")
 
 METHODS: tuple[str, ...] = (
-    "fast", "ditto", "ditto-2", "doodl", "freedom", "guidance-gradients", "flowchef", "naive",
-    "multidiffusion", "multidiffusion-half",
+    "fast", "ditto", "ditto-published", "ditto-2", "doodl", "freedom", "guidance-gradients",
+    "flowchef", "naive", "multidiffusion", "multidiffusion-half",
 )  # fmt: skip
 
 Kind = Literal[

@@ -17,7 +17,7 @@ from engine.meter import Meter
 from engine.models.studio import Model
 from engine.optimise.fast import FastSettings
 from engine.optimise.problem import OptimisedNoise
-from engine.optimise.surrogate import DECODES
+from engine.optimise.surrogate import DECODES, POLISH_STEPS
 from engine.spec import ROLES, Event, Preview
 from engine.tasks.scene import Finished, Part, Scene
 from engine.timeline import (
@@ -320,9 +320,9 @@ def refine_cost(settings: RenderSettings) -> float:
             return settings.candidates * _guided_cost(settings)
         case "ditto-2":
             return _GRADIENT_COST * (
-                evaluations * settings.candidates + sum(DECODES) + settings.steps
+                evaluations * settings.candidates + POLISH_STEPS + sum(DECODES) + settings.steps
             )
-        case "ditto":
+        case "ditto" | "ditto-published":
             return _GRADIENT_COST * settings.steps * evaluations * settings.candidates
         case "doodl":
             return 2 * _GRADIENT_COST * settings.steps * evaluations * settings.candidates

@@ -2,7 +2,8 @@
 
 Adam on the noise as published; beyond the paper, the best iterate is what counts (the paper returns
 the last), and the norm of the noise is held near the Gaussian shell it started on, so that a
-control cannot be bought with noise the model has never seen.
+control cannot be bought with noise the model has never seen. Where `proximity` is asked for, the
+result is drawn back towards what the start alone would give (`engine.optimise.regularisers`).
 """
 
 from __future__ import annotations
@@ -15,10 +16,15 @@ from torch import Tensor
 
 from engine.optimise.keeper import Keeper
 from engine.optimise.problem import Objective, OptimisedNoise, Reached, Watch
-from engine.optimise.regularisers import hold_norm, norm_surprise, unlikely_statistics
+from engine.optimise.regularisers import (
+    drawn_back,
+    hold_norm,
+    norm_surprise,
+    unlikely_statistics,
+)
 
 _RESULT = ("noise", "latent", "best")
-_STATE = frozenset({"variable", "start", *_RESULT, "losses", "counts", "drifts"})
+_STATE = frozenset({"variable", "start", "draft", *_RESULT, "losses", "counts", "drifts"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,8 @@ class NoiseSettings:
         norm_drift: largest relative change of an item's norm.
         likelihood: weight of `norm_surprise` (ReNO: 0.01 on the undivided sum).
         statistics: weight of `unlikely_statistics`.
+        proximity: how strongly the result is drawn back to that of the start, as a share of the
+            objective's own pull; 0 as published.
     """
 
     steps: int = 70
@@ -41,6 +49,7 @@ class NoiseSettings:
     norm_drift: float = 0.03
     likelihood: float = 0.0
     statistics: float = 0.0
+    proximity: float = 0.0
 
 
 class NoiseOptimiser:
@@ -51,6 +60,7 @@ class NoiseOptimiser:
         generate: the whole sampling run, differentiable in its argument.
         objective: per-item losses of the result.
         reached: asked after each evaluation; True ends the run early.
+        draft: what the result is drawn back to; that of the start where it is not said.
     """
 
     def __init__(
@@ -61,12 +71,14 @@ class NoiseOptimiser:
         settings: NoiseSettings,
         *,
         reached: Reached | None = None,
+        draft: Tensor | None = None,
     ) -> None:
         self.settings = settings
         self.run: OptimisedNoise | None = None
         self._generate, self._objective, self._reached = generate, objective, reached
         self._start = noise.detach().clone()
         self._variable = noise.detach().clone().requires_grad_(True)
+        self._draft = draft
         self._adam = torch.optim.Adam([self._variable], lr=settings.rate)
         self._drift = 0.0
         self.step = 0
@@ -85,6 +97,8 @@ class NoiseOptimiser:
         with torch.set_grad_enabled(not last):
             latent = self._generate(self._variable)
             losses = self._objective(latent)
+        if self._draft is None:
+            self._draft = latent.detach()
         self._note(latent.detach(), losses.detach())
         met = self._reached is not None and self._reached()
         self.step = self.settings.steps + 1 if last or met else self.step + 1
@@ -92,11 +106,21 @@ class NoiseOptimiser:
         assert run is not None
         if self.finished:
             return run
-        loss = losses.mean() + self._penalty()
-        (self._variable.grad,) = torch.autograd.grad(loss, self._variable)
+        self._variable.grad = self._gradient(latent, losses)
         self._adam.step()
         self._drift = hold_norm(self._variable, self._start, self.settings.norm_drift)
         return run
+
+    def _gradient(self, latent: Tensor, losses: Tensor) -> Tensor:
+        """Of the mean loss by the noise, drawn back towards the draft on its way there."""
+        assert self._draft is not None
+        (pull,) = torch.autograd.grad(losses.mean(), latent)
+        pull = drawn_back(pull, latent.detach(), self._draft, self.settings.proximity)
+        (gradient,) = torch.autograd.grad(latent, self._variable, pull)
+        penalty = self._penalty()
+        if penalty.requires_grad:
+            gradient = gradient + torch.autograd.grad(penalty, self._variable)[0]
+        return gradient
 
     def _penalty(self) -> Tensor:
         settings, total = self.settings, self._variable.new_zeros(())
@@ -126,10 +150,12 @@ class NoiseOptimiser:
     def state(self) -> dict[str, Tensor]:
         """Everything needed to go on later, as tensors for a safetensors file."""
         assert self.run is not None
+        assert self._draft is not None
         moments = self._adam.state.get(self._variable, {})
         kept = {
             "variable": self._variable.detach(),
             "start": self._start,
+            "draft": self._draft,
             "noise": self.run.noise,
             "latent": self.run.latent,
             "best": self.run.best,
@@ -159,7 +185,9 @@ class NoiseOptimiser:
         with torch.no_grad():
             self._variable.copy_(state["variable"])
         device = self._variable.device
-        self._start = state["start"].to(device, copy=True)
+        self._start, self._draft = (
+            state[name].to(device, copy=True) for name in ("start", "draft")
+        )
         # Adam counts its steps on the CPU, wherever the noise lies.
         moments = {
             name.removeprefix("adam."): value.to(device if value.ndim else "cpu", copy=True)

@@ -1,7 +1,8 @@
-"""What keeps optimised noise noise: penalties against buying a control with noise never seen.
+"""What keeps optimised noise noise, and its result music.
 
 A model knows Gaussian noise only. An optimiser left alone can lower a loss by leaving it, and what
-comes out is no music any more (reward hacking).
+comes out is no music any more (reward hacking). Noise that no measure of its own tells from what is
+drawn can do so, too: so the result is watched as well.
 """
 
 from __future__ import annotations
@@ -61,6 +62,32 @@ def unlikely_statistics(noise: Tensor, block: int = 16, generator_seed: int = 0)
         about_covariance = count * excess.square() / 2 - math.log(2.0)
         total = total + torch.maximum(about_mean, about_covariance).clamp_min(0.0)
     return total / flat.shape[1]
+
+
+@torch.no_grad()
+def drawn_back(pull: Tensor, result: Tensor, draft: Tensor, share: float) -> Tensor:
+    """An objective's gradient at a result, with one back to the draft beside it (ours).
+
+    Of all results that meet a wish, those near the one that the model gave unasked are wanted. A
+    penalty on their distance would need a weight for each objective's units; the pull's length as a
+    share of the objective's own needs none. Below 1 a step against the sum still lowers the
+    objective, and what does not serve it goes back.
+
+    Args:
+        pull: gradient of the objective by `result` `[batch, channels, steps]`.
+        draft: the result of the noise as it was drawn.
+        share: of the length of `pull`, item by item.
+
+    Returns:
+        Of the shape of `pull`; the same where the result is the draft.
+    """
+    dims = tuple(range(1, pull.ndim))
+    away = result - draft
+    length, distance = (
+        torch.linalg.vector_norm(value, dim=dims, keepdim=True) for value in (pull, away)
+    )
+    back: Tensor = share * length * away / distance.clamp_min(torch.finfo(away.dtype).tiny)
+    return pull + back
 
 
 @torch.no_grad()

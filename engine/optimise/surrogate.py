@@ -28,17 +28,18 @@ class SurrogateSettings:
         steps: iterations of Adam at most.
         rate: Adam's step from pure noise; from a prior noised to level t it is `rate / t`, since
             the state moves by t times the noise's step. The paper's 5e-3 is for 70 iterations, ours
-            are half as many; with far longer steps the latents leave the range of music.
+            are fewer; with far longer steps the latents leave the range of music.
         polish: share of the iterations, the last ones, that go through two steps of the map: what
             is right in one step is not always right in several.
-        norm_drift, likelihood: as in `NoiseSettings`.
+        norm_drift, likelihood, proximity: as in `NoiseSettings`.
     """
 
-    steps: int = 32
+    steps: int = 48
     rate: float = 1e-2
     polish: float = 0.25
     norm_drift: float = 0.03
     likelihood: float = 0.0
+    proximity: float = 0.2
 
 
 def optimise_through_surrogate(
@@ -61,13 +62,14 @@ def optimise_through_surrogate(
         settings.rate / problem.levels[0],
         norm_drift=settings.norm_drift,
         likelihood=settings.likelihood,
+        proximity=settings.proximity,
     )
     run = _through(problem.in_steps(1), noise, adam, watch, reached)
     if polish:
-        finer = replace(adam, steps=polish)
-        run = _continued(
-            run, _through(problem.in_steps(POLISH_STEPS), run.noise, finer, watch, reached)
-        )
+        finer, closer = replace(adam, steps=polish), problem.in_steps(POLISH_STEPS)
+        with torch.no_grad():
+            draft = closer.generate(noise, "none")
+        run = _continued(run, _through(closer, run.noise, finer, watch, reached, draft))
     return _no_worse_than_the_draft(problem, noise, decoded(problem, run))
 
 
@@ -94,6 +96,7 @@ def _through(
     settings: NoiseSettings,
     watch: Watch | None,
     reached: Reached | None,
+    draft: Tensor | None = None,
 ) -> OptimisedNoise:
     optimiser = NoiseOptimiser(
         noise,
@@ -101,6 +104,7 @@ def _through(
         problem.objective,
         settings,
         reached=reached,
+        draft=draft,
     )
     while not optimiser.finished:
         run = optimiser.advance()

@@ -11,6 +11,7 @@ from ditto_bench import tables
 from ditto_bench.acceptance import Line, lines, summary
 from ditto_bench.plan import CONTROLS, Extent
 from ditto_bench.results import FEWEST_ITEMS, TOLERANCES, Found
+from engine.optimise.methods import DITTO
 
 _SECTIONS = (
     ("Outpainting, looping and inpainting (tables 1 and 2)", tables.painting),
@@ -96,6 +97,9 @@ def _how(found: Found, facts: Facts) -> list[str]:
         f"{number(TOLERANCES['intensity'])} dB² of intensity and at "
         f"{number(TOLERANCES['melody'])} nats of melody. Loss and result are those of the best "
         "iterate.",
+        "- DITTO: as published, but that its result is drawn back to the draft with "
+        f"{DITTO.proximity} of the length of the objective's own pull "
+        "(`engine/optimise/regularisers.py`); rows of their own have it without.",
         "- Seconds: from the noise until the latent of the result is there; the decoder is counted "
         "where audio is said. The fast path hands its result over before it looks for the noise "
         "that stands for it, which only a later change of the wish begins with. So its seconds, "

@@ -18,12 +18,12 @@ CONTROLS = ("intensity", "melody", "structure")
 TOGETHER = ("intensity+outpaint-2", "intensity+structure", "intensity+melody")
 GUIDED = ("guidance-gradients", "freedom", "flowchef")
 MASKED = ("naive", "multidiffusion", "multidiffusion-half")
-ITERATING = ("fast", "ditto-2", "ditto", "doodl")
+ITERATING = ("fast", "ditto-2", "ditto", "ditto-published", "doodl")
 REUSED = ("fast", "ditto")  # methods whose noise is gone on with
 LONG_STEPS, MEMORY_STEPS = 50, 5
 _LONG_ITEMS, _SAMPLER_ITEMS = 4, 24
 _PUBLISHED, _PUBLISHED_SLOW = 70, 150  # iterations; the latter for melody and structure
-_TIERS = ("fast", "ditto-2", "ditto", "doodl")
+_TIERS = ("fast", "ditto-2", "ditto", "ditto-published", "doodl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +194,7 @@ def cost(job: Job) -> float:
         "fast": (_GRADIENT_S + 5 * _CALL_S) * job.iterations,
         "ditto-2": _GRADIENT_S * (0.75 + 2 * 0.25) * job.iterations + 15 * _CALL_S,
         "ditto": _AGAIN_S * job.steps * job.iterations,
+        "ditto-published": _AGAIN_S * job.steps * job.iterations,
         "doodl": 2 * _AGAIN_S * job.steps * job.iterations,
         "freedom": (_CALL_S + _GRADIENT_S) * job.steps,
         "guidance-gradients": (_CALL_S + _GRADIENT_S) * job.steps,

@@ -36,7 +36,7 @@ CONTROLS: Mapping[str, Row] = {
     "conditional": {"intensity": 38.411, "melody": 0.81353},
     "freedom": {"intensity": 23.292, "melody": 0.31544, "structure": 0.018},
     "doodl": {"intensity": 4.785, "melody": 0.81592, "structure": 0.074},
-    "ditto": {"intensity": 4.758, "melody": 0.82625, "structure": 0.024},
+    "ditto-published": {"intensity": 4.758, "melody": 0.82625, "structure": 0.024},
     "ditto-2": {"intensity": 3.311, "melody": 0.852},
 }
 CONTROL_DISTANCES: Mapping[str, Row] = {
@@ -44,7 +44,7 @@ CONTROL_DISTANCES: Mapping[str, Row] = {
     "conditional": {"intensity": 0.637, "melody": 0.545},
     "freedom": {"intensity": 0.673, "melody": 0.706, "structure": 0.668},
     "doodl": {"intensity": 0.695, "melody": 0.715, "structure": 0.653},
-    "ditto": {"intensity": 0.682, "melody": 0.699, "structure": 0.632},
+    "ditto-published": {"intensity": 0.682, "melody": 0.699, "structure": 0.632},
     "ditto-2": {"intensity": 0.640},
 }
 
@@ -75,6 +75,6 @@ LATENCY: Mapping[str, Row] = {
     "conditional": {"intensity": 1.456},
     "freedom": {"intensity": 2.867},
     "doodl": {"intensity": 206.897},
-    "ditto": {"intensity": 82.192, "melody": 230.8, "structure": 245.3},
+    "ditto-published": {"intensity": 82.192, "melody": 230.8, "structure": 245.3},
     "ditto-2": {"intensity": 5.47, "melody": 22.5, "structure": 11.75},
 }

@@ -19,6 +19,7 @@ from engine.optimise.flowchef import FlowChefSettings
 from engine.optimise.freedom import FreeDomSettings
 from engine.optimise.guidance_gradients import GuidanceGradientsSettings
 from engine.optimise.masking import MULTIDIFFUSION, MULTIDIFFUSION_HALF, NAIVE
+from engine.optimise.methods import DITTO
 from engine.optimise.noise import NoiseSettings
 from engine.optimise.surrogate import SurrogateSettings
 
@@ -26,7 +27,8 @@ VERSION = 1  # raise it when the same job would mean something else
 SETTINGS: Mapping[str, object] = {
     "fast": FastSettings(),
     "ditto-2": SurrogateSettings(),
-    "ditto": NoiseSettings(),
+    "ditto": DITTO,
+    "ditto-published": NoiseSettings(),
     "doodl": DoodlSettings(),
     "freedom": FreeDomSettings(),
     "guidance-gradients": GuidanceGradientsSettings(),

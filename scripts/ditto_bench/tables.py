@@ -30,6 +30,7 @@ NAMES = {
     "freedom": "FreeDoM",
     "flowchef": "FlowChef",
     "doodl": "DOODL",
+    "ditto-published": "DITTO as published",
     "ditto": "DITTO",
     "ditto-2": "DITTO-2, on our flow map",
     "fast": "fast",

@@ -10,6 +10,7 @@ from ditto_bench.plan import ITERATING, SECTIONS, Extent, Job, cost, jobs
 from ditto_bench.tunes import cut, cuts, is_held_out
 
 from engine.curves import Form
+from engine.optimise.surrogate import SurrogateSettings
 from engine.sketch.score import Key, Note
 
 
@@ -122,7 +123,7 @@ def test_iterations_are_the_published_ones_times_the_scale() -> None:
     assert Extent().iterations("doodl", "intensity+melody") == 150
     assert Extent(scale=0.1).iterations("ditto", "structure") == 15
     assert Extent(scale=0.1).iterations("fast", "structure") == 8
-    assert Extent(scale=0.1).iterations("ditto-2", "structure") == 32
+    assert Extent(scale=0.1).iterations("ditto-2", "structure") == SurrogateSettings().steps
     assert Extent().iterations("freedom", "melody") == 0
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from engine.optimise.noise import NoiseOptimiser, NoiseSettings
 from engine.optimise.problem import Problem
 from tests.engine.optimise.toys import drawn, toy_problem
 
-SETTINGS = NoiseSettings(steps=15, rate=0.05, likelihood=0.01, statistics=0.01)
+SETTINGS = NoiseSettings(steps=15, rate=0.05, likelihood=0.01, statistics=0.01, proximity=0.25)
 
 
 def _optimiser(problem: Problem, seed: int = 3) -> NoiseOptimiser:
@@ -62,3 +63,35 @@ def test_a_state_of_another_shape_is_refused() -> None:
     state["variable"] = state["variable"][..., :5]
     with pytest.raises(ValueError, match=r"\(2, 3, 5\)"):
         _optimiser(toy_problem(4)).restore(state)
+
+
+def _away(proximity: float) -> tuple[float, float, float]:
+    """The loss, how far the result is from the draft, and the least that the wish takes.
+
+    The first values of a result are asked for, and every value of the noise moves them.
+    """
+    mixing = torch.eye(24, dtype=torch.float64) + 0.2 * drawn(5, (24, 24))
+    noise, asked = drawn(6, (1, 3, 8)), 1.0 + drawn(7, (4,))
+
+    def generate(value: Tensor) -> Tensor:
+        return (value.flatten(1) @ mixing).view_as(value)
+
+    def objective(latent: Tensor) -> Tensor:
+        return (latent.flatten(1)[:, :4] - asked).square().mean(dim=1)
+
+    settings = NoiseSettings(
+        steps=400, rate=0.01, tolerance=1e-3, norm_drift=1.0, proximity=proximity
+    )
+    run = _finished(NoiseOptimiser(noise, generate, objective, settings)).run
+    assert run is not None
+    draft = generate(noise)
+    least = (draft.flatten(1)[:, :4] - asked).norm()
+    return run.best_loss, float((run.latent - draft).norm()), float(least)
+
+
+def test_a_result_held_near_the_draft_goes_little_further_than_the_wish_takes() -> None:
+    free_loss, free, _ = _away(0.0)
+    held_loss, held, least = _away(0.5)
+    assert max(free_loss, held_loss) <= 1e-3
+    assert free - least > 0.5 * least  # the fewest values are changed by far more
+    assert held - least < (free - least) / 3.0

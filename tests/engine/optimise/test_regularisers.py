@@ -8,7 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.optimise.regularisers import hold_norm, norm_surprise, unlikely_statistics
+from engine.optimise.regularisers import (
+    drawn_back,
+    hold_norm,
+    norm_surprise,
+    unlikely_statistics,
+)
 from tests.engine.optimise.toys import drawn
 
 NOISE = (2, 32, 64)
@@ -100,3 +105,30 @@ def test_norms_are_held_item_by_item() -> None:
     low = 0.2 * start
     assert hold_norm(low, start, 0.1) == pytest.approx(0.1)
     assert torch.allclose(low, 0.9 * start)
+
+
+def _drawn_back(share: float) -> tuple[Tensor, Tensor, Tensor]:
+    pull, result, draft = drawn(31), drawn(32), drawn(33)
+    return drawn_back(pull, result, draft, share), pull, result - draft
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.9])
+def test_drawing_back_is_a_share_of_the_pull_in_every_item(share: float) -> None:
+    found, pull, away = _drawn_back(share)
+    for back, own, apart in zip(found - pull, pull, away, strict=True):
+        assert float(back.norm()) == pytest.approx(share * float(own.norm()))
+        assert torch.allclose(back * apart.norm(), apart * back.norm())  # straight to the draft
+
+
+@pytest.mark.parametrize("share", [0.25, 0.9])
+def test_below_one_the_objective_still_falls(share: float) -> None:
+    pull = drawn(31)
+    opposed = drawn_back(pull, -pull, torch.zeros_like(pull), share)  # the draft lies behind
+    for found, own in zip(opposed, pull, strict=True):
+        falls = float((found * own).sum() / own.square().sum())
+        assert falls == pytest.approx(1.0 - share)
+
+
+def test_nothing_is_drawn_back_to_where_it_is() -> None:
+    pull, draft = drawn(31), drawn(33)
+    assert torch.equal(drawn_back(pull, draft, draft, 0.5), pull)
