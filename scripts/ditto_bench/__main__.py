@@ -33,7 +33,7 @@ from ditto_bench.material import (
 )
 from ditto_bench.measure import Bench
 from ditto_bench.page import Facts, items_said, page
-from ditto_bench.plan import CONTROLS, SECTIONS, Extent, Job, jobs
+from ditto_bench.plan import CONTROLS, SECTIONS, TASKS, Extent, Job, jobs
 from ditto_bench.plots import plot_losses
 from ditto_bench.results import Found
 from ditto_bench.runner import Clock, forecast_s, work
@@ -61,6 +61,9 @@ def arguments(given: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--only", action="append", choices=list(SECTIONS), help="may be repeated")
     parser.add_argument("--method", action="append", help="leave out others; may be repeated")
+    parser.add_argument(
+        "--task", action="append", choices=TASKS, help="leave out others; may be repeated"
+    )
     parser.add_argument(
         "--page", action="store_true", help="only write the page, of the last run's extent"
     )
@@ -101,6 +104,16 @@ def material_of(options: argparse.Namespace, model: HouseModel) -> Material:
         kept_in(folder / "references", held_out(REFERENCE_SEEDS)),
         kept_in(folder / "music", held_out(MUSIC_SEEDS)),
     )
+
+
+def is_asked(job: Job, options: argparse.Namespace) -> bool:
+    """Whether the command line leaves a job in; music to compare with has no method or task."""
+    if options.quick and not is_quick(job):
+        return False
+    if job.kind == "music":
+        return True
+    named = ((job.method, options.method), (job.task, options.task))
+    return all(not wanted or name in wanted for name, wanted in named)
 
 
 def is_quick(job: Job) -> bool:
@@ -154,12 +167,7 @@ def main(given: list[str] | None = None) -> int:
     material = material_of(options, model)
     extent = extent_of(options, tunes=bool(material.tunes))
     planned = jobs(extent, options.items, options.only or SECTIONS)
-    if options.method:
-        planned = tuple(
-            job for job in planned if job.kind == "music" or job.method in options.method
-        )
-    if options.quick:
-        planned = tuple(job for job in planned if is_quick(job))
+    planned = tuple(job for job in planned if is_asked(job, options))
     kind = "shipped clips" if options.quick else "held-out music"
     results = Results(options.folder, model.digest, kind)
     if options.forecast:

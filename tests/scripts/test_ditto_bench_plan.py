@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from _tunes import Tune
+from ditto_bench.__main__ import arguments, is_asked
 from ditto_bench.curves import CURVES, FORMS, SWINGS_DB, curve_of, form_of
-from ditto_bench.plan import ITERATING, SECTIONS, Extent, Job, cost, jobs
+from ditto_bench.plan import ITERATING, SECTIONS, TASKS, Extent, Job, cost, jobs
 from ditto_bench.tunes import cut, cuts, is_held_out
 
 from engine.curves import Form
@@ -141,3 +142,22 @@ def test_each_section_measures_something_and_memory_is_looked_at_once() -> None:
         (method, steps) for method in ("ditto", "doodl") for steps in (5, 20, 50)
     }
     assert memory[0] == Job("memory", "intensity", "ditto", 0, 5, 0)
+
+
+def test_every_task_that_is_planned_can_be_asked_for_by_name() -> None:
+    assert {job.task for job in jobs(Extent(), 1) if job.kind != "music"} == set(TASKS)
+
+
+def _asked(*said: str) -> set[tuple[str, str]]:
+    """Tasks and methods of what is left of a plan."""
+    return {
+        (job.task, job.method) for job in jobs(Extent(), 1) if is_asked(job, arguments([*said]))
+    }
+
+
+def test_what_is_not_named_is_left_out_but_for_the_music_to_compare_with() -> None:
+    music = ("", "")
+    assert _asked("--task", "melody", "--method", "fast") == {("melody", "fast"), music}
+    assert {task for task, _ in _asked("--task", "melody")} == {"melody", ""}
+    assert {method for _, method in _asked("--method", "fast")} == {"fast", ""}
+    assert _asked() == {(job.task, job.method) for job in jobs(Extent(), 1)}
