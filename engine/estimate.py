@@ -120,7 +120,11 @@ class _Needs:
         goals = [task for task in tasks if task.goals]
         widest = max(goals, key=lambda task: task.window.stop - task.window.start)
         measured = _Measured.of(widest, noise)
-        counts += [_rehearsed(task, noise, measured) for task in tasks]
+        known = rendering.begins_as_drafted(part)
+        counts += [
+            _rehearsed(task, noise, measured, drafted=known and number == 0)
+            for number, task in enumerate(tasks)
+        ]
         policy = next((c.policy for c in counts[::-1] if c.policy != "none"), "none")
         return cls(
             policy,
@@ -183,15 +187,18 @@ class _Counted:
     most: int
 
 
-def _rehearsed(task: WindowTask, noise: Tensor, measured: _Measured | None) -> _Counted:
+def _rehearsed(
+    task: WindowTask, noise: Tensor, measured: _Measured | None, *, drafted: bool = False
+) -> _Counted:
     """Count the network's evaluations in one window at best and at worst.
 
     Args:
         noise: of the whole timeline `[candidates, 128, steps]`.
         measured: None for the draft.
+        drafted: the window's draft is known.
     """
-    quick = _Rehearsal(task, measured, _agrees, content=True)
-    slow = _Rehearsal(task, measured, _disagrees, content=False)
+    quick = _Rehearsal(task, measured, _agrees, content=True, drafted=drafted)
+    slow = _Rehearsal(task, measured, _disagrees, content=False, drafted=drafted)
     for rehearsal in (quick, slow):
         rehearsal.play(task.window.of(noise)[..., :_SHORT_STEPS].to(task.prior.device))
     return _Counted(slow.policy, quick.evaluations, slow.evaluations)
@@ -221,12 +228,14 @@ class _Rehearsal(WindowTask):
         network: Callable[[Tensor], Tensor],
         *,
         content: bool,
+        drafted: bool,
     ) -> None:
         self.window, self.settings = task.window, task.settings
         self.keeper, self.check = None, None
         self.habits, self.spacing = task.habits, task.spacing
         self.added = _short_noise(task)
         self.prior = task.prior[..., :_SHORT_STEPS].clone()
+        self._drafted = self.prior if drafted else None
         self.mask = torch.ones_like(task.mask[..., :_SHORT_STEPS]) * task.mask.amax()
         self.goals = tuple(
             replace(goal, loss=_constant(goal.tolerance or 1.0 if content else _UNREACHED))
@@ -249,7 +258,7 @@ class _Rehearsal(WindowTask):
         if self._measured is not None and self.goals and METHODS[self.settings.method].kept_calls:
             self.policy = ONE_CALL
         with torch.enable_grad():
-            self.make(noises, _unwatched, None)
+            self.make(noises, _unwatched, None, self._drafted)
 
     def _policy(self, problem: Problem, noises: Tensor) -> GradientPolicy:
         self.policy = policy = super()._policy(problem, noises)

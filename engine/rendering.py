@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 import numpy as np
 import torch
@@ -125,10 +126,18 @@ class Rendering:
             if not part.refined or not any(outcome.losses for outcome in drafted.outcomes):
                 continue
             settings = replace(self.settings, near=part.name in self.near)
-            better = self._render(part, self.done[:place], "refine", settings)
+            known = drafted.outcomes[0].latent if self.begins_as_drafted(part) else None
+            better = self._render(part, self.done[:place], "refine", settings, known)
             self.done[place] = replace(better, draft=drafted.draft)
             finished = self._preview()
         return finished
+
+    def begins_as_drafted(self, part: Part) -> bool:
+        """Whether the refinement of the first window has its draft's noise and hears what that
+        heard: other candidates are new, and so is what has been refined beside it."""
+        before = takewhile(lambda other: other is not part, self.scene.parts)
+        heard_anew = any(other.refined for other in before)
+        return self.settings.candidates == 1 and not (heard_anew or part.timeline.inverted)
 
     def tensors(self) -> dict[str, Tensor]:
         """Latent of every part, and the noise where it is there, for the cache."""
@@ -180,7 +189,8 @@ class Rendering:
         calls = self.settings.steps + (refine_cost(self.settings) if again else 0.0)
         if timeline.inverted:
             calls += self.settings.steps * (1 + INVERSION.refinements)
-        return calls * windows + _decode_cost(timeline) * (2 if again else 1)
+        known = start_cost(self.settings) if again and self.begins_as_drafted(part) else 0.0
+        return calls * windows - known + _decode_cost(timeline) * (2 if again else 1)
 
     def _render(
         self,
@@ -188,14 +198,20 @@ class Rendering:
         before: Sequence[RenderedPart],
         stage: str,
         settings: RenderSettings,
+        drafted: Tensor | None = None,
     ) -> RenderedPart:
         timeline = replace(part.timeline, context=self.context(before))
-        latent, outcomes = self._sample(part, timeline, stage, settings)
+        latent, outcomes = self._sample(part, timeline, stage, settings, drafted)
         audio = part.settled(self._decode(part, latent))
         return RenderedPart(latent, audio, outcomes, outcomes)
 
     def _sample(
-        self, part: Part, timeline: Timeline, stage: str, settings: RenderSettings
+        self,
+        part: Part,
+        timeline: Timeline,
+        stage: str,
+        settings: RenderSettings,
+        drafted: Tensor | None,
     ) -> tuple[Tensor, tuple[WindowOutcome, ...]]:
         since = time.perf_counter()
         costs = _StepCosts.of(settings)
@@ -222,6 +238,7 @@ class Rendering:
                 score=lambda window, latents: self._score(part, window, latents),
                 keep=keep if self.checkpoints is not None else None,
                 check=self.meter.check,
+                drafted=drafted,
                 on_step=step,
             )
         self.meter.stage(stage, since)
@@ -328,6 +345,17 @@ def refine_cost(settings: RenderSettings) -> float:
             return 2 * _GRADIENT_COST * settings.steps * evaluations * settings.candidates
         case _:
             return _GRADIENT_COST * settings.steps * settings.candidates
+
+
+def start_cost(settings: RenderSettings) -> float:
+    """What of `refine_cost` is the plain run from a window's start."""
+    match settings.method:
+        case "fast":
+            return settings.candidates * settings.steps
+        case "ditto-2":
+            return _GRADIENT_COST * settings.steps
+        case _:
+            return 0.0
 
 
 def _guided_cost(settings: RenderSettings) -> float:

@@ -137,6 +137,7 @@ def render_timeline(
     score: Score | None = None,
     keep: Keep | None = None,
     check: Callable[[], None] | None = None,
+    drafted: Tensor | None = None,
     on_step: Callable[[int, OptimisedNoise | None], None] | None = None,
     on_window: Callable[[WindowOutcome, Tensor], None] | None = None,
 ) -> tuple[Tensor, tuple[WindowOutcome, ...]]:
@@ -151,6 +152,8 @@ def render_timeline(
         score: judges the candidates of a window; their losses do where it cannot.
         keep: gives each window's optimisation a place to keep its state.
         check: asked wherever a run can be stopped and nothing is counted; raises to stop it.
+        drafted: the first window's latent as a draft of the same timeline from the same noise has
+            it `[1, channels, steps]`, so that it need not be made again.
         on_step: after each sampler step (number of the window, None) and each optimisation step
             (number of the window, run so far); may raise to stop.
         on_window: after each window, with the timeline's latent so far.
@@ -174,7 +177,7 @@ def render_timeline(
             if on_step is not None:
                 on_step(number, run)
 
-        outcome = task.make(window.of(noise), step, score)
+        outcome = task.make(window.of(noise), step, score, None if number else drafted)
         mask = window.of(known)
         kept = window.of(latent)
         varied = kept + window.of(blend) * (outcome.latent - kept)
@@ -285,12 +288,14 @@ class WindowTask:
         goals = (Goal.of(control, scope) for control in (Overlap(), *timeline.controls))
         self.goals = tuple(goal for goal in goals if goal is not None)
 
-    def make(self, noises: Tensor, step: Step, score: Score | None) -> WindowOutcome:
+    def make(
+        self, noises: Tensor, step: Step, score: Score | None, drafted: Tensor | None = None
+    ) -> WindowOutcome:
         """The window as it is wished: varied, refined, or drafted from the first of the noises."""
         if self.inverted:
             return self.vary(noises, step)
         if self.settings.refine:
-            return self.refine(noises, step, score)
+            return self.refine(noises, step, score, drafted)
         return self.draft(noises[:1], step)
 
     def draft(self, noise: Tensor, step: Step) -> WindowOutcome:
@@ -323,12 +328,18 @@ class WindowTask:
         varied = inverted(problem, latent, INVERSION)
         return self.refine(noise_of(problem, varied), step, None)
 
-    def refine(self, noises: Tensor, step: Step, score: Score | None) -> WindowOutcome:
-        """Meet the goals by the settings' method; a window without any is sampled once."""
+    def refine(
+        self, noises: Tensor, step: Step, score: Score | None, drafted: Tensor | None = None
+    ) -> WindowOutcome:
+        """Meet the goals by the settings' method; a window without any is sampled once.
+
+        Args:
+            drafted: what the only noise gives unrefined, where that is known.
+        """
         if not self.goals:
             return self.draft(noises[:1], step)
         together = Together(self.goals, balanced=self.settings.balanced)
-        problem = replace(self.problem(step), objective=together)
+        problem = replace(self.problem(step), objective=together, drafted=drafted)
         if METHODS[self.settings.method].whole_run:
             problem = replace(problem, gradient=self._policy(problem, noises))
         try:

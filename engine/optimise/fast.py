@@ -96,7 +96,7 @@ def optimise_fast(
     """
     met = reached if reached is not None else _never
     with torch.no_grad():
-        latent = problem.generate(noise, "none")
+        latent = problem.draft(noise)
     best = OptimisedNoise.of(noise, latent, problem.objective)
     if met():
         return best

@@ -50,6 +50,7 @@ class Problem:
             rules that add nothing.
         spacing: levels of another number of steps from the same start, as the model likes them.
         fewest_steps: in fewer the model makes nothing of use.
+        drafted: what `generate` gives of the noise that a method begins with, where that is known.
         from_prior: whether the first level holds some of the prior; without, the start is noise
             alone even where the model's noise begins below level 1.
     """
@@ -67,6 +68,7 @@ class Problem:
     spacing: Callable[[float, int], tuple[float, ...]] = _evenly
     from_prior: bool = True
     fewest_steps: int = 1
+    drafted: Tensor | None = field(default=None, repr=False)
 
     @property
     def origin(self) -> Tensor:
@@ -90,6 +92,10 @@ class Problem:
             on_back=self.on_back,
         )
 
+    def draft(self, noise: Tensor) -> Tensor:
+        """The plain run from the noise that a method begins with."""
+        return self.generate(noise, "none") if self.drafted is None else self.drafted
+
     def _added_to(self, noise: Tensor) -> Tensor | None:
         if self.added is None:
             return None
@@ -98,7 +104,7 @@ class Problem:
 
     def in_steps(self, steps: int) -> Problem:
         """The same problem in so many steps from the same start."""
-        return replace(self, levels=self.spacing(self.levels[0], steps))
+        return replace(self, levels=self.spacing(self.levels[0], steps), drafted=None)
 
 
 @dataclass(slots=True)

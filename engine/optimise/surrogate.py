@@ -78,7 +78,7 @@ def _no_worse_than_the_draft(
 ) -> OptimisedNoise:
     """What is right in few steps may not be in more: where all came to nothing, the draft stays."""
     with torch.no_grad():
-        latent = problem.generate(noise, "none")
+        latent = problem.draft(noise)
         loss = problem.objective(latent)
     better = run.best < loss
     chosen = better.view(-1, *[1] * (noise.ndim - 1))

@@ -56,7 +56,7 @@ class _Network:
 
 
 class FakeModel:
-    """Keeps the conditions of every window it is asked for."""
+    """Keeps the conditions of every window it is asked for, and counts its evaluations."""
 
     name = "house"
     digest = "fake"
@@ -71,6 +71,7 @@ class FakeModel:
     def __init__(self) -> None:
         self.codec = BlockCodec()
         self.asked: list[tuple[FrameConditions, Globals]] = []
+        self.calls = 0
 
     def told(self, words: Words) -> Conditioned:
         conditions = globals_of(words, self.vocabulary, self.network.shape)
@@ -86,6 +87,7 @@ class FakeModel:
         self.asked.append((frames, conditions))
 
         def denoise(x: Tensor, level: float, next_level: float | None = None) -> Tensor:
+            self.calls += 1
             return 0.5 * frames.kept + 1e-6 * x
 
         return denoise

@@ -232,3 +232,20 @@ def test_a_long_stem_hears_its_own_part_of_the_mix(tune: Path) -> None:
     for start, frames in zip(starts, windows, strict=True):
         assert frames.context is not None
         assert torch.equal(frames.context, heard[..., start : start + frames.kept.shape[-1]])
+
+
+@pytest.mark.parametrize("method", ["fast", "ditto-2"])
+@pytest.mark.parametrize("stems", [False, True])
+def test_a_draft_that_is_known_is_not_made_again(
+    tune: Path, monkeypatch: pytest.MonkeyPatch, method: str, stems: bool
+) -> None:
+    fields = {"task": "melody", "melody": str(tune), "seconds": SECONDS, "stems": stems}
+    fields |= {"method": method, "steps": 3, "refine": 2}
+    known = Run(**fields)
+    monkeypatch.setattr(Rendering, "begins_as_drafted", lambda *_: False)
+    anew = Run(**fields)
+    assert anew.fake.calls - known.fake.calls == 3
+    assert np.array_equal(known.finished.samples, anew.finished.samples)
+    lead = [run.rendering.missing_noises() or run.rendering.tensors() for run in (known, anew)]
+    for name, value in lead[0].items():
+        assert torch.equal(value, lead[1][name])
