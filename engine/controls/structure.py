@@ -33,6 +33,7 @@ from engine.curves import Form
 COEFFICIENTS = 20  # with the first, that of level, which is left out
 CONTEXT_S = 1.0  # our choice: the paper does not give the window of its filter
 WEIGHT = 1.0  # DITTO, appendix H
+TOLERANCE = 0.02  # mean squared cosine; our choice, somewhat below DITTO's published 0.024
 _SILENT = 1e-4
 _LEAST_S = 0.5  # a part of the form that a window must reach into
 
@@ -54,7 +55,7 @@ class Structure:
     starts_s: float
     step_s: float
     weight: float = WEIGHT
-    tolerance: float = 0.0
+    tolerance: float = TOLERANCE
     name: str = "structure"
     unit: str = "mean squared cosine"
 

@@ -94,9 +94,9 @@ def _how(found: Found, facts: Facts) -> list[str]:
         f"- Sampler: {extent.steps} steps of DDIM where nothing else is said.",
         f"- Iterations: {_iterations(extent)} The fast path has its own number, "
         f"{extent.iterations('fast', 'intensity')}. A run stops early at "
-        f"{number(TOLERANCES['intensity'])} dB² of intensity and at "
-        f"{number(TOLERANCES['melody'])} nats of melody. Loss and result are those of the best "
-        "iterate.",
+        f"{number(TOLERANCES['intensity'])} dB² of intensity, at "
+        f"{number(TOLERANCES['melody'])} nats of melody and at {number(TOLERANCES['structure'])} "
+        "of structure. Loss and result are those of the best iterate.",
         "- DITTO: as published, but that its result is drawn back to the draft with "
         f"{DITTO.proximity} of the length of the objective's own pull "
         "(`engine/optimise/regularisers.py`); rows of their own have it without.",

@@ -14,10 +14,15 @@ from evaluation.verdicts import number, percent
 from ditto_bench.plan import Extent, Job, run_job
 from engine.controls.intensity import TOLERANCE_DB2
 from engine.controls.melody import TOLERANCE_NATS
+from engine.controls.structure import TOLERANCE as TOLERANCE_SQUARED_COSINE
 
 FEWEST_ITEMS = 8  # below this a Fréchet distance says nothing
 # Where a run stops: a loss below that is as good as any.
-TOLERANCES = {"intensity": TOLERANCE_DB2, "melody": TOLERANCE_NATS}
+TOLERANCES = {
+    "intensity": TOLERANCE_DB2,
+    "melody": TOLERANCE_NATS,
+    "structure": TOLERANCE_SQUARED_COSINE,
+}
 Figure = Callable[[Figures], float | None]
 Rows = Mapping[int, Figures]  # by item
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from evaluation.store import Figures, Store
 
-from ditto_bench.plan import Job
+from ditto_bench.plan import ITERATING, Job
 from engine.controls.melody import AHEAD, ENOUGH
+from engine.controls.structure import TOLERANCE
 from engine.optimise.doodl import DoodlSettings
 from engine.optimise.fast import FastSettings
 from engine.optimise.flowchef import FlowChefSettings
@@ -62,6 +63,7 @@ class Results:
             "version": VERSION,
             **({"seconds": "until the result"} if job.method == "fast" else {}),
             **({"enough": (*ENOUGH, AHEAD)} if "melody" in job.task else {}),
+            **({"stops": TOLERANCE} if "structure" in job.task and job.method in ITERATING else {}),
         }
 
     def load(self, job: Job) -> Figures | None:
