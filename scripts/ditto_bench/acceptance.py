@@ -91,7 +91,11 @@ def _quality(found: Found) -> Iterator[Line]:
             pair = found.distances(task, method, "draft")
             what = f"Fréchet distance on {task}, {method} against the draft"
             value, limit, items = pair if pair is not None else (None, None, 0)
-            yield Line(Verdict(what, value, limit), items)
+            error = found.distance_error(task, method, "draft")
+            note = (
+                "" if error is None else f"the difference has a standard error of {number(error)}"
+            )
+            yield Line(Verdict(what, value, limit), items, note)
 
 
 def _rivals(found: Found) -> Iterator[Line]:

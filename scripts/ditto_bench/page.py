@@ -123,7 +123,7 @@ def _how(found: Found, facts: Facts) -> list[str]:
         "- Fréchet distance: the learned embedding of `scripts/evaluate_model` (instruments, sound "
         "and order of three-second patches, 24 dimensions), against other held-out pieces; left "
         f"out below {FEWEST_ITEMS} items. Few items make it larger: compare it only between "
-        "methods with equally many.",
+        "methods with equally many. Standard errors of differences: jackknife over the items.",
         "- Two controls: DITTO's weights (appendix H). Memory: rise of the resident size over one "
         "iteration in a fresh process, with checkpointing.",
         "- Time of one method over another's: the processor's own seconds, of all cores together, "

@@ -148,6 +148,24 @@ class Found:
         left, right = (frechet_distance(cloud, self.music) for cloud in clouds if cloud is not None)
         return left, right, len(pairs)
 
+    def distance_error(self, task: str, first: str, second: str) -> float | None:
+        """How uncertain the difference of these two is for the few items it stands on.
+
+        Standard error by the jackknife: each item that both have is left out in turn.
+        """
+        pairs = common(self.rows(task, first), self.rows(task, second))
+        heard = [pair for pair in pairs if all(row.get("points") for row in pair)]
+        music, count = self.music, len(heard)
+        if music is None or count < FEWEST_ITEMS:
+            return None
+        found = []
+        for out in range(count):
+            left = [pair for number, pair in enumerate(heard) if number != out]
+            clouds = (_joined([pair[side] for pair in left]) for side in (0, 1))
+            ours, theirs = (frechet_distance(cloud, music) for cloud in clouds)
+            found.append(ours - theirs)
+        return float(np.sqrt(count - 1) * np.std(found))
+
     def memory_mb(self, method: str, steps: int) -> float | None:
         """Peak of one iteration."""
         figures = self.figures.get(Job("memory", "intensity", method, 0, steps, 0))
@@ -165,10 +183,12 @@ def common(first: Rows, second: Rows) -> list[tuple[Figures, Figures]]:
 
 def _cloud(rows: Sequence[Figures]) -> Points | None:
     """The points of several results; None where fewer than eight have any."""
-    known = [row["points"] for row in rows if row.get("points")]
-    if len(known) < FEWEST_ITEMS:
-        return None
-    return np.array([point for points in known for point in points])
+    known = [row for row in rows if row.get("points")]
+    return _joined(known) if len(known) >= FEWEST_ITEMS else None
+
+
+def _joined(rows: Sequence[Figures]) -> Points:
+    return np.array([point for row in rows for point in row["points"]])
 
 
 def updates_to(trace: Sequence[Sequence[float]], target: float) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from ditto_bench.plots import plot_losses
 from ditto_bench.results import Found, iterations_to_tolerance, race, reuse, updates_to
 from ditto_bench.runner import Clock, work
 from ditto_bench.store import Results
+from evaluation.frechet import frechet_distance
 
 from engine.controls.melody import TOLERANCE_NATS
 
@@ -94,6 +96,26 @@ def test_few_items_have_no_frechet_distance() -> None:
     assert found(True, ITEMS - 1).distance("intensity", "ditto").value is None
     assert found(True).distance("intensity", "ditto").value == pytest.approx(0.0, abs=1e-6)
     assert found(True, ITEMS - 1).distances("intensity", "ditto", "draft") is None
+
+
+def test_the_error_of_a_difference_is_the_jackknifes() -> None:
+    results = found(True)
+    music = results.music
+    assert music is not None
+    apart = []
+    for left_out in range(ITEMS):
+        clouds = [
+            np.concatenate(
+                [np.array(row["points"]) for item, row in rows.items() if item != left_out]
+            )
+            for rows in (results.rows("melody", method) for method in ("freedom", "draft"))
+        ]
+        apart.append(frechet_distance(clouds[0], music) - frechet_distance(clouds[1], music))
+    spread = sum((value - sum(apart) / ITEMS) ** 2 for value in apart)
+    expected = math.sqrt((ITEMS - 1) / ITEMS * spread)
+    assert results.distance_error("melody", "freedom", "draft") == pytest.approx(expected)
+    assert results.distance_error("melody", "draft", "draft") == 0.0
+    assert found(True, ITEMS - 1).distance_error("melody", "freedom", "draft") is None
 
 
 def test_the_tasks_where_ditto_is_not_ahead_are_named() -> None:
