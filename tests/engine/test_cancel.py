@@ -9,13 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from torch import Tensor
 
 from engine.fields import METHODS
 from engine.job import Job
 from engine.meter import JobStopped
-from engine.models.house.network import Globals
-from engine.models.studio import FrameConditions
 from engine.spec import RenderRequest
 from tests.engine.fake_model import FakeHost, FakeModel
 
@@ -25,23 +22,12 @@ RATE_HZ = 44_100
 CALLS_OF_A_STEP = {"doodl": 2, "fast": 2}
 
 
-class CountingModel(FakeModel):
-    """Sets the flag of a cancel during one of its calls, and counts those that come after."""
+class CancellingModel(FakeModel):
+    """Sets the flag of a cancel during one of its calls."""
 
     def __init__(self, cancel_at: int | None) -> None:
         super().__init__()
         self.cancel_at = cancel_at
-        self.calls = 0
-
-    def denoiser(self, frames: FrameConditions, conditions: Globals) -> Any:
-        denoise = super().denoiser(frames, conditions)
-
-        def counted(x: Tensor, level: float, next_level: float | None = None) -> Tensor:
-            self.calls += 1
-            answer: Tensor = denoise(x, level, next_level)
-            return answer
-
-        return counted
 
     @property
     def cancelled(self) -> bool:
@@ -58,7 +44,7 @@ def clip(tmp_path: Path) -> Path:
 
 def calls_of(fields: Mapping[str, Any], spool: Path, cancel_at: int | None = None) -> int:
     """Model calls of a render that is cancelled during one of them; all of them without."""
-    model = CountingModel(cancel_at)
+    model = CancellingModel(cancel_at)
     spool.mkdir()
     request = RenderRequest.from_mapping(fields)
     job = Job(FakeHost(model), request, spool, lambda event: None, lambda: model.cancelled)
