@@ -81,22 +81,23 @@ def _opened(name: str, tmp_path: Path, device: str, dtype: torch.dtype | None = 
     return KINDS[published.pipeline](ModelFolder.open(folder), device, dtype)
 
 
-@pytest.fixture(params=CHECKPOINTS)
+@pytest.fixture(scope="module", params=CHECKPOINTS)
 def name(request: pytest.FixtureRequest) -> str:
     assert isinstance(request.param, str)
     return request.param
 
 
-@pytest.fixture
-def model(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+@pytest.fixture(scope="module")
+def model(name: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """As its `_load` makes it of the real folder, but for the weights: those have only a shape."""
 
     def shapes(checkpoint: Any, part: str, reader: Any) -> torch.nn.Module:
         return published_folders.from_settings(reader, checkpoint._folder.path / part)
 
-    monkeypatch.setattr(Checkpoint, "_part", shapes)
-    monkeypatch.setattr(ModelFolder, "digest", lambda folder: "0" * 64)  # reads gigabytes
-    return _opened(name, tmp_path, "meta")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpoint, "_part", shapes)
+        patch.setattr(ModelFolder, "digest", lambda folder: "0" * 64)  # reads gigabytes
+        return _opened(name, tmp_path_factory.mktemp(name), "meta")
 
 
 def test_what_is_published_is_what_the_adapter_says(name: str, model: Any) -> None:
