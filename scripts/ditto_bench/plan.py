@@ -19,12 +19,11 @@ TOGETHER = ("intensity+outpaint-2", "intensity+structure", "intensity+melody")
 TASKS = (*OUTPAINTS, *INPAINTS, *CONTROLS, *TOGETHER, "intensity-changed")
 GUIDED = ("guidance-gradients", "freedom", "flowchef")
 MASKED = ("naive", "multidiffusion", "multidiffusion-half")
-ITERATING = ("fast", "ditto-2", "ditto", "ditto-published", "doodl")
+ITERATING = ("fast", "ditto-2", "ditto", "ditto-published", "doodl")  # by what they cost
 REUSED = ("fast", "ditto")  # methods whose noise is gone on with
 LONG_STEPS, MEMORY_STEPS = 50, 5
 _LONG_ITEMS, _SAMPLER_ITEMS = 4, 24
 _PUBLISHED, _PUBLISHED_SLOW = 70, 150  # iterations; the latter for melody and structure
-_TIERS = ("fast", "ditto-2", "ditto", "ditto-published", "doodl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +175,7 @@ def jobs(extent: Extent, items: int, sections: Iterable[str] = tuple(SECTIONS)) 
 def _rank(job: Job) -> tuple[int, int, float]:
     if job.kind != "run":
         return 0, 0, cost(job)
-    tier = _TIERS.index(job.method) + 1 if job.method in _TIERS else 0
+    tier = ITERATING.index(job.method) + 1 if job.method in ITERATING else 0
     return tier, int(job.start == "found"), cost(job)
 
 

@@ -246,6 +246,9 @@ def test_a_draft_that_is_known_is_not_made_again(
     anew = Run(**fields)
     assert anew.fake.calls - known.fake.calls == 3
     assert np.array_equal(known.finished.samples, anew.finished.samples)
-    lead = [run.rendering.missing_noises() or run.rendering.tensors() for run in (known, anew)]
-    for name, value in lead[0].items():
-        assert torch.equal(value, lead[1][name])
+    found, expected = (
+        run.rendering.tensors() | run.rendering.missing_noises() for run in (known, anew)
+    )
+    assert {"latent", "noise"} == {name.split(".")[1] for name in found}
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(value, expected[name]) for name, value in found.items())
