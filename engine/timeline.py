@@ -51,7 +51,7 @@ class Timeline:
         context: latent of what sounds beside the result `[1, channels, steps]`; None where nothing
             does.
         backwards: make the last window first (audio that leads up to a clip).
-        level: loudness over time as the model is told it `[1, 1, steps]`, or None.
+        level, harmony: of the prior, as the model is told them `[1, 1 or 12, steps]`, or None.
         inverted: begin with the noise from which the model gives the prior back.
         controls: what the result is to meet beside what is known.
     """
@@ -66,6 +66,7 @@ class Timeline:
     melody_onsets: Tensor | None = None
     context: Tensor | None = None
     level: Tensor | None = None
+    harmony: Tensor | None = None
     inverted: bool = False
     controls: tuple[Control, ...] = ()
 
@@ -273,6 +274,7 @@ class WindowTask:
             window.of_known(timeline.level),
             melody_onsets=window.of_known(timeline.melody_onsets),
             context=window.of_known(timeline.context),
+            harmony=window.of_known(timeline.harmony),
         )
         self.denoiser = timeline.conditioned(frames)
         scope = Scope(

@@ -49,14 +49,15 @@ TEMPLATE = """# Model card: house
 Pieces are composed by `engine/sketch` and rendered by `scripts/training_pieces.py` with FluidSynth
 and two General MIDI soundfonts (FluidR3 and MuseScore General, both MIT), in rooms and through
 filters, saturation and compression. No recording and nobody's music was used. Level, tone and
-left-right are varied as augmentation. (The generator can lead a fifth of the pieces with tunes of
-O'Neill's collection and Bach's chorales, public domain; these weights have not seen such pieces.)
+left-right are varied as augmentation. About a fifth of the last run's pieces are led by tunes of
+O'Neill's collection and Bach's chorales, which are in the public domain.
 
 ## What it is told
 
 For each step: kept audio and its mask, audio that sounds beside the part to be made (context), the
-melody's chroma and onsets, beat and bar phase, loudness. For the window: style, mood, key, tempo,
-which roles play, and each role's instrument. Each is dropped at random, so any subset works.
+melody's chroma and onsets, harmony (the chroma of what is to be made, over half a second), beat and
+bar phase, loudness. For the window: style, mood, key, tempo, which roles play, and each role's
+instrument. Each is dropped at random, so any subset works.
 
 ## Whole steps
 

@@ -15,9 +15,13 @@ import torch
 from torch import Tensor, nn
 from training_windows import Batch
 
+from engine.models.house.model import level_path
+
 GUIDANCE = 2.5
+LOWEST_START = 0.1  # variations below it change nothing to speak of
 SHORTEST_SPAN = 1 / 16  # halves below this are taken from the velocity itself
-STEP_COUNTS = (1, 2, 3, 4, 6, 8)  # steps left to the data that a span may be one of
+STEP_COUNTS = (1, 2, 3, 4, 6, 8, 12, 20)  # of the runs that a span may be a step of
+_FROM_NOISE = 0.5  # part of those runs that begin with pure noise
 
 
 def autocast(device_type: str) -> AbstractContextManager[None]:
@@ -44,13 +48,26 @@ class Teacher:
     rows: int
     generator: torch.Generator
 
-    def spans(self, time: Tensor) -> Tensor:
-        """For each row a whole fraction of the way to the data."""
-        device = self.generator.device
-        choice = torch.randint(
-            len(STEP_COUNTS), time.shape, generator=self.generator, device=device
-        )
-        return time / torch.tensor(STEP_COUNTS, device=device)[choice]
+    def steps(self) -> tuple[Tensor, Tensor]:
+        """Level and span `[rows]` of random steps of runs as they are made when rendering."""
+        pairs = [self._step(*draws) for draws in self._draws(3).T.tolist()]
+        times = torch.tensor([first for first, _ in pairs], device=self.generator.device)
+        ends = torch.tensor([last for _, last in pairs], device=self.generator.device)
+        return times, times - ends
+
+    def _step(self, start: float, count: float, place: float) -> tuple[float, float]:
+        """One step's levels, from three uniform numbers."""
+        from_noise = start < _FROM_NOISE
+        first = 1.0 if from_noise else (start - _FROM_NOISE) / (1.0 - _FROM_NOISE)
+        steps = STEP_COUNTS[int(count * len(STEP_COUNTS))]
+        path = level_path(max(first, LOWEST_START), steps)
+        index = int(place * steps)
+        return path[index], path[index + 1]
+
+    def _draws(self, kinds: int) -> Tensor:
+        """Uniform numbers in [0, 1): `[kinds, rows]`."""
+        size, device = (kinds, self.rows), self.generator.device
+        return torch.rand(size, generator=self.generator, device=device)
 
     @torch.no_grad()
     def mean_velocity(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +24,14 @@ from torch import Tensor, nn
 from train_flow_map import Teacher, autocast
 from training_windows import Batch, ShardWindows
 
-from engine.models.house.codec import CodecBasis, SpectralCodec
-from engine.models.house.model import FORMAT, default_weights_path, grown, network_state
+from engine.models.house.codec import PAN_BANDS, CodecBasis, SpectralCodec
+from engine.models.house.model import (
+    FORMAT,
+    LEVEL_SHIFT,
+    default_weights_path,
+    grown,
+    network_state,
+)
 from engine.models.house.network import HouseNetwork, NetworkShape
 from engine.sketch.score import MODES
 from engine.sketch.styles import MOODS, STYLES
@@ -42,11 +49,13 @@ class Recipe:
         batch: windows.
         map_share: part of them that learns whole steps of the flow.
         average: decay of the exponential average, by update.
+        channel_weights: how much each channel's error counts `[128]`.
     """
 
     batch: int
     map_share: float
     average: float
+    channel_weights: Tensor
 
 
 @dataclass
@@ -116,32 +125,63 @@ def make_run(shape: NetworkShape, rate: float, device: str) -> Run:
 
 
 def flow_loss(
-    network: nn.Module, batch: Batch, time_: Tensor, noise: Tensor, teacher: Teacher | None = None
+    network: nn.Module,
+    batch: Batch,
+    time_: Tensor,
+    noise: Tensor,
+    teacher: Teacher | None = None,
+    channel_weights: Tensor | None = None,
 ) -> Tensor:
     """Mean squared error of the velocity, frames that are given weighing less.
 
-    With a teacher, the last rows of the batch learn to make steps of the flow in one evaluation.
+    With a teacher, the last rows of the batch learn to make steps of the flow in one evaluation,
+    at levels of its own.
+
+    Args:
+        channel_weights: how much each channel's error counts `[128]`; None: all alike.
     """
-    t = time_[:, None, None]
-    x = (1 - t) * batch.latent + t * noise
-    span, target = torch.zeros_like(time_), noise - batch.latent
+    span = torch.zeros_like(time_)
     if teacher is not None:
         rows = slice(-teacher.rows, None)
-        span = torch.cat([span[: -teacher.rows], teacher.spans(time_[rows])])
+        levels, spans = teacher.steps()
+        time_ = torch.cat([time_[: -teacher.rows], levels])
+        span = torch.cat([span[: -teacher.rows], spans])
+    t = time_[:, None, None]
+    x = (1 - t) * batch.latent + t * noise
+    target = noise - batch.latent
+    if teacher is not None:
         mean = teacher.mean_velocity(batch, rows, x[rows], time_[rows], span[rows])
         target = torch.cat([target[: -teacher.rows], mean])
     with autocast(x.device.type):
         velocity = network(x, time_, span, batch.frames, batch.conditions)
-    error = (velocity.float() - target).square().mean(dim=1, keepdim=True)
+    error = (velocity.float() - target).square()
+    if channel_weights is not None:
+        error = error * channel_weights[:, None]
+    error = error.mean(dim=1, keepdim=True)
     weight = torch.where(batch.kept_mask > 0, KEPT_WEIGHT, 1.0)
     loss: Tensor = (error * weight).sum() / weight.sum()
     return loss
 
 
+def channel_weights(basis: CodecBasis) -> Tensor:
+    """Weights `[128]` of mean 1 that fall with what a channel does to the sound.
+
+    The first components carry the music, the last its grain, which hardly anything predicts: left
+    alike, the grain takes most of the network. Whatever the weights, the same velocity is best.
+    """
+    spectral = basis.scale / basis.scale.mean()
+    return torch.cat([spectral, spectral.new_full((PAN_BANDS,), 1.0)])
+
+
 def sample_times(size: int, generator: torch.Generator) -> Tensor:
-    """Logit-normal times (Esser et al. 2024) with a uniform part for the ends."""
+    """Logit-normal times, shifted as rendering's levels are, with a uniform part for the ends.
+
+    Esser et al. 2024, sections 3.1 and 5.3.
+    """
     device = generator.device
-    normal = torch.sigmoid(torch.randn(size, generator=generator, device=device))
+    normal = torch.sigmoid(
+        math.log(LEVEL_SHIFT) + torch.randn(size, generator=generator, device=device)
+    )
     uniform = torch.rand(size, generator=generator, device=device)
     mixed = torch.rand(size, generator=generator, device=device) < 0.3
     return torch.where(mixed, uniform, normal)
@@ -186,7 +226,8 @@ def train(options: argparse.Namespace) -> None:
     if options.compile:
         network = torch.compile(network)  # type: ignore[assignment]
     generator = torch.Generator(options.device).manual_seed(1000 + run.update)
-    recipe = Recipe(options.batch, options.map_share, options.average)
+    weights = channel_weights(moved).to(options.device)
+    recipe = Recipe(options.batch, options.map_share, options.average, weights)
     started = checkpointed = time.perf_counter()
     base_s, losses, decaying = run.seconds, [], False
     while (elapsed := time.perf_counter() - started) < options.minutes * 60:
@@ -223,7 +264,7 @@ def one_update(
     noise = torch.randn(batch.latent.shape, generator=generator, device=generator.device)
     map_rows = round(recipe.batch * recipe.map_share)
     teacher = Teacher(run.average, map_rows, generator) if map_rows else None
-    loss = flow_loss(network, batch, times, noise, teacher)
+    loss = flow_loss(network, batch, times, noise, teacher, recipe.channel_weights)
     torch.autograd.backward(loss)
     nn.utils.clip_grad_norm_(run.network.parameters(), 1.0)
     for optimiser in run.optimisers:
@@ -258,17 +299,25 @@ def log(
 
 
 def codec_tensors(folder: Path) -> dict[str, Tensor]:
-    """The codec of this training folder, with the refiner that `train_codec.py` trained, if any.
+    """The codec of this training folder: with the refiner that `train_codec.py` trained in it, or
+    the one that ships where that is for the same principal components.
 
     Raises:
-        SystemExit: the refiner was trained for other principal components.
+        SystemExit: the folder's refiner was trained for other principal components.
     """
     basis = load_file(folder / "shards" / "basis.safetensors")
+
+    def fits(codec: dict[str, Tensor]) -> bool:
+        return all(torch.equal(codec[name], value) for name, value in basis.items())
+
     trained = folder / "codec.safetensors"
-    codec = load_file(trained) if trained.exists() else basis
-    if any(not torch.equal(codec[name], value) for name, value in basis.items()):
+    if trained.exists():
+        if fits(codec := load_file(trained)):
+            return codec
         raise SystemExit(f"{trained} was trained for another basis: remove it or train it anew")
-    return codec
+    weights = load_file(default_weights_path())
+    shipped = {name: value for name, value in weights.items() if name.startswith("codec.")}
+    return shipped if fits(shipped) else basis
 
 
 def export(run: Run, codec: dict[str, Tensor], path: Path) -> None:

@@ -16,7 +16,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from engine.models.house.codec import MEL_BANDS, PAN_BANDS, SPECTRAL_CHANNELS, SpectralCodec
-from engine.models.house.conditions import level_curve, stack
+from engine.models.house.conditions import harmony_curve, level_curve, stack
 from engine.models.house.network import Globals, NetworkShape
 from engine.models.studio import FrameConditions, beat_channels
 
@@ -27,14 +27,14 @@ _TRIES = 4  # windows drawn for each row, to find one in which the part sounds
 _SILENT_TARGET_CHANCE = 0.1  # a part that rests for the whole window is mostly passed over
 _PLAYS_FROM = 0.1  # part of the window in which a role must sound to count as playing
 # Chances of being told each condition, unless nothing is told at all.
-_CHROMA, _BEAT, _LEVEL = 0.4, 0.65, 0.3
+_CHROMA, _BEAT, _LEVEL, _HARMONY = 0.5, 0.65, 0.5, 0.5
 _GLOBAL = 0.6
-_NOTHING_TOLD = 0.12
+_NOTHING_TOLD, _ALL_TOLD = 0.12, 0.4  # all: as a render is told, whose melody may be nobody's
 _MIXES = 16  # sums of role bits
 _FRAME_TRUTH = ("melody_chroma", "melody_onsets", "roles", "beat_phase", "bar_phase")
 _TAGS = ("style", "key", "mood", "tempo_bpm", "programs")
 # Where `stack` keeps its flags.
-_SAID_CHROMA, _SAID_BEAT, _SAID_LEVEL, _SAID_CONTEXT = 141, 146, 148, -1
+_SAID_CHROMA, _SAID_BEAT, _SAID_LEVEL, _SAID_CONTEXT, _SAID_HARMONY = 141, 146, 148, 289, 302
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,8 @@ class Batch:
         frames: stacked frame conditions.
         kept_mask: 1 where the latent is given `[batch, 1, 256]`.
         conditions: global conditions.
-        untold_frames, untold: the same conditions as an unguided model gets them: kept audio and
-            context, nothing else.
+        untold_frames, untold: the same conditions as an unguided model gets them: kept audio,
+            context and loudness, which guidance would exaggerate, and nothing else.
     """
 
     latent: Tensor
@@ -71,6 +71,28 @@ class _Draw:
     target: Tensor
     context: Tensor
     playing: Tensor  # `[batch, 4]`, which roles sound in the window
+
+
+@dataclass(frozen=True, slots=True)
+class _Telling:
+    """How much each row is told `[batch]`: all there is, nothing, or a draw for each condition."""
+
+    everything: Tensor
+    nothing: Tensor
+    generator: torch.Generator
+
+    @classmethod
+    def draw(cls, size: int, generator: torch.Generator) -> _Telling:
+        kind = _uniform(size, generator)
+        return cls(kind < _ALL_TOLD, kind >= 1.0 - _NOTHING_TOLD, generator)
+
+    def says(self, chance: float) -> Tensor:
+        """Which rows are told something that is told with this chance where it is drawn."""
+        return (self.drawn(chance) | self.everything) & ~self.nothing
+
+    def drawn(self, chance: float) -> Tensor:
+        """Each row with this chance, whatever else it is told."""
+        return _uniform(len(self.nothing), self.generator) < chance
 
 
 class ShardWindows:
@@ -152,15 +174,16 @@ class ShardWindows:
         has_context = (draw.context > 0).float()[:, None, None].expand(-1, 1, WINDOW_STEPS)
         latent, context = augment(latent, context * has_context, self.codec, generator)
         mask = random_masks(draw.context > 0, generator)
-        told = _uniform(size, generator) >= _NOTHING_TOLD
+        telling = _Telling.draw(size, generator)
         places = (self._truth_place[draw.piece] + draw.start)[:, None] + steps
         truth = {name: parts[0][places].float() for name, parts in self._truth.items()}
-        frames = self._frame_conditions(latent, mask, context, draw, truth, told, generator)
-        untold_frames = stack(FrameConditions(latent, mask, context=context))
+        frames, level = self._frame_conditions(latent, mask, context, draw, truth, telling)
+        untold_frames = stack(FrameConditions(latent, mask, level=level, context=context))
+        untold_frames[:, _SAID_LEVEL] = frames[:, _SAID_LEVEL]
         for stacked in (frames, untold_frames):
             stacked[:, _SAID_CONTEXT] = has_context[:, 0]
         untold = Globals.unknown(size, self.shape, latent.device)
-        conditions = self._globals(draw, told, generator)
+        conditions = self._globals(draw, telling)
         return Batch(latent, frames, mask, conditions, untold_frames, untold)
 
     def _draw(self, size: int, generator: torch.Generator) -> _Draw:
@@ -200,36 +223,49 @@ class ShardWindows:
         context: Tensor,
         draw: _Draw,
         truth: dict[str, Tensor],
-        told: Tensor,
-        generator: torch.Generator,
-    ) -> Tensor:
-        def say(chance: float) -> Tensor:
-            said = (_uniform(len(told), generator) < chance) & told
-            return said.float()[:, None, None]
-
-        # The melody is told to whoever plays it.
-        chroma = say(_CHROMA) * self._bits(draw.target)[:, -1].float()[:, None, None]
-        beat, level = say(_BEAT), say(_LEVEL)
+        telling: _Telling,
+    ) -> tuple[Tensor, Tensor]:
+        """The stack, and the loudness in it as far as it is told."""
+        plays_melody = self._bits(draw.target)[:, -1]  # who does not is not told it
+        chroma, beat, level, harmony = (
+            said.float()[:, None, None]
+            for said in (
+                telling.drawn(_CHROMA) & ~telling.nothing & plays_melody,
+                telling.says(_BEAT),
+                # Now and then loudness alone: what is unguided is told it, too.
+                telling.says(_LEVEL) | (telling.drawn(_LEVEL) & telling.nothing),
+                telling.says(_HARMONY),
+            )
+        )
+        log_mel = self.codec.linear_log_mel(latent)
+        loudness = level_curve(log_mel) * level
         told_frames = FrameConditions(
             latent,
             mask,
             truth["melody_chroma"].transpose(1, 2) * chroma,
             beat_channels(truth["beat_phase"], truth["bar_phase"]) * beat,
-            level_curve(self.codec, latent) * level,
+            loudness,
             truth["melody_onsets"].transpose(1, 2) * chroma,
             context,
+            harmony_curve(log_mel) * harmony,
         )
         stacked = stack(told_frames)
         # `stack` marks everything it gets as said; for each row of a batch that is decided here.
-        for place, said in ((_SAID_CHROMA, chroma), (_SAID_BEAT, beat), (_SAID_LEVEL, level)):
+        flags = {
+            _SAID_CHROMA: chroma,
+            _SAID_BEAT: beat,
+            _SAID_LEVEL: level,
+            _SAID_HARMONY: harmony,
+        }
+        for place, said in flags.items():
             stacked[:, place] = said[:, 0]
-        return stacked
+        return stacked, loudness
 
-    def _globals(self, draw: _Draw, told: Tensor, generator: torch.Generator) -> Globals:
+    def _globals(self, draw: _Draw, telling: _Telling) -> Globals:
         shape = self.shape
 
         def drop(value: Tensor, unknown: float, chance: float = _GLOBAL) -> Tensor:
-            said = (_uniform(len(told), generator) < chance) & told
+            said = telling.says(chance)
             return value.masked_fill(~said.view(-1, *[1] * (value.ndim - 1)), unknown)
 
         tags = {name: column[draw.piece] for name, column in self._columns.items()}

@@ -91,6 +91,7 @@ class FrameConditions:
         melody_onsets: 1 where a note of the melody begins `[batch, 12, steps]`; heard only beside
             `melody_chroma`.
         context: latent of what sounds beside the part to be made `[batch, channels, steps]`.
+        harmony: what the model's own `told_harmony` gives `[batch, 12, steps]`.
     """
 
     kept: Tensor
@@ -100,6 +101,7 @@ class FrameConditions:
     level: Tensor | None = None
     melody_onsets: Tensor | None = None
     context: Tensor | None = None
+    harmony: Tensor | None = None
 
 
 def beat_channels(beat_phase: Tensor, bar_phase: Tensor) -> Tensor:
@@ -174,6 +176,11 @@ class Model(Protocol):
     def told_level(self, latent: Tensor) -> Tensor | None:
         """The loudness of `[batch, channels, steps]` over time as the model is told it `[batch, 1,
         steps]`; None where it cannot be told."""
+        ...
+
+    def told_harmony(self, latent: Tensor) -> Tensor | None:
+        """The pitch classes of `[batch, channels, steps]` over time as the model is told them
+        `[batch, 12, steps]`; None where it cannot be told."""
         ...
 
     def levels(self, start: float, steps: int) -> tuple[float, ...]:

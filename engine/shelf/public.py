@@ -80,6 +80,9 @@ class PublicStudio:
     def told_level(self, latent: Tensor) -> None:
         """It cannot be told a level."""
 
+    def told_harmony(self, latent: Tensor) -> None:
+        """It cannot be told harmony."""
+
     def levels(self, start: float, steps: int) -> tuple[float, ...]:
         """As the model was made for."""
         return self._model.levels(steps, start)

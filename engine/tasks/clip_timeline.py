@@ -95,7 +95,8 @@ def clip_timeline(
         if trusted
         else None,
         backwards=backwards,
-        level=None if wish is None else model.told_level(prior),
+        level=model.told_level(prior),
+        harmony=model.told_harmony(prior),
         inverted=inverted,
         controls=controls,
     )

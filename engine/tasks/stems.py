@@ -151,7 +151,8 @@ def _part(
         None if tune is None else tune.chroma,
         beat_phases(steps, model.codec.step_samples, told.grid, 0.0),
         melody_onsets=None if tune is None else tune.onsets,
-        level=model.told_level(prior) if loudness_wish(wishes) else None,
+        level=model.told_level(prior),
+        harmony=model.told_harmony(prior),
         controls=wishes if tune is None else (tune.control, *wishes),
     )
     # Optimising a stem pays where there is something to meet; a mix is left to its objectives.

@@ -12,8 +12,8 @@ from ditto_bench.tasks import Place, Question
 from ditto_bench.tunes import Cut
 from engine.analysis.seams import seam_figures
 from engine.analysis.spectra import ANALYSIS_RATE_HZ, mono_at
+from engine.chroma import mel_chroma
 from engine.controls.control import LogMel
-from engine.controls.melody import mel_chroma
 
 _PITCH_RANGE_HZ = (110.0, 2100.0)
 _PITCH_FRAME, _PITCH_HOP = 2048, 512

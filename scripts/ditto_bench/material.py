@@ -19,7 +19,6 @@ from torch import Tensor
 from ditto_bench.tunes import Cut, held_out_cuts
 from engine.analysis.intensity import intensity_curve
 from engine.files.audio import read_clip
-from engine.models.house.conditions import level_curve
 from engine.models.house.model import WINDOW_STEPS, HouseModel
 from engine.models.house.network import Globals
 from engine.models.house.words import globals_of
@@ -155,7 +154,7 @@ class Material:
             music = self.references(number)
             heard.append(float(intensity_curve(music.window, RATE_HZ, 1.0 / STEP_S).mean()))
             with torch.no_grad():
-                curve = level_curve(self.model.codec, self.latent(music))
+                curve = self.model.told_level(self.latent(music))
             told.append(float(curve.mean()))
         return float(np.mean(heard)), float(np.mean(told))
 

@@ -30,13 +30,14 @@ OURS: dict[str, set[str]] = {
     "engine.opening": {"engine.errors"},
     "engine.shortage": set(),
     "engine.worker": {"engine.opening", "engine.shortage", "engine.wire"},
-    # Stages: they do not know each other. Two pieces of plain mathematics are shared.
+    # Stages: they do not know each other. Three pieces of plain mathematics are shared.
     "engine.analysis": set(),
     "engine.cache": set(),
     # A control brings its independent check with it.
-    "engine.controls": {"engine.analysis"},
+    "engine.chroma": set(),
+    "engine.controls": {"engine.analysis", "engine.chroma"},
     "engine.files": {"engine.opening"},
-    "engine.models": set(),
+    "engine.models": {"engine.chroma"},
     # Light enough for a daemon.
     "engine.models.public.installed": {"engine.models"},
     "engine.models.public.registry": {"engine.models", "engine.models.public.installed"},
@@ -266,6 +267,7 @@ OUTSIDE: dict[str, set[str]] = {
     "engine.analysis": {"numpy", "scipy", "soxr", "lazy librosa"},
     "engine.cache": {"lazy safetensors", "lazy torch"},
     "engine.checkpoints": {"safetensors", "torch"},
+    "engine.chroma": {"torch", "lazy librosa"},
     "engine.controls": {"numpy", "scipy", "torch", "lazy librosa"},
     "engine.exporting": {"numpy"},
     "engine.estimate": {"torch"},

@@ -8,8 +8,6 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from engine.models.house.codec import SpectralCodec
-from engine.models.house.conditions import level_curve
 from engine.models.house.model import HABITS, WINDOW_STEPS, HouseModel
 from engine.models.house.network import Globals, NetworkShape
 from engine.models.house.words import globals_of
@@ -78,7 +76,10 @@ class FakeModel:
         return lambda frames: self.denoiser(frames, conditions)
 
     def told_level(self, latent: Tensor) -> Tensor:
-        return level_curve(cast(SpectralCodec, self.codec), latent)
+        return latent.abs().mean(dim=1, keepdim=True)
+
+    def told_harmony(self, latent: Tensor) -> Tensor:
+        return latent[:, :12]
 
     def levels(self, start: float, steps: int) -> tuple[float, ...]:
         return levels(start, steps)

@@ -120,6 +120,22 @@ def test_a_whole_render_hears_the_context_alone(tune: Path, clip: Path) -> None:
     assert silent.fake.asked[0][0].context is None
 
 
+@pytest.mark.parametrize("variation", [0.5, 1.0])
+@pytest.mark.parametrize("task", ["melody", "extend"])
+def test_what_the_prior_plans_is_told_even_where_it_is_not_heard(
+    tune: Path, clip: Path, task: str, variation: float
+) -> None:
+    given = {"source": str(clip)} if task == "extend" else {"melody": str(tune)}
+    run = Run(task=task, seconds=SECONDS, variation=variation, **given)
+    timeline = run.scene.parts[0].timeline
+    ((frames, _),) = run.fake.asked
+    assert frames.level is not None
+    assert frames.harmony is not None
+    window = slice(timeline.steps - frames.level.shape[-1], None)
+    assert torch.equal(frames.level, run.fake.told_level(timeline.prior)[..., window])
+    assert torch.equal(frames.harmony, run.fake.told_harmony(timeline.prior)[..., window])
+
+
 def test_the_melody_is_told_to_the_lead_alone(tune: Path) -> None:
     run = Run(task="melody", melody=str(tune), seconds=SECONDS, stems=True, roles="bass,lead")
     (bass, _), (lead, _) = run.fake.asked

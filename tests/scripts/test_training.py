@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from train_house import (
     WARM_UP_UPDATES,
     Recipe,
     Run,
+    channel_weights,
     export,
     flow_loss,
     make_run,
@@ -36,11 +38,19 @@ from training_windows import (
 )
 
 from engine.models.house.codec import SpectralCodec
-from engine.models.house.model import default_weights_path, load_house
+from engine.models.house.conditions import harmony_curve
+from engine.models.house.model import default_weights_path, level_path, load_house
 from engine.models.house.network import FRAME_CHANNELS, Globals, NetworkShape
 
 TINY = NetworkShape(width=32, depth=1, head_width=16)
-RECIPE = Recipe(batch=8, map_share=0.25, average=0.995)
+RECIPE = Recipe(batch=8, map_share=0.25, average=0.995, channel_weights=torch.ones(128))
+# Where `stack` keeps what a row is told, each with its flag at the end.
+CHROMA, LEVEL, CONTEXT, HARMONY = (
+    slice(129, 142),
+    slice(147, 149),
+    slice(161, 290),
+    slice(290, 303),
+)
 DRUMS, BASS, CHORDS, LEAD = 1, 2, 4, 8
 
 
@@ -110,7 +120,7 @@ def test_batches_are_windows_with_conditions_dropped(windows: ShardWindows) -> N
 
 def test_each_row_is_told_about_its_own_parts(windows: ShardWindows) -> None:
     batch = windows.batch(200, torch.Generator().manual_seed(2))
-    beside = batch.frames[:, -129:]
+    beside = batch.frames[:, CONTEXT]
     said = beside[:, -1, 0] > 0
     silent = beside[:, :-1].abs().sum(dim=(1, 2)) == 0
     assert torch.equal(said, ~silent), "a context is marked exactly where there is one"
@@ -141,10 +151,51 @@ def test_windows_are_the_latents_of_the_mixes_they_ask_for(windows: ShardWindows
 
 def test_the_untold_conditions_keep_the_audio_alone(windows: ShardWindows) -> None:
     batch = windows.batch(32, torch.Generator().manual_seed(3))
-    assert torch.equal(batch.untold_frames[:, :129], batch.frames[:, :129])
-    assert torch.equal(batch.untold_frames[:, -129:], batch.frames[:, -129:])
-    assert float(batch.untold_frames[:, 129:-129].abs().sum()) == 0.0
+    for same in (slice(129), CONTEXT, LEVEL):
+        assert torch.equal(batch.untold_frames[:, same], batch.frames[:, same])
+    assert float(batch.untold_frames[:, 129:147].abs().sum()) == 0.0
+    assert float(batch.untold_frames[:, HARMONY].abs().sum()) == 0.0
     assert set(batch.untold.style.tolist()) == {TINY.styles}
+
+
+def test_a_row_is_told_everything_or_nothing_or_some(windows: ShardWindows) -> None:
+    batch = windows.batch(300, torch.Generator().manual_seed(3))
+    level, harmony, beat = (batch.frames[:, place, 0] > 0 for place in (148, 302, 146))
+    tempo, style = batch.conditions.tempo_bpm > 0, batch.conditions.style < TINY.styles
+    told = torch.stack([level, harmony, beat, tempo, style])
+    assert 0.4 < float(told.all(dim=0).float().mean()) < 0.6, "as a render is told"
+    assert 0.08 < float((~told[1:]).all(dim=0).float().mean()) < 0.2, "nothing but loudness"
+    assert bool((level & ~told[1:].any(dim=0)).any()), "loudness alone, as guidance leaves it"
+    assert 0.1 < float((~told).any(dim=0).float().mean() - 0.15) < 0.5
+    assert float(batch.frames[:, HARMONY][~harmony].abs().sum()) == 0.0
+    assert float(batch.frames[:, LEVEL][~level].abs().sum()) == 0.0
+
+
+def test_the_harmony_of_noise_is_flat_and_that_of_a_chord_its_own(codec: SpectralCodec) -> None:
+    rate, steps = 44_100, 40
+    times = torch.arange(1024 * steps) / rate
+    chord = sum(torch.sin(2 * torch.pi * hz * times) for hz in (440.0, 523.25, 659.26))  # A minor
+    noise = torch.randn(1024 * steps, generator=torch.Generator().manual_seed(5))
+    heard = [
+        harmony_curve(codec.log_mel(codec.encode(0.05 * sound.expand(1, 2, -1))))[0, :, 20]
+        for sound in (chord, noise)
+    ]
+    assert set(heard[0].topk(3).indices.tolist()) == {0, 4, 9}
+    assert float(heard[1].abs().max()) < 0.5 < float(heard[0].max())
+    assert [float(each.mean()) for each in heard] == pytest.approx([0.0, 0.0], abs=1e-5)
+
+
+def test_channels_count_as_what_they_do_to_the_sound(codec: SpectralCodec) -> None:
+    weights = channel_weights(codec.basis)
+    assert float(weights.mean()) == pytest.approx(1.0, abs=1e-5)
+    assert bool((weights[:111] >= weights[1:112] - 1e-6).all())
+    batch_weights = torch.zeros(128)
+    batch_weights[7] = 1.0
+    batch = _told_batch()
+    noise = torch.zeros_like(batch.latent)
+    noise[:, 7] = 2.0
+    loss = flow_loss(_Still(), batch, torch.full((6,), 0.5), noise, None, batch_weights)
+    assert float(loss) == pytest.approx(4.0 / 128)
 
 
 def test_masks_keep_edges_and_leave_something_to_make() -> None:
@@ -192,6 +243,13 @@ def test_exported_weights_load_as_the_model(codec: SpectralCodec, tmp_path: Path
     assert model.vocabulary["moods"][0] == "happy"
 
 
+class _Still(torch.nn.Module):
+    """No velocity at all."""
+
+    def forward(self, x: Tensor, *_: object) -> Tensor:
+        return torch.zeros_like(x)
+
+
 class _Straight(torch.nn.Module):
     """Velocity `speed · t` for who is told, 0 for who is not; spans see their own mean."""
 
@@ -200,7 +258,7 @@ class _Straight(torch.nn.Module):
     def forward(
         self, x: Tensor, time: Tensor, span: Tensor, frames: Tensor, conditions: Globals
     ) -> Tensor:
-        told = (frames[:, 129:-129].abs().sum(dim=(1, 2)) > 0).float()
+        told = (frames[:, CHROMA].abs().sum(dim=(1, 2)) > 0).float()
         mean = self.speed * (time - span / 2) * torch.where(span > 0, GUIDANCE, 1.0)
         return (told * mean)[:, None, None].expand_as(x)
 
@@ -208,7 +266,7 @@ class _Straight(torch.nn.Module):
 def _told_batch() -> Batch:
     frames = torch.ones(6, FRAME_CHANNELS, 8)
     untold = frames.clone()
-    untold[:, 129:-129] = 0.0
+    untold[:, CHROMA] = 0.0
     nothing = Globals.unknown(6, TINY, torch.device("cpu"))
     return Batch(torch.zeros(6, 128, 8), frames, torch.zeros(6, 1, 8), nothing, untold, nothing)
 
@@ -227,11 +285,23 @@ def test_a_whole_step_is_the_mean_of_the_guided_flow() -> None:
         assert torch.allclose(velocity[:, 0, 0], expected, atol=1e-5)
 
 
-def test_spans_are_whole_fractions_of_the_way() -> None:
-    teacher = Teacher(_Straight(), 6, torch.Generator().manual_seed(8))
-    time = torch.full((200,), 0.6)
-    counts = (time / teacher.spans(time)).round().int()
-    assert set(counts.tolist()) == set(STEP_COUNTS)
+def test_whole_steps_are_those_that_renders_take() -> None:
+    teacher = Teacher(_Straight(), 600, torch.Generator().manual_seed(8))
+    times, spans = teacher.steps()
+    assert bool((spans > 0).all())
+    assert bool((spans <= times + 1e-6).all())
+    taken = {
+        (round(first, 4), round(first - last, 4))
+        for count in STEP_COUNTS
+        for first, last in pairwise(level_path(1.0, count))
+    }
+    drawn = {
+        (round(first, 4), round(span, 4))
+        for first, span in zip(times.tolist(), spans.tolist(), strict=True)
+    }
+    assert (1.0, 1.0) in drawn, "all the way at once"
+    assert len(drawn & taken) > 0.8 * len(taken), "steps of runs from pure noise"
+    assert len(drawn - taken) > 200, "steps of runs that vary a prior"
 
 
 def test_training_goes_on_from_the_weights_that_ship() -> None:

@@ -177,7 +177,7 @@ class SpectralCodec:
         Args:
             span: the steps whose frames are wanted; None for all. None of them costs much.
         """
-        frames = self._linear_log_mel(latent)
+        frames = self.linear_log_mel(latent)
         if self.refiner is not None:
             frames = frames + _to_frames(self.refiner(latent)[0])
         first, last = span or (0, latent.shape[-1])
@@ -189,7 +189,7 @@ class SpectralCodec:
 
     def log_mel_and_gains(self, latent: Tensor) -> tuple[Tensor, Tensor]:
         """`log_mel` and `channel_gains` with the refiner run once."""
-        frames = self._linear_log_mel(latent)
+        frames = self.linear_log_mel(latent)
         pan = (latent[..., SPECTRAL_CHANNELS:, :] * _PAN_SCALE).clamp(-1.0, 1.0)
         fine = pan.repeat_interleave(MEL_BANDS // PAN_BANDS, dim=-2)
         fine = fine.repeat_interleave(FRAMES_PER_STEP, dim=-1)
@@ -203,7 +203,8 @@ class SpectralCodec:
         # The root has no slope at a silent side.
         return frames, torch.stack([left, right], dim=-3).clamp_min(_SILENT_SIDE).sqrt()
 
-    def _linear_log_mel(self, latent: Tensor) -> Tensor:
+    def linear_log_mel(self, latent: Tensor) -> Tensor:
+        """`log_mel` without the refiner: cheap, and the same whichever refiner the weights have."""
         basis = self.basis
         spectral = latent[..., :SPECTRAL_CHANNELS, :].transpose(-1, -2) * basis.scale.to(latent)
         bands = spectral @ basis.components.to(latent) + basis.mean.to(latent)

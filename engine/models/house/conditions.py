@@ -6,13 +6,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from engine.models.house.codec import LATENT_CHANNELS, SpectralCodec
+from engine.chroma import mel_chroma
+from engine.models.house.codec import FRAMES_PER_STEP, LATENT_CHANNELS
 from engine.models.house.network import BEAT_CHANNELS, CHROMA_CHANNELS
+from engine.models.house.spectra import SAMPLE_RATE_HZ
 from engine.models.studio import FrameConditions
 
 LEVEL_SMOOTHING_STEPS = 43  # one second
 _LEVEL_CENTRE_DB = 0.0
 _LEVEL_SPREAD_DB = 12.0
+HARMONY_SMOOTHING_STEPS = 21  # half a second: chords, and not the notes that they are played as
 
 
 def stack(frames: FrameConditions) -> Tensor:
@@ -25,7 +28,11 @@ def stack(frames: FrameConditions) -> Tensor:
     ):
         parts += [_or_zeros(frames, value, channels), _said(frames, value)]
     parts += [_or_zeros(frames, frames.melody_onsets, CHROMA_CHANNELS)]
-    parts += [_or_zeros(frames, frames.context, LATENT_CHANNELS), _said(frames, frames.context)]
+    for value, channels in (
+        (frames.context, LATENT_CHANNELS),
+        (frames.harmony, CHROMA_CHANNELS),
+    ):
+        parts += [_or_zeros(frames, value, channels), _said(frames, value)]
     return torch.cat(parts, dim=1)
 
 
@@ -38,12 +45,32 @@ def _said(frames: FrameConditions, value: Tensor | None) -> Tensor:
     return torch.full_like(frames.kept_mask, float(value is not None))
 
 
-def level_curve(codec: SpectralCodec, latent: Tensor) -> Tensor:
-    """Loudness over time, smoothed over a second: `[batch, 1, steps]`, in units of 12 dB."""
-    power = (10.0 ** (2 * codec.log_mel(latent))).mean(dim=-2)
+def level_curve(log_mel: Tensor) -> Tensor:
+    """Loudness over time, smoothed over a second: `[batch, 1, steps]`, in units of 12 dB.
+
+    Args:
+        log_mel: as the codec gives them `[batch, bands, 2 steps]`.
+    """
+    power = (10.0 ** (2 * log_mel)).mean(dim=-2, keepdim=True)
     level_db = 10 * torch.log10(power.clamp_min(1e-6))
-    level_db = functional.avg_pool1d(level_db[:, None], 2)
-    kernel, half = LEVEL_SMOOTHING_STEPS, LEVEL_SMOOTHING_STEPS // 2
-    padded = functional.pad(level_db, (half, half), mode="replicate")
-    smooth = functional.avg_pool1d(padded, kernel, 1)
+    smooth = _smoothed(level_db, LEVEL_SMOOTHING_STEPS)
     return (smooth - _LEVEL_CENTRE_DB) / _LEVEL_SPREAD_DB
+
+
+def harmony_curve(log_mel: Tensor) -> Tensor:
+    """Pitch classes over time `[batch, 12, steps]`: how far each one's share lies above an equal
+    one, in equal shares, smoothed over half a second.
+
+    Args:
+        log_mel: as the codec gives them `[batch, bands, 2 steps]`.
+    """
+    # Half the decades: amplitudes, so that the loudest partial does not drown the others.
+    shares = mel_chroma(0.5 * log_mel, SAMPLE_RATE_HZ)
+    return CHROMA_CHANNELS * _smoothed(shares, HARMONY_SMOOTHING_STEPS) - 1.0
+
+
+def _smoothed(values: Tensor, steps: int) -> Tensor:
+    """Frames `[batch, channels, 2 steps]` as steps, their running mean over `steps` (odd)."""
+    each = functional.avg_pool1d(values, FRAMES_PER_STEP)
+    padded = functional.pad(each, (steps // 2, steps // 2), mode="replicate")
+    return functional.avg_pool1d(padded, steps, 1)

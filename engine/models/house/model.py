@@ -15,7 +15,7 @@ from torch import Tensor
 
 from engine.models.contracts import Denoiser
 from engine.models.house.codec import SpectralCodec
-from engine.models.house.conditions import level_curve, stack
+from engine.models.house.conditions import harmony_curve, level_curve, stack
 from engine.models.house.network import Globals, HouseNetwork, NetworkShape
 from engine.models.house.words import globals_of
 from engine.models.studio import Conditioned, FrameConditions, Habits, Words
@@ -30,6 +30,7 @@ HABITS = Habits(
     | dict.fromkeys(("melody", "accompany", "vary", "generate"), 0.6),
 )
 FORMAT = "daw-bridge house 1"
+LEVEL_SHIFT = 3.0
 
 
 def default_weights_path() -> Path:
@@ -66,13 +67,17 @@ class HouseModel:
 
     def told_level(self, latent: Tensor) -> Tensor:
         """Loudness over time as in training; see `level_curve`."""
-        return level_curve(self.codec, latent)
+        return level_curve(self.codec.linear_log_mel(latent))
+
+    def told_harmony(self, latent: Tensor) -> Tensor:
+        """Pitch classes over time as in training; see `harmony_curve`."""
+        return harmony_curve(self.codec.linear_log_mel(latent))
 
     def levels(self, start: float, steps: int) -> tuple[float, ...]:
-        """Evenly spaced levels."""
+        """Levels of `level_path` from `start` on."""
         if steps < 1 or not 0.0 < start <= 1.0:
             raise ValueError(f"cannot sample from level {start} in {steps} steps")
-        return tuple(start * (1.0 - index / steps) for index in range(steps + 1))
+        return level_path(start, steps)
 
     def denoiser(self, frames: FrameConditions, conditions: Globals) -> Denoiser:
         """The denoiser under these conditions; x is float32, the network runs in bfloat16.
@@ -115,6 +120,17 @@ class HouseModel:
         if self.device.type == "cpu":
             return _cpu_has_bfloat16()
         return self.device.type == "cuda"
+
+
+def level_path(start: float, steps: int) -> tuple[float, ...]:
+    """`steps + 1` noise levels from `start` to 0, closer together near noise.
+
+    A window's loudness, key and line-up hold throughout it and so are seen through far more noise
+    than one frame is: they are decided close to level 1 (Esser et al. 2024, section 5.3).
+    """
+    first = start / (LEVEL_SHIFT - (LEVEL_SHIFT - 1.0) * start)  # what the shift brings to `start`
+    even = (first * (1.0 - index / steps) for index in range(1, steps + 1))
+    return (start, *(LEVEL_SHIFT * t / (1.0 + (LEVEL_SHIFT - 1.0) * t) for t in even))
 
 
 def _cpu_has_bfloat16() -> bool:

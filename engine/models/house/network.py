@@ -24,9 +24,9 @@ from engine.models.house.codec import LATENT_CHANNELS
 CHROMA_CHANNELS = 12
 BEAT_CHANNELS = 4  # sine and cosine of the phase in the beat and in the bar
 # kept latents, their mask, melody chroma + known, beat phases + known, level + known; then melody
-# onsets, and the latents of what already sounds beside the part to be made + known
+# onsets, the latents of what already sounds beside the part to be made + known, harmony + known
 FRAME_CHANNELS = LATENT_CHANNELS + 1 + CHROMA_CHANNELS + 1 + BEAT_CHANNELS + 1 + 2
-FRAME_CHANNELS += CHROMA_CHANNELS + LATENT_CHANNELS + 1
+FRAME_CHANNELS += CHROMA_CHANNELS + LATENT_CHANNELS + 1 + CHROMA_CHANNELS + 1
 TEMPO_FEATURES = 16
 SPAN_FEATURES = 32
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,14 @@ import torch
 from safetensors.torch import save_file
 
 from engine.models.house.conditions import level_curve, stack
-from engine.models.house.model import HouseModel, default_weights_path, grown, load_house
+from engine.models.house.model import (
+    LEVEL_SHIFT,
+    HouseModel,
+    default_weights_path,
+    grown,
+    level_path,
+    load_house,
+)
 from engine.models.house.network import FRAME_CHANNELS, Globals, HouseNetwork, NetworkShape
 from engine.models.studio import FrameConditions, beat_channels
 from engine.sampling.levels import levels
@@ -59,19 +67,25 @@ def test_frame_channels_say_what_is_known() -> None:
     assert float(plain[0, 141, 0]) == 0.0
 
 
-def test_context_and_onsets_are_told_beside_what_is_kept() -> None:
+def test_context_onsets_and_harmony_are_told_beside_what_is_kept() -> None:
     frames = _frames()
     context, onsets = torch.full((1, 128, 40), 3.0), torch.ones(1, 12, 40)
-    chroma = torch.ones(1, 12, 40)
+    chroma, harmony = torch.ones(1, 12, 40), torch.full((1, 12, 40), -0.5)
     beside = stack(
         FrameConditions(
-            frames.kept, frames.kept_mask, chroma, melody_onsets=onsets, context=context
+            frames.kept,
+            frames.kept_mask,
+            chroma,
+            melody_onsets=onsets,
+            context=context,
+            harmony=harmony,
         )
     )
     assert beside.shape == (1, FRAME_CHANNELS, 40)
-    assert torch.equal(beside[:, -129:-1], context)
+    assert torch.equal(beside[:, 161:289], context)
+    assert torch.equal(beside[:, 290:302], harmony)
     assert torch.equal(beside[:, 149:161], onsets)
-    assert bool((beside[:, -1] == 1).all())
+    assert bool((beside[:, [289, 302]] == 1).all())
     assert float(stack(frames)[:, 149:].abs().sum()) == 0.0
 
 
@@ -126,6 +140,17 @@ def test_the_sampler_asks_the_flow_map_for_whole_steps(model: HouseModel) -> Non
     assert network.asked[-1] == (0.5, 0.0), "without a next level: the velocity itself"
 
 
+def test_levels_lie_close_together_near_noise_on_one_path() -> None:
+    whole = level_path(1.0, 8)
+    assert (whole[0], whole[-1]) == (1.0, 0.0)
+    steps = [first - last for first, last in pairwise(whole)]
+    assert steps == sorted(steps), "smaller nearer to noise"
+    odds = [level / (1.0 - level) for level in whole[1:-1]]
+    even = [(1.0 - k / 8) / (k / 8) for k in range(1, 8)]
+    assert odds == pytest.approx([LEVEL_SHIFT * each for each in even]), "Esser et al., section 5.3"
+    assert level_path(whole[3], 5) == pytest.approx(whole[3:]), "a prior's run is its end"
+
+
 def test_beat_channels_turn_with_the_phase() -> None:
     phase = torch.tensor([[0.0, 0.25, 0.5]])
     channels = beat_channels(phase, phase)
@@ -136,8 +161,8 @@ def test_beat_channels_turn_with_the_phase() -> None:
 def test_level_curve_follows_the_level(model: HouseModel) -> None:
     generator = torch.Generator().manual_seed(0)
     noise = 0.05 * torch.randn(1, 2, 1024 * 120, generator=generator)
-    quiet = level_curve(model.codec, model.codec.encode(noise))
-    loud = level_curve(model.codec, model.codec.encode(noise * 10 ** (12 / 20)))
+    quiet = level_curve(model.codec.log_mel(model.codec.encode(noise)))
+    loud = level_curve(model.codec.log_mel(model.codec.encode(noise * 10 ** (12 / 20))))
     assert quiet.shape == (1, 1, 120)
     assert float((loud - quiet).mean()) == pytest.approx(1.0, abs=0.05)
 
