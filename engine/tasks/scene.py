@@ -27,6 +27,9 @@ Range = tuple[int, int]
 
 _SILENT_POWER = 1e-9
 _GAIN_LIMITS = (0.1, 4.0)
+_LEVEL_SLACK_DB = 3.0  # what a clip's own bars differ by
+_LEVEL_WINDOW_S = 1.0
+_LEVEL_HOP_S = 0.025
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,8 @@ class Part:
         timeline: known latents, prior latents and conditions, but for the context: that is the
             scene's `beside` and the parts rendered before.
         guide: the prior as audio, float32 `[2, samples of whole steps]` at 44.1 kHz.
-        holds_level: whether the rendering is brought to the guide's level.
+        holds_level: whether the rendering as a whole is brought to the guide's level; else each
+            second of it is brought near it.
         refined: whether the noise of this part may be optimised.
     """
 
@@ -71,7 +75,10 @@ class Part:
 
     def settled(self, rendered: Tensor) -> Tensor:
         """The rendering `[2, samples]` as it sounds in the mix."""
-        return at_level_of(self.guide, rendered) if self.holds_level else rendered
+        if self.holds_level:
+            return at_level_of(self.guide, rendered)
+        # A model that cannot be told a level is left its own dynamics.
+        return rendered if self.timeline.level is None else near_level_of(self.guide, rendered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +123,31 @@ def at_level_of(guide: Tensor, rendered: Tensor) -> Tensor:
     gain = (wanted / max(found, _SILENT_POWER)) ** 0.5
     settled: Tensor = rendered * min(max(gain, _GAIN_LIMITS[0]), _GAIN_LIMITS[1])
     return settled
+
+
+def near_level_of(guide: Tensor, rendered: Tensor) -> Tensor:
+    """The rendering `[2, samples]`, where a second of it is louder or quieter than the guide's by
+    more than 3 dB, under a gain that takes the rest back: music goes on as loud as it was.
+    """
+    size, hop = (round(STUDIO_RATE_HZ * each) for each in (_LEVEL_WINDOW_S, _LEVEL_HOP_S))
+    wanted, found = (_power(audio, size, hop) + _SILENT_POWER for audio in (guide, rendered))
+    apart_db = 10.0 * np.log10(wanted / found)
+    gain_db = np.sign(apart_db) * np.clip(np.abs(apart_db) - _LEVEL_SLACK_DB, 0.0, None)
+    if not gain_db.any():
+        return rendered
+    gain = np.clip(10.0 ** (gain_db / 20.0), *_GAIN_LIMITS)
+    each = np.interp(np.arange(rendered.shape[1]), hop * np.arange(len(gain)), gain)
+    return rendered * torch.from_numpy(each).to(rendered)
+
+
+def _power(audio: Tensor, size: int, hop: int) -> npt.NDArray[np.float64]:
+    """Mean power of the `size` samples around every `hop`-th sample, of what there is of them."""
+    total = np.cumsum(audio.double().square().mean(dim=0).numpy())
+    total = np.concatenate([[0.0], total])
+    centres = np.arange(0, audio.shape[1] + hop, hop)
+    first = np.clip(centres - size // 2, 0, audio.shape[1] - 1)
+    last = np.clip(centres + size // 2, first + 1, audio.shape[1])
+    return np.asarray((total[last] - total[first]) / (last - first))
 
 
 def whole_steps(audio: Stereo, step_samples: int) -> Tensor:

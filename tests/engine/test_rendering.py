@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from engine.rendering import Rendering
 from engine.sketch.score import ROLES
 from engine.sketch.styles import MOODS
 from engine.spec import Event, Preview, Progress, RenderRequest
-from engine.tasks.scene import Finished, at_level_of
+from engine.tasks.scene import Finished, at_level_of, near_level_of
 from tests.engine.fake_model import fake_model
 
 SECONDS = 4.0
@@ -225,6 +226,26 @@ def test_silence_stays_silent_and_gain_has_limits() -> None:
     assert float(at_level_of(loud, quiet).max()) == pytest.approx(4e-3)
     assert float(at_level_of(quiet, loud).max()) == pytest.approx(0.05)
     assert float(at_level_of(loud, 2 * loud).max()) == pytest.approx(0.5)
+
+
+def test_a_second_is_brought_near_the_level_and_a_near_one_left_alone() -> None:
+    generator = torch.Generator().manual_seed(1)
+    guide = 0.1 * torch.randn(2, 20 * RATE_HZ, generator=generator)
+    drifting_db = torch.linspace(-15.0, 15.0, guide.shape[1])
+    rendered = guide * 10 ** (drifting_db / 20)
+    held = near_level_of(guide, rendered)
+    for second in range(20):
+        cut = slice(second * RATE_HZ, (second + 1) * RATE_HZ)
+        power, wanted = (float(audio[:, cut].square().mean()) for audio in (held, guide))
+        left_db = 10 * math.log10(power / wanted)
+        before_db = float(drifting_db[cut].mean())
+        assert left_db == pytest.approx(min(max(before_db, -3.0), 3.0), abs=0.25)
+        if abs(before_db) < 2.0:
+            assert torch.equal(held[:, cut], rendered[:, cut]), "near enough"
+    ratio = held / rendered.where(rendered != 0, 1.0)
+    assert float(ratio.log().diff().abs().max()) < 1e-3, "no step in the gain"
+    assert near_level_of(guide, 1.2 * guide).equal(1.2 * guide)
+    assert not bool(near_level_of(guide, torch.zeros_like(guide)).any())
 
 
 def test_a_clip_is_accompanied_by_what_is_missing(clip: Path) -> None:
