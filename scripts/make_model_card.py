@@ -49,7 +49,7 @@ TEMPLATE = """# Model card: house
 Pieces are composed by `engine/sketch` and rendered by `scripts/training_pieces.py` with FluidSynth
 and two General MIDI soundfonts (FluidR3 and MuseScore General, both MIT), in rooms and through
 filters, saturation and compression. No recording and nobody's music was used. Level, tone and
-left-right are varied as augmentation. About a fifth of the last run's pieces are led by tunes of
+left-right are varied as augmentation. Some of the last run's pieces are led by tunes of
 O'Neill's collection and Bach's chorales, which are in the public domain.
 
 ## What it is told
@@ -67,8 +67,9 @@ a draft in two to four steps and a decode in twenty.
 
 ## Limits
 
-- It was trained for a short time: from pure noise (variation 1) it keeps the beat but makes little
-  melody. It is meant to vary a prior; see `docs/variations.md` and the figures in `docs/model.md`.
+- It was trained for a short time: from pure noise (variation 1) it keeps the beat, the level and a
+  melody that it is told, but key and line-up less well than when it varies a prior; see
+  `docs/variations.md` and the figures in `docs/model.md`.
 - Contexts, moods and instruments came last and have been seen in a small part of the training.
 - It knows General MIDI instruments; the colour of recordings comes from the prior and the kept
   audio, not from the model.

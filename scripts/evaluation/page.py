@@ -44,9 +44,10 @@ _INTRODUCTION = """\
 Everything goes through the product: a request to the engine, and the file that comes back. All
 renders are drafts (`refine` 0). **Default variation** means what a musician gets who asks for
 nothing: the model reworks a prior, a sketch composed for the request or the clip's own bars, so
-much of what is right there is the prior's merit. **Variation 1** is pure noise: nothing of the prior
-is in it, and all that the model is told of it is its level and its harmony. Held-out pieces have numbers that training never uses; a traditional tune among
-their leads may have been met in another arrangement.
+much of what is right there is the prior's merit. **Variation 1** is pure noise: nothing of the
+prior is in it, and all that the model is told of it is its level and its harmony. Held-out pieces
+have numbers that training never uses; a traditional tune among their leads may have been met in
+another arrangement.
 """
 
 

@@ -36,6 +36,7 @@ STEMS = {
     "prompt": "pop",
     "seconds": 1.0,
     "intensity": "0:-50,1:-8",
+    "variation": 1.0,  # a draft that varies its prior meets the level by itself
     "stems": True,
     "roles": "drums,bass",
     "refine": 2,
