@@ -23,7 +23,6 @@ from ditto_bench.plan import Job
 from engine.models.house.model import WINDOW_STEPS, load_house
 from engine.optimise.methods import run_method
 from engine.optimise.problem import Problem
-from engine.sampling.levels import levels
 
 _STATUS = Path("/proc/self/status")
 _RESET = Path("/proc/self/clear_refs")
@@ -66,7 +65,7 @@ def measured(method: str, steps: int) -> dict[str, float]:
         model.codec.log_mel, torch.full((frames,), -20.0), torch.ones(frames), 44_100, 512 / 44_100
     )
     denoiser = model.denoiser(FrameConditions(blank, blank[:, :1]), model.unconditioned(1))
-    problem = Problem(denoiser, levels(1.0, steps), objective, blank)
+    problem = Problem(denoiser, model.levels(1.0, steps), objective, blank)
     noise = torch.randn(blank.shape, generator=torch.Generator().manual_seed(0))
     run_method(method, problem.in_steps(1), noise, iterations=1)
     gc.collect()

@@ -37,7 +37,6 @@ from engine.models.house.model import WINDOW_STEPS
 from engine.models.studio import FrameConditions
 from engine.optimise.problem import Problem
 from engine.render.splice import inpaint_overlaps, splice_inpaint
-from engine.sampling.levels import levels
 from engine.sampling.steps import STEP_RULES
 
 _CROSSFADE_SAMPLES = 882  # 20 ms
@@ -111,11 +110,12 @@ def ask(material: Material, task: str, item: int, steps: int, rule: str = "euler
     own = FrameConditions(prior, mask, **_frames(material, controls, cut))
     problem = Problem(
         model.denoiser(FrameConditions(blank, blank[:, :1]), told),
-        levels(1.0, steps),
+        model.levels(1.0, steps),
         together,
         prior,
         mask if bool(mask.any()) else None,
         rule=STEP_RULES[rule],
+        spacing=model.levels,
     )
     noise = noise_of(item, model.codec.latent_channels)
     return Question(problem, together, model.denoiser(own, told), noise, controls, place, cut)
