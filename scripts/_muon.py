@@ -13,17 +13,15 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
+from engine.models.house.model import cpu_has_bfloat16
+
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic iteration, as in torch.optim.Muon
 _ITERATIONS = 5
 
 
 def fast_bfloat16(device_type: str) -> bool:
     """Whether matrix products in bfloat16 are faster than in float32."""
-    if device_type != "cpu":
-        return True
-    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-        return False
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return device_type != "cpu" or cpu_has_bfloat16()
 
 
 def orthogonalised(matrix: Tensor) -> Tensor:

@@ -166,7 +166,8 @@ def test_a_row_is_told_everything_or_nothing_or_some(windows: ShardWindows) -> N
     assert 0.4 < float(told.all(dim=0).float().mean()) < 0.6, "as a render is told"
     assert 0.08 < float((~told[1:]).all(dim=0).float().mean()) < 0.2, "nothing but loudness"
     assert bool((level & ~told[1:].any(dim=0)).any()), "loudness alone, as guidance leaves it"
-    assert 0.1 < float((~told).any(dim=0).float().mean() - 0.15) < 0.5
+    some = told.any(dim=0) & ~told.all(dim=0)
+    assert 0.3 < float(some.float().mean()) < 0.55, "any subset"
     assert float(batch.frames[:, HARMONY][~harmony].abs().sum()) == 0.0
     assert float(batch.frames[:, LEVEL][~level].abs().sum()) == 0.0
 
