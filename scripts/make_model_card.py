@@ -62,8 +62,8 @@ instrument. Each is dropped at random, so any subset works.
 ## Whole steps
 
 The network is a flow map: told how far a step goes, it makes it in one evaluation, with
-classifier-free guidance of {guidance} built in (`scripts/train_flow_map.py`). The same weights give
-a draft in two to four steps and a decode in twenty.
+classifier-free guidance of {guidance} by the words built in (`scripts/train_flow_map.py`). The same
+weights give a draft in two to four steps and a decode in twenty.
 
 ## Limits
 

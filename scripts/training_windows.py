@@ -29,7 +29,8 @@ _PLAYS_FROM = 0.1  # part of the window in which a role must sound to count as p
 # Chances of being told each condition, unless nothing is told at all.
 _CHROMA, _BEAT, _LEVEL, _HARMONY = 0.5, 0.65, 0.5, 0.5
 _GLOBAL = 0.6
-_NOTHING_TOLD, _ALL_TOLD = 0.12, 0.4  # all: as a render is told, whose melody may be nobody's
+# All: as a render is told, whose melody may be nobody's. Wordless: what guidance leads away from.
+_ALL_TOLD, _WORDLESS, _NOTHING_TOLD = 0.4, 0.1, 0.06
 _MIXES = 16  # sums of role bits
 _FRAME_TRUTH = ("melody_chroma", "melody_onsets", "roles", "beat_phase", "bar_phase")
 _TAGS = ("style", "key", "mood", "tempo_bpm", "programs")
@@ -46,15 +47,15 @@ class Batch:
         frames: stacked frame conditions.
         kept_mask: 1 where the latent is given `[batch, 1, 256]`.
         conditions: global conditions.
-        untold_frames, untold: the same conditions as an unguided model gets them: kept audio,
-            context and loudness, which guidance would exaggerate, and nothing else.
+        untold: global conditions that say nothing, as an unguided model gets them beside the same
+            frames: what is told frame by frame is followed closely without guidance, which would
+            exaggerate it.
     """
 
     latent: Tensor
     frames: Tensor
     kept_mask: Tensor
     conditions: Globals
-    untold_frames: Tensor
     untold: Globals
 
     def to(self, device: str) -> Batch:
@@ -75,16 +76,20 @@ class _Draw:
 
 @dataclass(frozen=True, slots=True)
 class _Telling:
-    """How much each row is told `[batch]`: all there is, nothing, or a draw for each condition."""
+    """How much each row is told `[batch]`: all there is, all but words, nothing, or a draw for each
+    condition."""
 
     everything: Tensor
+    wordless: Tensor
     nothing: Tensor
     generator: torch.Generator
 
     @classmethod
     def draw(cls, size: int, generator: torch.Generator) -> _Telling:
         kind = _uniform(size, generator)
-        return cls(kind < _ALL_TOLD, kind >= 1.0 - _NOTHING_TOLD, generator)
+        all_frames, nothing = kind < _ALL_TOLD + _WORDLESS, kind >= 1.0 - _NOTHING_TOLD
+        wordless = nothing | (all_frames & (kind >= _ALL_TOLD))
+        return cls(all_frames, wordless, nothing, generator)
 
     def says(self, chance: float) -> Tensor:
         """Which rows are told something that is told with this chance where it is drawn."""
@@ -177,14 +182,10 @@ class ShardWindows:
         telling = _Telling.draw(size, generator)
         places = (self._truth_place[draw.piece] + draw.start)[:, None] + steps
         truth = {name: parts[0][places].float() for name, parts in self._truth.items()}
-        frames, level = self._frame_conditions(latent, mask, context, draw, truth, telling)
-        untold_frames = stack(FrameConditions(latent, mask, level=level, context=context))
-        untold_frames[:, _SAID_LEVEL] = frames[:, _SAID_LEVEL]
-        for stacked in (frames, untold_frames):
-            stacked[:, _SAID_CONTEXT] = has_context[:, 0]
+        frames = self._frame_conditions(latent, mask, context, draw, truth, telling)
+        frames[:, _SAID_CONTEXT] = has_context[:, 0]
         untold = Globals.unknown(size, self.shape, latent.device)
-        conditions = self._globals(draw, telling)
-        return Batch(latent, frames, mask, conditions, untold_frames, untold)
+        return Batch(latent, frames, mask, self._globals(draw, telling), untold)
 
     def _draw(self, size: int, generator: torch.Generator) -> _Draw:
         """Windows of random pieces, long pieces as often as their length says."""
@@ -224,27 +225,25 @@ class ShardWindows:
         draw: _Draw,
         truth: dict[str, Tensor],
         telling: _Telling,
-    ) -> tuple[Tensor, Tensor]:
-        """The stack, and the loudness in it as far as it is told."""
+    ) -> Tensor:
+        """The stack."""
         plays_melody = self._bits(draw.target)[:, -1]  # who does not is not told it
         chroma, beat, level, harmony = (
             said.float()[:, None, None]
             for said in (
                 telling.drawn(_CHROMA) & ~telling.nothing & plays_melody,
                 telling.says(_BEAT),
-                # Now and then loudness alone: what is unguided is told it, too.
-                telling.says(_LEVEL) | (telling.drawn(_LEVEL) & telling.nothing),
+                telling.says(_LEVEL),
                 telling.says(_HARMONY),
             )
         )
         log_mel = self.codec.linear_log_mel(latent)
-        loudness = level_curve(log_mel) * level
         told_frames = FrameConditions(
             latent,
             mask,
             truth["melody_chroma"].transpose(1, 2) * chroma,
             beat_channels(truth["beat_phase"], truth["bar_phase"]) * beat,
-            loudness,
+            level_curve(log_mel) * level,
             truth["melody_onsets"].transpose(1, 2) * chroma,
             context,
             harmony_curve(log_mel) * harmony,
@@ -259,13 +258,13 @@ class ShardWindows:
         }
         for place, said in flags.items():
             stacked[:, place] = said[:, 0]
-        return stacked, loudness
+        return stacked
 
     def _globals(self, draw: _Draw, telling: _Telling) -> Globals:
         shape = self.shape
 
         def drop(value: Tensor, unknown: float, chance: float = _GLOBAL) -> Tensor:
-            said = telling.says(chance)
+            said = telling.says(chance) & ~telling.wordless
             return value.masked_fill(~said.view(-1, *[1] * (value.ndim - 1)), unknown)
 
         tags = {name: column[draw.piece] for name, column in self._columns.items()}
