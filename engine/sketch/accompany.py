@@ -95,7 +95,8 @@ def accompany(
     else:
         chords = heard_chords(heard, melody, key, stretches)
     swing = _swing(rng, row, metre, melody, asked=style is not None)
-    first = Setting(row, mood, metre, key, tempo_bpm, (), chords, length_beats, swing)
+    tune = tuple(melody)
+    first = Setting(row, mood, metre, key, tempo_bpm, (), chords, length_beats, swing, tune)
     settings = [_own(first, s, own) for s, own in zip(stretches, sections, strict=True)]
     entries = [form.plan_entries(rng, wanted, own, steady=True) for own in sections]
     parts = []
@@ -123,6 +124,7 @@ def _own(whole: Setting, stretch: Stretch, sections: tuple[form.Section, ...]) -
         chords=stretch.own_chords(whole.chords),
         length_beats=stretch.length_beats,
         swing=whole.swing if swings else _STRAIGHT,
+        tune=tuple(stretch.own_notes(whole.tune)),
     )
 
 

@@ -80,7 +80,9 @@ def _bar(
         changed = chord is not None and here is not chord
         if here is not chord:
             chord = here
-            voices = theory.voice_lead(here.pitch_classes, voices, register, register + 24)
+            voices = theory.voice_lead(
+                here.pitch_classes, voices, register, register + 24, setting.tune_over(here)
+            )
         mark = "x" if changed and written == "-" else written
         if mark in ".-" or voices is None:
             continue

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.sketch import grid, theory
-from engine.sketch.score import ChordSpan, Key, bar_beats
+from engine.sketch.score import ChordSpan, Key, Note, bar_beats
 from engine.sketch.styles import PROGRESSIONS, Style
 
 # Phrase plans by number of phrases; a letter is a material, ' a varied return.
@@ -40,7 +40,11 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Everything the players agree on before the first note."""
+    """Everything the players agree on before the first note.
+
+    Attributes:
+        tune: a melody that is given, which the chords leave room for; empty without one.
+    """
 
     style: Style
     mood: str
@@ -51,6 +55,7 @@ class Setting:
     chords: tuple[ChordSpan, ...]
     length_beats: float
     swing: float
+    tune: tuple[Note, ...] = ()
 
     @property
     def bar_beats(self) -> float:
@@ -66,6 +71,16 @@ class Setting:
         """The chord sounding at a time (the last one beyond the end)."""
         starts = [chord.start_beats for chord in self.chords]
         return self.chords[max(0, bisect_right(starts, beats + 1e-6) - 1)]
+
+    def tune_over(self, chord: ChordSpan) -> dict[int, float]:
+        """Which part of a chord's time the tune spends on each of its pitches."""
+        shares: dict[int, float] = {}
+        for note in self.tune:
+            begin = max(note.start_beats, chord.start_beats)
+            share = (min(note.end_beats, chord.end_beats) - begin) / chord.duration_beats
+            if share > 0.0:
+                shares[note.pitch] = shares.get(note.pitch, 0.0) + share
+        return shares
 
 
 def pick(rng: np.random.Generator, options: Sequence[str]) -> str:

@@ -113,7 +113,9 @@ def _setting(
         swing = float(rng.uniform(*style.swing))
     if not can_swing(metre, style.swing_unit_beats):
         swing = 0.5
-    return Setting(style, mood, metre, key, tempo_bpm, sections, chords, length_beats, swing)
+    return Setting(
+        style, mood, metre, key, tempo_bpm, sections, chords, length_beats, swing, tuple(melody)
+    )
 
 
 def loop_chords(

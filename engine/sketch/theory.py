@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from engine.sketch.score import Key
@@ -88,6 +88,7 @@ def scale_pitch_classes(key: Key) -> tuple[int, ...]:
 # A tone outside the key takes the place of a neighbour: a raised one (major third, augmented
 # fifth, major seventh) of the degree below, a lowered one of the degree above.
 _RAISED, _LOWERED = (4, 8, 11), (3, 6, 9, 10)
+_DOUBLED = 12.0  # semitones of movement that a top voice on the tune's own pitch class is worth
 
 
 def chord_scale(key: Key, chord: Sequence[int]) -> tuple[int, ...]:
@@ -155,12 +156,17 @@ def _voicings(chord: tuple[int, ...], low: int, high: int) -> tuple[tuple[int, .
 
 
 def voice_lead(
-    chord: tuple[int, ...], previous: tuple[int, ...] | None, low: int, high: int
+    chord: tuple[int, ...],
+    previous: tuple[int, ...] | None,
+    low: int,
+    high: int,
+    tune: Mapping[int, float] | None = None,
 ) -> tuple[int, ...]:
     """The voicing of `chord` in low..high that moves least from `previous`.
 
     Without a previous chord the one nearest the middle of the range is taken. Rich chords leave
-    out their fifth, as players do.
+    out their fifth, as players do. Under a tune, whose pitches come with the part of the time they
+    sound, the top voice neither doubles it nor rises above it where that can be had.
     """
     tones = chord if len(chord) < 5 else tuple(tone for i, tone in enumerate(chord) if i != 2)
     candidates = _voicings(tones, low, high)
@@ -168,13 +174,19 @@ def voice_lead(
         return tuple(sorted(fold(tone + 48, low, low + 12) for tone in tones))
     middle = (low + high) / 2
 
+    def in_the_way(voices: tuple[int, ...]) -> float:
+        return sum(
+            share * (_DOUBLED * ((voices[-1] - pitch) % 12 == 0) + max(0, voices[-1] - pitch))
+            for pitch, share in (tune or {}).items()
+        )
+
     def cost(voices: tuple[int, ...]) -> tuple[float, tuple[int, ...]]:
         centre = abs(sum(voices) / len(voices) - middle)
-        spread = 0.2 * (voices[-1] - voices[0])
+        own = 0.2 * (voices[-1] - voices[0]) + in_the_way(voices)
         if previous is None:
-            return centre + spread, voices
+            return centre + own, voices
         up = sum(min(abs(a - b) for b in previous) for a in voices)
         down = sum(min(abs(a - b) for b in voices) for a in previous)
-        return up + down + 0.3 * centre + spread, voices
+        return up + down + 0.3 * centre + own, voices
 
     return min(candidates, key=cost)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from engine.sketch.form import Setting
 from engine.sketch.harmonise import harmonise, melody_swing
 from engine.sketch.harmony import metric_weight
 from engine.sketch.keyfinding import estimate_key
@@ -128,3 +129,37 @@ def test_the_band_swings_with_the_melody() -> None:
     assert melody_swing(swung, 1.0) == pytest.approx(0.66)
     assert melody_swing(tune("C:.5 D:.5 E:.5 F:.5 G:.5 A:.5 B:.5 C':.5"), 1.0) == 0.5
     assert melody_swing(TWINKLE, 1.0) is None
+
+
+def doubled_on_top(piece: Piece) -> list[bool]:
+    """For each note of the tune over a whole chord whether the chord's top voice doubles it."""
+    chords, lead = (piece.part(role) for role in ("chords", "lead"))
+    assert chords is not None
+    assert lead is not None
+    doubled = []
+    for note in lead.notes:
+        middle = note.start_beats + note.duration_beats / 2
+        under = [n.pitch for n in chords.notes if n.start_beats <= middle < n.end_beats]
+        if len(under) > 2:
+            doubled.append(max(under) % 12 == note.pitch % 12)
+    return doubled
+
+
+def test_the_chords_leave_the_top_to_the_tune(monkeypatch: pytest.MonkeyPatch) -> None:
+    def doubled() -> float:
+        return float(
+            np.mean(
+                [
+                    note
+                    for notes, _, metre in TUNES.values()
+                    for seed in range(4)
+                    for note in doubled_on_top(
+                        arranged(notes, metre=metre, style="pop", rng=np.random.default_rng(seed))
+                    )
+                ]
+            )
+        )
+
+    leaving_room = doubled()
+    monkeypatch.setattr(Setting, "tune_over", lambda *_: {})
+    assert leaving_room < 0.6 * doubled()

@@ -111,3 +111,21 @@ def test_voices_move_little() -> None:
         if voices is not None:
             assert sum(abs(a - b) for a, b in zip(voices, after, strict=True)) <= 9
         voices = after
+
+
+@pytest.mark.parametrize("name", ["I", "IV", "V7", "vi"])
+def test_under_a_tune_the_top_voice_is_another_and_below_it(name: str) -> None:
+    chord = theory.pitch_classes(*theory.numeral(name))
+    for previous in (None, theory.voice_lead(chord, None, 52, 76)):
+        for tone in chord:
+            tune = 72 + tone % 12
+            voices = theory.voice_lead(chord, previous, 52, 76, {tune: 1.0})
+            assert {voice % 12 for voice in voices} == set(chord)
+            assert voices[-1] % 12 != tone
+            assert voices[-1] < tune
+
+
+def test_a_passing_note_of_the_tune_moves_no_voice_far() -> None:
+    chord = theory.pitch_classes(*theory.numeral("I"))
+    alone = theory.voice_lead(chord, None, 52, 76)
+    assert theory.voice_lead(chord, alone, 52, 76, {alone[-1] + 12: 0.05}) == alone
