@@ -40,9 +40,10 @@ def tell(figures: Figures) -> Told:
     return Told(
         [
             "From the request (a piece from words) to the draft's audio, composed, sampled, "
-            f"decoded and in stereo; the engine warm, on {figures['threads']} threads of "
-            f"{figures['cores']} cores, {runs} of each. The load average when they ended "
-            f"was {number(figures['load'])} (1 is one busy core, and what else runs slows this).",
+            "decoded and in stereo; the engine warm and its allocator set as in the daemon's "
+            f"engine process, on {figures['threads']} threads of {figures['cores']} cores, "
+            f"{runs} of each. The load average when they ended was {number(figures['load'])} (1 is "
+            "one busy core, and what else runs slows this).",
             "",
             *table(["", "median (s)", "smallest", "largest"], rows),
             f"Weights: {megabytes:.1f} MB.",
