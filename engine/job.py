@@ -33,7 +33,7 @@ from engine.tasks.sketches import generate_scene, melody_scene
 from engine.tasks.varied import vary_scene
 from engine.timeline import RenderSettings
 
-SAMPLER_VERSION = "12"  # part of every cache key: raise it when a request renders differently
+SAMPLER_VERSION = "13"  # part of every cache key: raise it when a request renders differently
 MIX = "mix"
 SCENES: dict[str, Callable[[RenderRequest, Model], Scene]] = {
     "extend": extend_scene,

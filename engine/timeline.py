@@ -28,9 +28,8 @@ from engine.optimise.problem import OptimisedNoise, Problem
 from engine.sampling.loop import GradientPolicy, sample
 from engine.sampling.steps import STEP_RULES, ddim
 from engine.spec import BridgeError
-from engine.windows import Window, fade_in, plan_windows
+from engine.windows import Window, fade_in, fade_in_s, plan_windows
 
-_FADE_IN_S = 56 * 1024 / 44_100  # 1.3 s at a variation near 0, half of that at 0.5
 _AUDIO_FADE_IN_S = 8 * 1024 / 44_100
 INVERSION = InversionSettings(refinements=12)  # of each step; exact to the ear
 _FULL_GRADIENT_STEPS = 6  # up to here keeping all activations costs little memory and saves a pass
@@ -54,6 +53,7 @@ class Timeline:
         level, harmony: of the prior, as the model is told them `[1, 1 or 12, steps]`, or None.
         inverted: begin with the noise from which the model gives the prior back.
         controls: what the result is to meet beside what is known.
+        starts_s: where it begins on the result's time axis; negative before it.
     """
 
     prior: Tensor
@@ -69,6 +69,7 @@ class Timeline:
     harmony: Tensor | None = None
     inverted: bool = False
     controls: tuple[Control, ...] = ()
+    starts_s: float = 0.0
 
     def to(self, device: torch.device | str) -> Timeline:
         """The same timeline on another device."""
@@ -216,16 +217,6 @@ def windows_of(model: Model, timeline: Timeline) -> tuple[Window, ...]:
     return plan_windows(flags, model.window_steps, backwards=timeline.backwards)
 
 
-def fade_in_s(variation: float) -> float:
-    """Over how many seconds the model's change of the prior is let in beside a seam.
-
-    The prior leaves the known audio as the clip itself would, so the seam is as quiet as the
-    prior's. The more variation is asked for, the sooner the model's version counts; at 1, where
-    the prior is ignored, at once.
-    """
-    return _FADE_IN_S * (1.0 - variation)
-
-
 def led_in(guide: Tensor, decoded: Tensor, timeline: Timeline, variation: float) -> Tensor:
     """Audio of a rendered timeline: the guide at the known parts, `decoded` away from them.
 
@@ -341,7 +332,9 @@ class WindowTask:
         if not self.goals:
             return self.draft(noises[:1], step)
         together = Together(self.goals, balanced=self.settings.balanced)
-        problem = replace(self.problem(step), objective=together, drafted=drafted)
+        problem = replace(
+            self.problem(step), objective=together, drafted=drafted, balanced=together.balanced
+        )
         if METHODS[self.settings.method].whole_run:
             problem = replace(problem, gradient=self._policy(problem, noises))
         try:

@@ -2,15 +2,15 @@
 
 A run whose states are pulled towards the wish (`engine.optimise.freedom`) comes near to it in as
 many evaluations as it has steps, and stays among what the model knows, since each correction is
-short beside the step it corrects and none is made once the result that is expected meets the wish.
-What the run ends at is no function of its noise, though. So it is undone
-(`engine.optimise.inversion`): the noise is sought from which the plain sampler arrives where the
-guided run did. The run's own states are first guesses that are off by the corrections only, so a
-few calls a step are enough, and the noise found lies near the one the run began with. Where the
-wish is not met yet, the next run begins there and has less to correct. The last run is undone when
-somebody asks for its noise (`engine.optimise.later`): what it ended at is there before, and the
-undoing takes about as long as the run did. A denoiser that remembers the steps before does so in
-these runs as in the plain sampler's.
+short beside the step it corrects and goes no further than the wish asks for, and none is made once
+the result that is expected meets the wish. What the run ends at is no function of its noise,
+though. So it is undone (`engine.optimise.inversion`): the noise is sought from which the plain
+sampler arrives where the guided run did. The run's own states are first guesses that are off by the
+corrections only, so a few calls a step are enough, and the noise found lies near the one the run
+began with. Where the wish is not met yet, the next run begins there and has less to correct. The
+last run is undone when somebody asks for its noise (`engine.optimise.later`): what it ended at is
+there before, and the undoing takes about as long as the run did. A denoiser that remembers the
+steps before does so in these runs as in the plain sampler's.
 
 Noise that was found for a wish much like this one is mended first: its run is nearly what is wanted
 from the start, and two short corrections in the middle of it are enough where the wish has changed
@@ -34,6 +34,8 @@ from engine.optimise.problem import OptimisedNoise, Problem, Reached, Watch
 from engine.optimise.regularisers import hold_norm
 from engine.sampling.steps import asked
 
+_TINY = 1e-12
+
 
 @dataclass(frozen=True, slots=True)
 class FastSettings:
@@ -44,9 +46,9 @@ class FastSettings:
             run is enough for the embedded model: a second one comes nearer to the wish, and on
             melodies further from music.
         steps: of a run; the last of several may be shorter.
-        strength: length of a correction as a share of the step's own. Our choice, between FreeDoM's
-            0.2, after which a fifth of a melody is still missing, and what leaves the range of
-            music.
+        strength: length of a correction as a share of the step's own, or less where the wish asks
+            for less. Our choice, between FreeDoM's 0.2, after which a fifth of a melody is still
+            missing, and what leaves the range of music.
         locally: times that length a correction may have at any one moment (our choice).
         fall: of the strength from one run to the next, which has less to correct.
         mended: steps of a run that are corrected where the noise is near already. Of eight the
@@ -197,7 +199,7 @@ def _guided_run(
             steps.append(step)
             x, memory = step.led, after
             if pull is not None:
-                x = x - plan.strength * _correction(x - step.begun, pull, settings.locally)
+                x = x - pull.correction(x - step.begun, plan.strength, settings.locally)
                 corrected, left = x, len(steps)
         problem.on_call()
     with torch.no_grad():
@@ -245,15 +247,39 @@ def _unasked(latent: Tensor) -> Tensor:
     raise AssertionError("undoing a run asks for no loss")
 
 
-def _correction(step: Tensor, pull: Tensor, locally: float) -> Tensor:
-    """The pull, as long as the step, but nowhere in time much longer than that.
+def _length(value: Tensor) -> Tensor:
+    """Norm of each item `[batch, 1, 1]`, never 0."""
+    norm: Tensor = torch.linalg.vector_norm(value, dim=(1, 2), keepdim=True)
+    return norm.clamp_min(_TINY)
 
-    A wish that is met but for a few moments pulls at those alone; all of the correction's length
-    there would throw them far off the music.
+
+@dataclass(frozen=True, slots=True)
+class _Pull:
+    """What a state should change by.
+
+    Attributes:
+        gradient: of each item's loss by the state `[batch, channels, steps]`.
+        losses: of what is expected from it `[batch]`; None where the gradient is not theirs.
     """
-    whole = share_of_step(step, pull) * pull
-    local = whole.square().mean(dim=1, keepdim=True).sqrt()
-    return whole * (locally * rms(step) / local.clamp_min(1e-12)).clamp_max(1.0)
+
+    gradient: Tensor
+    losses: Tensor | None
+
+    def correction(self, step: Tensor, strength: float, locally: float) -> Tensor:
+        """Against the pull, as long as that share of the step, but nowhere in time much longer.
+
+        A wish that is met but for a few moments pulls at those alone; all of the correction's
+        length there would throw them far off the music. Nor is the whole longer than twice Polyak's
+        step, the loss over the length of its gradient (Polyak 1969): that is all a squared error
+        asks for, and a long step close to the end would lead as far beyond it again.
+        """
+        whole = share_of_step(step, self.gradient) * self.gradient
+        local = whole.square().mean(dim=1, keepdim=True).sqrt()
+        whole = whole * (locally * rms(step) / local.clamp_min(_TINY)).clamp_max(1.0)
+        if self.losses is None:
+            return strength * whole
+        asked_for = 2.0 * _over(self.losses, whole) / _length(self.gradient)
+        return whole * (asked_for / _length(whole)).clamp_max(strength)
 
 
 def _pull(
@@ -263,12 +289,15 @@ def _pull(
     memory: Tensor | None,
     told: Callable[[Tensor, Tensor], object],
     met: Reached,
-) -> Tensor | None:
-    """The gradient by a state of the losses of what is expected from it; None where that meets the
-    wish, for which no gradient is made."""
+) -> _Pull | None:
+    """What the losses of what is expected from a state say of it; None where that meets the wish,
+    for which no gradient is made."""
     with torch.enable_grad():
         variable = x.detach().requires_grad_(True)
         expected, _ = asked(problem.denoiser, variable, t, None, memory)
         each = problem.objective(expected)
         told(expected.detach(), each.detach())
-        return None if met() else torch.autograd.grad(each.sum(), variable)[0]
+        if met():
+            return None
+        losses = None if problem.balanced else each.detach()
+        return _Pull(torch.autograd.grad(each.sum(), variable)[0], losses)

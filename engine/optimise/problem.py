@@ -51,6 +51,7 @@ class Problem:
         spacing: levels of another number of steps from the same start, as the model likes them.
         fewest_steps: in fewer the model makes nothing of use.
         drafted: what `generate` gives of the noise that a method begins with, where that is known.
+        balanced: the objective's gradient is a sum of shares, and no slope of its value.
         from_prior: whether the first level holds some of the prior; without, the start is noise
             alone even where the model's noise begins below level 1.
     """
@@ -69,6 +70,7 @@ class Problem:
     from_prior: bool = True
     fewest_steps: int = 1
     drafted: Tensor | None = field(default=None, repr=False)
+    balanced: bool = False
 
     @property
     def origin(self) -> Tensor:

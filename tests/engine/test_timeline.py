@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from engine.models.contracts import Denoiser
 from engine.models.house.model import WINDOW_STEPS
 from engine.models.studio import FrameConditions
-from engine.timeline import Timeline, fade_in_s, led_in
-from engine.windows import fade_in, plan_windows
+from engine.timeline import Timeline, led_in
+from engine.windows import fade_in, fade_in_s, plan_windows
 
 
 def _nobody(frames: FrameConditions) -> Denoiser:

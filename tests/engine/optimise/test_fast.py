@@ -13,7 +13,7 @@ from torch import Tensor
 
 from engine.controls.overlap import overlap_objective
 from engine.models.toy import GaussianModel
-from engine.optimise.fast import FastSettings, _correction, _pull, better_of, optimise_fast
+from engine.optimise.fast import FastSettings, _Pull, _pull, better_of, optimise_fast
 from engine.optimise.freedom import FreeDomSettings, freedom
 from engine.optimise.guidance import towards
 from engine.optimise.inversion import InversionSettings
@@ -55,6 +55,35 @@ def test_a_run_is_that_of_freedom() -> None:
     run = optimise_fast(problem, _noise(), replace(EXACT, strength=0.2))
     published = freedom(problem, _noise(), FreeDomSettings(strength=0.2))
     torch.testing.assert_close(run.latent, published.latent)
+
+
+@pytest.mark.parametrize("mean", [False, True])
+def test_a_correction_goes_no_further_than_a_squared_error_asks_for(mean: bool) -> None:
+    """It ends where the error is 0, whatever the size of the step; far from there it is short."""
+    away = _noise(2)
+    losses, gradient = away.square().sum(dim=(1, 2)), 2.0 * away
+    if mean:
+        losses, gradient = losses / 12.0, gradient / 12.0
+    pull = _Pull(gradient, losses)
+    torch.testing.assert_close(pull.correction(1e3 * away, 0.5, 2.0), away)
+    short = pull.correction(0.1 * away, 0.5, 2.0)
+    torch.testing.assert_close(short, 0.05 * away)
+
+
+def test_balanced_pulls_say_nothing_of_how_far_it_is() -> None:
+    x = _noise(2)
+    pulls = [
+        _pull(replace(_problem(), balanced=balanced), x, 0.5, None, lambda *_: None, lambda: False)
+        for balanced in (False, True)
+    ]
+    assert pulls[0] is not None
+    assert pulls[1] is not None
+    assert pulls[0].losses is not None
+    assert pulls[1].losses is None
+    torch.testing.assert_close(pulls[0].gradient, pulls[1].gradient)
+    step = torch.full_like(x, 1e3)
+    whole = pulls[1].correction(step, 0.5, 2.0)
+    assert float(whole.norm()) > 10.0 * float(pulls[0].correction(step, 0.5, 2.0).norm())
 
 
 def test_a_second_run_goes_on_from_the_first() -> None:
@@ -180,7 +209,7 @@ def test_noise_that_is_near_is_mended_by_two_short_corrections() -> None:
         if number in EXACT.mended:
             pull = _pull(problem, x, t, None, lambda *_: None, lambda: False)
             assert pull is not None
-            led = led - EXACT.mending * _correction(led - x, pull, EXACT.locally)
+            led = led - pull.correction(led - x, EXACT.mending, EXACT.locally)
         x = led
     asked = iter([False, False, False, True])  # of the draft, of two expectations, of the result
     run, watched = _run_from_near(problem, EXACT, lambda: next(asked))
@@ -223,8 +252,9 @@ def test_a_wish_for_one_moment_is_not_bought_there_with_all_of_the_correction() 
     """The step is equally long everywhere, the pull is at one moment of four."""
     step, pull = torch.ones(1, 3, 4), torch.zeros(1, 3, 4)
     pull[..., 1] = 5.0
-    moved = _correction(step, pull, locally=1.5)
+    far = torch.full((1,), 1e3)
+    moved = _Pull(pull, far).correction(step, 1.0, locally=1.5)
     assert float(moved[..., 1].square().mean().sqrt()) == pytest.approx(1.5)
     assert float(moved.abs().sum()) == pytest.approx(float(moved[..., 1].abs().sum()))
-    dense = _correction(step, torch.full((1, 3, 4), 5.0), locally=1.5)
+    dense = _Pull(torch.full((1, 3, 4), 5.0), far).correction(step, 1.0, locally=1.5)
     torch.testing.assert_close(dense, step)
