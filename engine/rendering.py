@@ -256,7 +256,7 @@ class Rendering:
         `[candidates]`; NaN where no wish can be judged by them.
         """
         codec, totals = self.model.codec, []
-        starts_s = window.start * codec.step_samples / codec.sample_rate_hz
+        starts_s = part.timeline.starts_s + window.start * part.timeline.step_s
         for latent in latents:
             samples = codec.decode(latent).double().cpu().numpy()
             found = [

@@ -14,12 +14,15 @@ What is said, by the `op` of the object:
 | `render` | to the engine | `job`, `request` (mapping), `spool` (folder), `sparing` (flag) |
 | `cancel` | to the engine | `job` |
 | `ping`, `pong` | there and back | `count` |
+| `estimate` | to the engine | `question` (number), `request` |
+| `estimated` | to the daemon | `question`, and what is needed or `error` |
 | `unload` | to the engine | |
 | `unloaded` | to the daemon | the models are out of memory, until the next render |
 | `shutdown` | to the engine | |
 | `ready` | to the daemon | `info`: device, models with digests |
 | `broken` | to the daemon | `error`: why the engine cannot start |
 | `event` | to the daemon | `job`, `event` and the fields of that event |
+| `settling`, `settled` | to the daemon | it is at what the last result did not wait for, or done |
 """
 
 from __future__ import annotations

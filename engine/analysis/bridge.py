@@ -8,7 +8,8 @@ on (`continuation`), the right side led up to, and a crossfade where the two are
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,7 @@ from engine.analysis.tempo import Grid
 
 _MEETING_FADE_S, _MEETING_FADE_FREE_S = 0.06, 0.4
 _GRID_SLACK = 0.1  # of a beat
+_SLIVER_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,8 @@ def bridge_prior(
         grid: the beat; where trusted, material moves by whole beats.
         length_samples: exact length of the gap, at least 1.
     """
-    fillings = [_two_stretches(left, right, sample_rate_hz, grid, length_samples, context_s)]
+    led = _from_one_side if _is_sliver(left, right, sample_rate_hz) else _two_stretches
+    fillings = [led(left, right, sample_rate_hz, grid, length_samples, context_s)]
     pieces = [(left, 0), (right, left.shape[1] + length_samples)]
     if left.shape == right.shape and np.array_equal(left, right):
         pieces = pieces[:1]
@@ -137,6 +140,29 @@ def _with_context(
     )
 
 
+def _is_sliver(left: Samples, right: Samples, rate: int) -> bool:
+    """Whether one side, and not the other, is too short to be gone on from."""
+    shorter, longer = sorted((left.shape[1], right.shape[1]))
+    return bool(shorter < _SLIVER_S * rate <= longer)
+
+
+def _from_one_side(
+    left: Samples, right: Samples, rate: int, grid: Grid, length: int, context_s: float
+) -> _Filling:
+    """What the longer side goes on with, and some more of that to join the other one with."""
+    lead = round(LEAD_S * rate)
+    before = min(left.shape[1], round(context_s * rate))
+    if left.shape[1] > right.shape[1]:
+        prior = continuation(left, rate, grid, length + lead, side="end", context_s=context_s)
+        new, future = prior.new[:, :length], prior.new[:, length:]
+        segments = _until(prior.segments, before + length)
+        return _Filling(new.copy(), prior.lead, future, segments, _first_cost(prior))
+    prior = continuation(right, rate, grid, length + lead, side="start", context_s=context_s)
+    past, new = prior.new[:, :lead], prior.new[:, lead:]
+    segments = _since(prior.segments, lead, before - lead, left.shape[1] + length)
+    return _Filling(new.copy(), past, prior.lead, segments, _last_cost(prior))
+
+
 def _two_stretches(
     left: Samples, right: Samples, rate: int, grid: Grid, length: int, context_s: float
 ) -> _Filling:
@@ -166,22 +192,27 @@ def _last_cost(prior: Prior) -> float:
 def _met(onward: Prior, back: Prior, meeting: int, right_at: int) -> tuple[Segment, ...]:
     """Segments of both sides up to and from the meeting point, placed in the bridge's audio."""
     before = onward.context_samples
+    until = _until(onward.segments, before + meeting)
+    return until + _since(back.segments, meeting, before, right_at)
+
+
+def _until(segments: Sequence[Segment], end: int) -> tuple[Segment, ...]:
+    """What is played before a sample."""
+    return tuple(
+        replace(each, length=min(each.length, end - each.at)) for each in segments if each.at < end
+    )
+
+
+def _since(
+    segments: Sequence[Segment], start: int, moved: int, right_at: int
+) -> tuple[Segment, ...]:
+    """What is played of the right side from a sample on, moved in the bridge's audio."""
     kept = []
-    for segment in onward.segments:
-        run = min(segment.length, before + meeting - segment.at)
-        if run > 0:
-            kept.append(Segment(segment.at, segment.source_start, run, segment.cost_db))
-    for segment in back.segments:
-        skip = max(0, meeting - segment.at)
-        if skip < segment.length:
-            kept.append(
-                Segment(
-                    before + segment.at + skip,
-                    right_at + segment.source_start + skip,
-                    segment.length - skip,
-                    segment.cost_db,
-                )
-            )
+    for each in segments:
+        skip = max(0, start - each.at)
+        if skip < each.length:
+            at, source = moved + each.at + skip, right_at + each.source_start + skip
+            kept.append(Segment(at, source, each.length - skip, each.cost_db))
     return tuple(kept)
 
 

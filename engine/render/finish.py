@@ -181,13 +181,19 @@ def fit_new_audio(generated: Samples, sample_rate_hz: int, subtype: str) -> tupl
     return generated * dip, float(20 * np.log10(dip.min()))
 
 
+def _needed_gain(samples: Samples, limit: float) -> Samples:
+    """For each sample the gain under which no channel exceeds `limit` `[samples]`."""
+    loudest = np.max(np.abs(samples), axis=0)
+    return np.asarray(np.minimum(1.0, limit / np.maximum(loudest, _TINY)))
+
+
 def _limiting_gain(samples: Samples, limit: float, sample_rate_hz: int) -> Samples:
     """A smooth gain `[samples]` under which no channel exceeds `limit`.
 
     The smallest gain needed within ±5 ms, smoothed by a window of the same reach: a mean of values
     none of which is above what the sample itself needs.
     """
-    needed = np.minimum(1.0, limit / np.maximum(np.max(np.abs(samples), axis=0), _TINY))
+    needed = _needed_gain(samples, limit)
     reach = max(1, round(_LIMITER_REACH_S * sample_rate_hz))
     held = minimum_filter1d(needed, 2 * reach + 1, mode="nearest")
     window = np.hanning(2 * reach + 3)[1:-1]
@@ -210,5 +216,9 @@ def fit_crossfade(
     if limit is None or not part.size or float(np.max(np.abs(part))) <= limit:
         return 0.0
     dip = _limiting_gain(part, limit, sample_rate_hz)
-    result[:, start:end] = part * dip
+    # At either end it begins with what is left alone; there hardly anything is mixed in yet.
+    into = np.arange(1, part.shape[1] + 1) / max(1, round(_LIMITER_REACH_S * sample_rate_hz))
+    inside = 0.5 - 0.5 * np.cos(np.pi * np.minimum(1.0, np.minimum(into, into[::-1])))
+    dip = np.minimum(1.0 - inside * (1.0 - dip), _needed_gain(part, limit))
+    result[:, start:end] = np.clip(part * dip, -limit, limit)  # of the rounding alone
     return float(20 * np.log10(dip.min()))

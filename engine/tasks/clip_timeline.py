@@ -99,6 +99,7 @@ def clip_timeline(
         harmony=model.told_harmony(prior),
         inverted=inverted,
         controls=controls,
+        starts_s=place.in_result_s,
     )
     heard: dict[str, Any] = {
         "heard_key": None if sure is None else key_name(sure),

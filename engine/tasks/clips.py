@@ -15,7 +15,7 @@ from typing import Any
 from engine.analysis.bridge import bridge_prior
 from engine.analysis.continuation import continuation
 from engine.analysis.tempo import Grid
-from engine.files.audio import Clip, lossless_subtype, read_clip
+from engine.files.audio import MIN_SECONDS, Clip, lossless_subtype, read_clip
 from engine.models.studio import Model
 from engine.render.finish import fit_crossfade, fit_new_audio, from_model
 from engine.render.splice import (
@@ -123,9 +123,11 @@ def inpaint_scene(request: RenderRequest, model: Model) -> Scene:
         )
     if end <= start:
         raise BridgeError("bad_request", "the region is shorter than one sample", "make it longer")
-    if start == 0 and end == clip.length_samples:
+    if max(start, clip.length_samples - end) < MIN_SECONDS * rate:
         raise BridgeError(
-            "bad_request", "the region is the whole clip", "leave some of it to be heard"
+            "bad_request",
+            "the region is the whole clip, or all but a moment of it",
+            f"leave {MIN_SECONDS:g} s of it or more to be heard",
         )
     grid = grid.near(start / rate)
     layout, facts = gap_layout(request, window_seconds(model), clip, grid, start, end)
@@ -189,7 +191,7 @@ def loop_scene(request: RenderRequest, model: Model) -> Scene:
         return Finished(result, (keep, 0), ((kept, kept[0]),), (keep, total), headroom_db)
 
     facts = {
-        "prior": prior_facts(bridge.segments, rate, keep - bridge.left_context),
+        "prior": prior_facts(bridge.segments, rate, keep - bridge.left_context, period=total),
         "closing_s": round(missing / rate, 4),
         "kept_samples": keep,
     }

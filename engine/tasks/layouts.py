@@ -78,9 +78,9 @@ def gap_layout(
     known = before if start else after
     context_s = min(max(request.overlap, request.crossfade_ms / 1000), known.shape[1] / rate)
     prior = continuation(known, rate, grid, length, side=side, context_s=context_s)
-    begins_at = start - prior.context_samples if start else 0
-    facts = prior_facts(prior.segments, rate, begins_at)
-    return extension_layout(known, 0 if start else end, rate, window_s, prior), facts
+    begins_at, origin = (start - prior.context_samples, 0) if start else (0, end)
+    facts = prior_facts(prior.segments, rate, begins_at, origin)
+    return extension_layout(known, origin, rate, window_s, prior), facts
 
 
 def extension_layout(
@@ -120,18 +120,25 @@ def bridge_layout(
     return Layout(audio, left, right, before.shape[1] - left, touched)
 
 
-def prior_facts(segments: tuple[Segment, ...], rate: int, begins_at: int) -> list[dict[str, float]]:
+def prior_facts(
+    segments: tuple[Segment, ...], rate: int, begins_at: int, origin: int = 0, period: int = 0
+) -> list[dict[str, float]]:
     """Where the prior was taken from and where it lies, in seconds of the clip.
 
     Args:
         begins_at: sample of the clip at which the prior's own context begins.
+        origin: sample of the clip with which the material begins.
+        period: after so many samples the material comes again; 0 for never.
     """
+    sources = [origin + segment.source_start for segment in segments]
+    if period:
+        sources = [source % period for source in sources]
     return [
         {
             "at_s": round((begins_at + segment.at) / rate, 4),
-            "from_s": round(segment.source_start / rate, 4),
+            "from_s": round(source / rate, 4),
             "seconds": round(segment.length / rate, 4),
             "cost_db": round(segment.cost_db, 3),
         }
-        for segment in segments
+        for segment, source in zip(segments, sources, strict=True)
     ]

@@ -32,7 +32,7 @@ from engine.tasks.pulse import LONGEST_RESULT_S, Pulse, pulse_of
 from engine.tasks.scene import Finished, Samples, Scene, Stereo
 from engine.tasks.song_time import asked_metre, asked_metres, check_tempo, song_time
 from engine.tasks.stems import Tune, parts_of, placed, summed, wrapped
-from engine.tasks.tune import read_tune
+from engine.tasks.tune import counted_at, is_recording, read_tune
 from engine.tasks.wishes import Axis, wishes_of
 from engine.tasks.words import read_key
 from engine.units import Metre, seconds_to_samples
@@ -99,10 +99,12 @@ def melody_scene(request: RenderRequest, model: Model) -> Scene:
             time=song,
         )
     bpm = request.bpm or melody_tempo(melody, beside)
+    if counted is None and is_recording(request.melody):
+        melody = counted_at(melody, bpm)
     fixed = request.bpm is not None or bpm != melody.bpm
     own = TempoMap.constant(bpm) if fixed else melody.tempo_map
     time = song or changing_time(own, asked or melody.metres)
-    check_tempo(melody.tempo_map if time is None else time.tempo, "the melody", "bad_midi")
+    check_tempo(own if time is None else time.tempo, "the melody", "bad_midi")
     pulse = pulse_of(request, bpm, metre, time)
     tune = Tune.of(melody, pulse.length, model.codec.step_samples, pulse.tempo)
     if not bool(tune.chroma.any()):

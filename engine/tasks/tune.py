@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from engine.analysis.pitch_track import track_notes
 from engine.analysis.tempo import COMMON_TIME, estimate_grid
 from engine.files.audio import read_clip
@@ -11,7 +13,8 @@ from engine.opening import open_named
 from engine.spec import BridgeError
 from engine.units import Metre
 
-_AUDIO_STARTS = (b"RIFF", b"RF64", b"riff", b"caff", b"fLaC", b"OggS", b"FORM", b"ID3", b"\xff\xfb")
+_CONTAINERS = (b"RIFF", b"RIFX", b"RF64", b"riff", b"caff", b"fLaC", b"OggS", b"FORM", b"ID3")
+_MPEG_FRAMES = (b"\xff\xfb", b"\xff\xfa", b"\xff\xf3", b"\xff\xf2")  # layer 3, with a CRC or not
 _RIFF_MIDI = b"RMID"
 _USUAL_BPM = 120.0
 _LOUDEST, _SOFTEST = 110, 40
@@ -28,16 +31,30 @@ def read_tune(path: str, tempo: float | TempoMap | None, metre: Metre | None) ->
     Raises:
         BridgeError: `bad_midi` or `bad_audio` where there is no melody in it.
     """
-    return _heard(path, tempo, metre) if _is_recording(path) else read_melody(path)
+    return _heard(path, tempo, metre) if is_recording(path) else read_melody(path)
 
 
-def _is_recording(path: str) -> bool:
+def counted_at(melody: Melody, bpm: float) -> Melody:
+    """A recording's melody, sounding when it did, in the beats of another tempo."""
+    ratio = bpm / melody.bpm
+    notes = (
+        replace(n, start_beats=ratio * n.start_beats, duration_beats=ratio * n.duration_beats)
+        for n in melody.notes
+    )
+    length = ratio * melody.length_beats
+    return replace(
+        melody, notes=tuple(notes), tempo_map=TempoMap.constant(bpm), length_beats=length
+    )
+
+
+def is_recording(path: str) -> bool:
+    """Whether a melody's file holds sound and no notes."""
     try:
         with open_named(path) as file:
             start = file.read(12)
     except OSError:  # for the reader to say
         return False
-    return start.startswith(_AUDIO_STARTS) and start[8:12] != _RIFF_MIDI
+    return start.startswith(_CONTAINERS + _MPEG_FRAMES) and start[8:12] != _RIFF_MIDI
 
 
 def _heard(path: str, tempo: float | TempoMap | None, metre: Metre | None) -> Melody:

@@ -26,6 +26,7 @@ from engine.spec import BridgeError, RenderRequest
 _MAX_TEXT_BYTES = 1 << 20
 _GAIN_LIMIT_DB = 30.0  # a silent prior is not turned up into its own noise
 _QUIET_DB = -70.0
+_REST_DB = 30.0  # what lies so far below a prior's loudest moment does not say where its level is
 _ROUNDS = 4  # the smoothing of a product is not the product of smoothings
 
 
@@ -128,14 +129,16 @@ def gain_curve_db(
     """
     target = wish.target_db.double().numpy()
     samples = guide.double().numpy()
+    if wish.match == "shape":
+        own = _level(samples, wish.frame_s, len(target))
+        sounding = free & (own > max(_QUIET_DB, own.max() - _REST_DB))
+        if sounding.any():
+            target = target - (target - own)[sounding].mean()
     gain_db = np.zeros(len(target))
     for _ in range(_ROUNDS):
         shaped = samples * _per_sample(gain_db, wish.frame_s, samples.shape[1])
         level = _level(shaped, wish.frame_s, len(target))
-        missing = target - level
-        if wish.match == "shape" and free.any():
-            missing = missing - missing[free].mean()
-        heard = level > _QUIET_DB
+        missing, heard = target - level, level > _QUIET_DB
         gain_db = np.clip(gain_db + np.where(free & heard, missing, 0.0), -60.0, _GAIN_LIMIT_DB)
         gain_db = np.where(free, smoothed(gain_db, 1.0 / wish.frame_s / 8.0), 0.0)
     return gain_db

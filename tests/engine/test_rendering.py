@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from engine.sketch.score import ROLES
 from engine.sketch.styles import MOODS
 from engine.spec import Event, Preview, Progress, RenderRequest
 from engine.tasks.scene import Finished, at_level_of, near_level_of
+from engine.windows import Window
 from tests.engine.fake_model import fake_model
 
 SECONDS = 4.0
@@ -289,3 +291,31 @@ def test_a_draft_that_is_known_is_not_made_again(
     assert {"latent", "noise"} == {name.split(".")[1] for name in found}
     assert found.keys() == expected.keys()
     assert all(torch.equal(value, expected[name]) for name, value in found.items())
+
+
+class _Listening:
+    """A control that cannot judge anything, and remembers where it was asked to."""
+
+    weight = 1.0
+
+    def __init__(self) -> None:
+        self.heard_s: list[float] = []
+
+    def compare(self, _: object, rate_hz: int, starts_s: float) -> None:
+        assert rate_hz == RATE_HZ
+        self.heard_s.append(starts_s)
+
+
+def test_candidates_are_judged_where_they_lie_in_the_result(clip: Path) -> None:
+    """The timeline of what is added begins within the clip, which lasts four seconds."""
+    run = Run(task="extend", source=str(clip), seconds=4)
+    (part,) = run.scene.parts
+    control = _Listening()
+    timeline = replace(part.timeline, controls=(control,))  # type: ignore[arg-type]
+    window = Window(3, timeline.steps)
+    scores = run.rendering._score(replace(part, timeline=timeline), window, timeline.prior)
+    assert bool(scores.isnan().all())
+    known_s = float(timeline.known.sum()) * timeline.step_s
+    assert 0.5 < known_s < 3.0, "a part of the clip"
+    begins_s = SECONDS - known_s + 3 * timeline.step_s
+    assert control.heard_s == [pytest.approx(begins_s, abs=2 * timeline.step_s)]

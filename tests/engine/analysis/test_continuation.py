@@ -242,3 +242,27 @@ def test_the_analysis_is_quick_once_warm() -> None:
     estimate_key(samples, RATE)
     continuation(samples, RATE, grid, 6 * RATE)
     assert time.perf_counter() - before < 3.0
+
+
+@pytest.mark.parametrize("sliver", [1, 300, 4_000])
+@pytest.mark.parametrize("at_end", [True, False])
+def test_beside_a_moment_of_audio_the_other_side_goes_on(sliver: int, at_end: bool) -> None:
+    """A moment alone would be repeated until the gap is full: a buzz, or nothing but a level."""
+    whole, length = groove(4, same=False), 60_000
+    side, moment = whole[:, :150_000], whole[:, 200_000 : 200_000 + sliver]
+    grid = Grid(120.0, 1.0, 0.0, True)
+    left, right = (side, moment) if at_end else (moment, side)
+    prior = bridge_prior(left, right, RATE, grid, length)
+    assert prior.new.shape == (2, length)
+    inner = prior.new[:, 5_000:-5_000]
+    assert float(np.std(inner)) > 0.3 * float(np.std(side))
+    assert np.ptp([np.std(part) for part in np.split(inner[:, :48_000], 12, axis=1)]) > 0.0
+    own = range(left.shape[1]) if at_end else range(len(moment[0]) + length, 2**31)
+    assert all(segment.source_start in own for segment in prior.segments)
+    spans = sorted((segment.at, segment.at + segment.length) for segment in prior.segments)
+    first, last = prior.left_context, prior.left_context + length
+    assert spans[0][0] <= first
+    assert spans[-1][1] >= last
+    result = np.concatenate([left, prior.for_splice(0, 0), right], axis=1)
+    at = left.shape[1] + (length if at_end else 0)
+    assert seam_figures(result, RATE, at, source=side)["step_ratio"] < 1.5

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.analysis.crossfade import crossfade
 from engine.files.quantise import quantise
 from engine.render.finish import (
     ceiling,
@@ -126,6 +127,19 @@ def test_integer_formats_never_clip(subtype: str) -> None:
     assert np.abs(result).max() <= ceiling(subtype)
     np.testing.assert_array_equal(result[:, :9_000], before[:, :9_000])
     np.testing.assert_array_equal(result[:, 9_300:], before[:, 9_300:])
+
+
+@pytest.mark.parametrize("fade_ms", [3, 5, 10, 30])
+def test_a_crossfade_of_loud_masters_begins_and_ends_without_a_step(fade_ms: int) -> None:
+    generator = np.random.default_rng(0)
+    one, other = np.clip(generator.normal(0, 0.6, (2, 2, 4_000)), -0.99, 0.99)
+    fade = round(fade_ms * 44.1)
+    mixed = crossfade(one[:, -fade:], other[:, :fade])
+    result = np.concatenate([one[:, :-fade], mixed, other[:, fade:]], axis=1)
+    assert fit_crossfade(result, 4_000 - fade, 4_000, 44_100, "PCM_16") < -1.0
+    assert np.abs(result).max() <= ceiling("PCM_16")
+    gain = result[0, 4_000 - fade : 4_000] / mixed[0]
+    np.testing.assert_allclose(gain[[0, -1]], 1.0, atol=1e-4)
 
 
 def test_one_peak_does_not_turn_the_music_down() -> None:

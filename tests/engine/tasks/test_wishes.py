@@ -141,3 +141,16 @@ def test_a_file_without_a_lane_is_refused(tmp_path: Path) -> None:
         with pytest.raises(BridgeError) as refused:
             _wishes(intensity_from=str(tmp_path / name))
         assert refused.value.code == "bad_request"
+
+
+def test_a_shape_does_not_mind_what_rests_in_the_prior() -> None:
+    """Half of it is silent: the rest keeps its own level under a flat curve."""
+    music = _music()
+    music[:, music.shape[1] // 2 :] = 0.0
+    wish = _lane("0:-12,6:-12", intensity_match="shape")
+    free = np.ones(2 * STEPS, dtype=np.bool_)
+    gain_db = gain_curve_db(music, wish, free)
+    shaped = with_gain(music, gain_db, wish.frame_s)
+    kept = slice(20_000, music.shape[1] // 2 - 20_000)
+    levels = [float(each[:, kept].square().mean().log10() * 10) for each in (music, shaped)]
+    assert levels[1] == pytest.approx(levels[0], abs=2.0)
