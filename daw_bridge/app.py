@@ -12,6 +12,7 @@ import logging
 import os
 import shutil
 import signal
+import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from types import TracebackType
 from typing import Any
 
 from daw_bridge.config import Config
-from daw_bridge.engine_process import worker_command
+from daw_bridge.engine_process import Timing, worker_command
 from daw_bridge.exports import exports_folder
 from daw_bridge.intake.uploads import UploadStore
 from daw_bridge.jobs.journal import Journal
@@ -42,7 +43,7 @@ from daw_bridge.registration import (
 from daw_bridge.reply_files import ReplyFiles
 from daw_bridge.service import Service
 from daw_bridge.stream.formats import encode_audio
-from daw_bridge.supervisor import Supervisor, Timing
+from daw_bridge.supervisor import Supervisor
 from daw_bridge.take_commands import done_fields
 from daw_bridge.takes.store import TakeStore
 from daw_bridge.transport.http import Gate
@@ -361,6 +362,14 @@ def _timing(config: Config) -> Timing:
     )
 
 
+def _stop_signals() -> list[signal.Signals]:
+    """What asks the daemon to stop; a terminal that closes does, unless somebody said otherwise."""
+    asks = [signal.SIGINT, signal.SIGTERM]
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        asks.append(signal.SIGHUP)
+    return asks
+
+
 async def serve(config: Config, on_ready: Callable[[App], None] | None = None) -> None:
     """Run a daemon until it is asked to stop, by a client, Ctrl-C or a termination signal.
 
@@ -373,7 +382,7 @@ async def serve(config: Config, on_ready: Callable[[App], None] | None = None) -
     settle(asyncio.get_running_loop())
     async with App(config) as app:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _stop_signals():
             # Windows has no signal handlers in its event loop; Ctrl-C raises there instead.
             with contextlib.suppress(NotImplementedError):
                 loop.add_signal_handler(number, app.request_stop)

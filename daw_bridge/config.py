@@ -205,13 +205,14 @@ class Config:
         metadata=_about(_number, "time an upload that was cut off waits for its client", "s"),
     )
     max_source_bytes: int = field(
-        default=2 * 2**30, metadata=_about(_count, "largest clip read from disk", "bytes")
+        default=2**30, metadata=_about(_count, "largest clip read from disk", "bytes")
     )
     max_queued_jobs: int = field(
         default=64, metadata=_about(_count, "jobs waiting; more are refused", "jobs")
     )
     max_new_audio_s: float = field(
-        default=600.0, metadata=_about(_number, "longest audio of one request", "s")
+        default=600.0,
+        metadata=_about(_number, "longest audio of one request that says how long it is", "s"),
     )
     max_outbox_bytes: int = field(
         default=8 * 2**20,

@@ -7,6 +7,8 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import engine
@@ -29,6 +31,27 @@ ENVIRONMENT = {
     # a busy DAW the one it waits for does not get the core.
     "GOMP_SPINCOUNT": "3000",
 }
+
+
+class EngineState(StrEnum):
+    """What the engine process is doing."""
+
+    STARTING = "starting"
+    READY = "ready"
+    BROKEN = "broken"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How patient the supervisor is; all in seconds."""
+
+    ready_timeout_s: float
+    heartbeat_interval_s: float
+    heartbeat_timeout_s: float
+    cancel_grace_s: float
+    restart_delay_s: float
+    stall_timeout_s: float = 600.0
 
 
 def worker_command(

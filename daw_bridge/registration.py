@@ -80,18 +80,21 @@ def token_of(data_dir: Path, override: str | None = None) -> str:
 
     Raises:
         BridgeError: `bad_request` for a token that cannot be sent in a header or is short,
-            `unavailable` for a file that another user may have written.
+            `unavailable` for a file that is damaged or that another user may have written.
     """
     path = data_dir / TOKEN_FILE
-    if override is None:
-        override = _kept_token(path)
-    if override is None:
-        token = _new_token()
-        write_private(path, token + "\n")
-        return token
-    if not _TOKEN_FORM.fullmatch(override):
-        raise BridgeError("bad_request", "the token is not 8 to 256 characters without spaces")
-    return override
+    wanted = "8 to 256 characters without spaces"
+    if override is not None:
+        if not _TOKEN_FORM.fullmatch(override):
+            raise BridgeError("bad_request", f"the token is not {wanted}")
+        return override
+    kept = _kept_token(path)
+    if kept is None:
+        kept = _new_token()
+        write_private(path, kept + "\n")
+    elif not _TOKEN_FORM.fullmatch(kept):
+        raise _unusable_token(path, f"it does not hold {wanted}")
+    return kept
 
 
 def _new_token() -> str:

@@ -17,6 +17,7 @@ from typing import Any
 from daw_bridge import __version__
 from daw_bridge.capabilities import capabilities
 from daw_bridge.config import Config
+from daw_bridge.engine_process import EngineState
 from daw_bridge.guests import Guests
 from daw_bridge.intake.paths import resolve_allowed
 from daw_bridge.intake.room import check_room
@@ -26,7 +27,7 @@ from daw_bridge.jobs.scheduler import Scheduler
 from daw_bridge.metrics import Metrics
 from daw_bridge.protocol.messages import Call, Peer, failed, reply
 from daw_bridge.protocol.table import PLACEMENT, VERSION
-from daw_bridge.supervisor import EngineState, Supervisor
+from daw_bridge.supervisor import Supervisor
 from daw_bridge.take_commands import TakeCommands, done_fields
 from daw_bridge.takes.recipes import changed_requests, takes_of
 from daw_bridge.takes.store import TakeStore
@@ -76,7 +77,7 @@ class Service:
         self.take_commands = TakeCommands(config, takes)
         self._answering: set[asyncio.Task[None]] = set()
         self._guests = Guests()
-        self.transfers = Transfers(takes, uploads, metrics.sent)
+        self.transfers = Transfers(takes, uploads, metrics.sent, self._files_in_use)
         self._handlers: dict[str, Callable[[Call, Peer], Awaitable[None]]] = {
             **dict.fromkeys(TASKS, self._render),
             "hello": self._hello,
@@ -187,6 +188,13 @@ class Service:
         if seconds is not None and seconds > self._config.max_new_audio_s:
             limit = f"the limit is {self._config.max_new_audio_s:g} s"
             raise BridgeError("too_large", f"{seconds:g} s of new audio", limit)
+
+    def _files_in_use(self) -> frozenset[str]:
+        """Paths of what the jobs that are not over are made of."""
+        living = [job.request for job in self._scheduler.queue.newest() if not job.over]
+        return frozenset(
+            path for each in living for name in PATH_FIELDS if (path := getattr(each, name))
+        )
 
     def _real_paths(self, request: RenderRequest) -> dict[str, Any]:
         """The files of a request by field, links resolved; refused on a full disk."""

@@ -11,13 +11,19 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from daw_bridge.engine_calls import Questions, Render, Settling
-from daw_bridge.engine_process import KILLED, READ_BYTES, EngineLog, describe_status, spawn
+from daw_bridge.engine_process import (
+    KILLED,
+    READ_BYTES,
+    EngineLog,
+    EngineState,
+    Timing,
+    describe_status,
+    spawn,
+)
 from engine.spec import (
     BridgeError,
     Cancelled,
@@ -33,31 +39,10 @@ from engine.wire import FrameDecoder, encode_frame
 _log = logging.getLogger(__name__)
 
 _MAX_RESTART_DELAY_S = 30.0
-_MAX_SILENT_STARTS = 3
+_MAX_FAILED_STARTS = 3  # in a row, before a job ends for want of an engine
 _HEALTHY_AFTER_S = 30.0
 _STOP_GRACE_S = 2.0
 _LOG_HINT = "the engine's log in the data folder says more"
-
-
-class EngineState(StrEnum):
-    """What the engine process is doing."""
-
-    STARTING = "starting"
-    READY = "ready"
-    BROKEN = "broken"
-    STOPPED = "stopped"
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """How patient the supervisor is; all in seconds."""
-
-    ready_timeout_s: float
-    heartbeat_interval_s: float
-    heartbeat_timeout_s: float
-    cancel_grace_s: float
-    restart_delay_s: float
-    stall_timeout_s: float = 600.0
 
 
 class Supervisor:
@@ -74,7 +59,7 @@ class Supervisor:
         self._error: dict[str, str] = {}
         self._unanswered_pings = 0
         self._started_at_s = 0.0
-        self.starts = 0
+        self.starts = self._failed_starts = self._given_up = 0
         self._proven = self._loaded = self._killed = False
         self._starved: set[str] = set()
         self._settling: Settling | None = None
@@ -149,13 +134,21 @@ class Supervisor:
     async def _wait_until_settled(self, render: Render) -> None:
         """Wait for an engine that is ready and free; end the render if there will be none."""
         while self._render is render and (self._state is not EngineState.READY or self._settling):
-            if self._state is EngineState.BROKEN:
+            if self._state is EngineState.BROKEN and self._gives_up():
                 self._end_render(render, Failed(**self._error))
             elif self._state is EngineState.STOPPED:
                 self._end_render(render, Failed("unavailable", "the engine is stopped"))
             else:
                 await render.woken.wait()
                 render.woken.clear()
+
+    def _gives_up(self) -> bool:
+        """Whether a render ends for want of an engine: one for each start that has failed, after a
+        few; the others wait for the next."""
+        if self._failed_starts < max(_MAX_FAILED_STARTS, self._given_up + 1):
+            return False
+        self._given_up = self._failed_starts
+        return True
 
     def cancel(self, job_id: str) -> None:
         """Ask the engine to stop a render; it is killed if it does not obey in time."""
@@ -187,6 +180,8 @@ class Supervisor:
         render.patience = loop.call_later(self._timing.cancel_grace_s, self._lose_patience, render)
 
     def _lose_patience(self, render: Render) -> None:
+        if self._render is not render:
+            return  # a verdict and a cancel have set a timer each, and the engine obeyed
         _log.warning("the engine does not stop %s and is killed", render.job_id)
         self._kill()
 
@@ -209,17 +204,16 @@ class Supervisor:
 
     async def _keep_running(self) -> None:
         delay_s = self._timing.restart_delay_s
-        silent_starts = 0
         while True:
             await self._run_once()
             if self._state is EngineState.READY:
-                silent_starts = 0
+                self._failed_starts = self._given_up = 0
                 self._become(EngineState.STARTING)
             else:
-                silent_starts += 1
+                self._failed_starts += 1
             if self._proven:
                 delay_s = self._timing.restart_delay_s
-            if self._error or silent_starts >= _MAX_SILENT_STARTS:
+            if self._error or self._failed_starts >= _MAX_FAILED_STARTS:
                 self._error = self._error or {
                     "code": "engine_failed",
                     "message": f"the engine dies when it starts: {self._log.tail}",

@@ -102,7 +102,11 @@ class TakeCommands:
         values = {f.name: call.get(f.name) for f in COMMAND_BY_NAME[call.command].fields}
         item = self._takes.get(values["take"]).file(values["stem"])
         folder = self._folder(values["folder"])
-        size_bytes = Path(item.path).stat().st_size
+        try:
+            size_bytes = Path(item.path).stat().st_size
+        except OSError as error:
+            problem = f"{item.path} cannot be read: {error.strerror}"
+            raise BridgeError("not_found", problem, "render the take again") from None
         check_room(folder, size_bytes, self._config.min_free_disk_bytes)
         return export_request(item, values, folder)
 

@@ -41,11 +41,17 @@ class Transfers:
 
     Args:
         on_sent: told the size of everything that goes out.
+        in_use: paths of the files that jobs still have to read.
     """
 
     def __init__(
-        self, takes: TakeStore, uploads: UploadStore, on_sent: Callable[[int], None]
+        self,
+        takes: TakeStore,
+        uploads: UploadStore,
+        on_sent: Callable[[int], None],
+        in_use: Callable[[], frozenset[str]] = frozenset,
     ) -> None:
+        self._in_use = in_use
         self._takes = takes
         self._on_sent = on_sent
         self._uploads = uploads
@@ -104,7 +110,7 @@ class Transfers:
                 await asyncio.to_thread(upload.write, frame.offset, frame.data)
             if frame is None or frame.last:
                 upload_id, _ = await asyncio.to_thread(upload.finish)
-                await asyncio.to_thread(self._uploads.make_room)
+                await asyncio.to_thread(self._uploads.make_room, self._in_use())
                 del client.uploads[number]
                 peer.send(_uploaded(call_id, upload_id, upload.size_bytes))
         except (BridgeError, OSError) as error:

@@ -19,6 +19,7 @@ _log = logging.getLogger(__name__)
 _ENDINGS = ("done", "failed", "cancelled")
 # Addresses of UDP tell nobody when they are gone.
 MAX_ADDRESSES = 1024
+MAX_CALLS = 16  # of one client that hear of the same job
 
 News = tuple[Message, bytes]
 
@@ -82,8 +83,16 @@ class Watchers:
         self._pacers: dict[_Hearing, dict[str, Pacer[News]]] = {}
 
     def add(self, job_id: str, peer: Peer, call_id: str) -> None:
-        """Send the job's events to a client from now on, with the id of its call."""
-        self._of_job.setdefault(job_id, []).append((peer, call_id))
+        """Send the job's events to a client from now on, with the id of its call.
+
+        A call that asks again hears all once, and of very many of one client's the newest are kept.
+        """
+        watching = self._of_job.setdefault(job_id, [])
+        # The same address may be another peer now, which wants its replies elsewhere.
+        others = [entry for entry in watching if entry != (peer, call_id)]
+        own = [entry for entry in others if entry[0] == peer]
+        dropped = own[: max(0, len(own) + 1 - MAX_CALLS)]
+        watching[:] = [entry for entry in others if entry not in dropped] + [(peer, call_id)]
 
     def wish(self, peer: Peer, given: Mapping[str, Any]) -> None:
         """Keep how often a client wants to hear; what is not given stays as it was."""

@@ -16,7 +16,7 @@ from daw_bridge.commands.result import Finished
 from daw_bridge.config import Config
 from daw_bridge.registration import make_private_folder
 from daw_bridge.takes.keeping import Keeper
-from daw_bridge.takes.store import Take, TakeStore
+from daw_bridge.takes.store import SPOOL, Take, TakeStore
 from engine.spec import BridgeError, Cancelled, Done, Event, Failed, Progress, RenderRequest, Stem
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def render(
         for number, request in enumerate(requests, 1):
             # In the data folder, so that a take is moved and not copied.
             with (
-                tempfile.TemporaryDirectory(prefix=".spool-", dir=config.data_dir) as spool,
+                tempfile.TemporaryDirectory(prefix=SPOOL, dir=config.data_dir) as spool,
                 cancelled_by_interrupt() as cancelled,
             ):
                 engine = engine or make_engine(config.cache_dir, config.models_file)

@@ -14,7 +14,7 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
@@ -311,8 +311,12 @@ class UploadStore:
                 os.utime(path)
         return path
 
-    def make_room(self) -> None:
-        """Remove the least recently used uploads while all together are too large."""
+    def make_room(self, kept: Collection[str] = ()) -> None:
+        """Remove the least recently used uploads while all together are too large.
+
+        Args:
+            kept: paths of those that somebody waits for.
+        """
         with self._coming_and_going:
             # First without a list: nearly always there is room, and they are thousands.
             total_bytes = sum(status.st_size for status, _ in self._at_rest())
@@ -322,6 +326,8 @@ class UploadStore:
             for status, path in found[:-1]:
                 if total_bytes <= self._max_total_bytes:
                     break
+                if str(path) in kept:
+                    continue
                 path.unlink(missing_ok=True)
                 if path.parent != self._folder:
                     with contextlib.suppress(OSError):  # somebody has put something else there

@@ -185,7 +185,9 @@ class Scheduler:
             await asyncio.shield(keeping)
         except asyncio.CancelledError:
             # Stopping now would leave a take that the journal does not know.
-            await keeping
+            await asyncio.wait([keeping])
+            if (error := keeping.exception()) is not None:
+                _log.error("the take of %s cannot be kept: %s", job.id, error)
             raise
 
     async def _render(self, job: Job) -> tuple[Event, list[Stem]]:

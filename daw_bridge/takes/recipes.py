@@ -9,11 +9,17 @@ from typing import Any
 from engine.spec import BridgeError, RenderRequest
 
 _SEEDS = 2**53  # as many as the field takes
-_ALTERNATIVES = (("seconds", "bars"), ("bpm", "tempo_map", "tempo_from"))  # one of each
+_ALTERNATIVES = (  # one of each
+    ("seconds", "bars"),
+    ("bpm", "tempo_map", "tempo_from"),
+    ("intensity", "intensity_from"),
+    ("structure", "structure_from"),
+)
 
 
 def changed_request(recipe: Mapping[str, Any], changes: Mapping[str, Any]) -> RenderRequest:
-    """The request of a recipe with other values; a length or tempo replaces one said otherwise.
+    """The request of a recipe with other values; a length, tempo or curve replaces one
+    said otherwise.
 
     What changes begins with the refined noise of the take, which lies nearer to a new curve or a
     new prompt than fresh noise does; another seed asks for fresh noise, and another model knows

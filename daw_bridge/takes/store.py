@@ -37,8 +37,9 @@ MAIN_STEM = "mix"
 PLACE = ("offset_samples", "position_samples", "position_beats", "length_beats")
 _FOLDER_FORM = re.compile(r"t-(\d{4}|[1-9]\d{4,8})")  # as `_id_of` writes it
 _INCOMING = ".incoming-"
-# A command line may be putting a take together at this moment; one this old was abandoned.
-_ABANDONED_AFTER_S = 3600.0
+SPOOL = ".spool-"  # beside the takes: where a command line renders without a daemon
+# A command line may be at work in these at this moment; those so old were abandoned.
+_ABANDONED_AFTER_S = {_INCOMING: 3600.0, SPOOL: 86_400.0}
 _RECENT = 50  # takes among which that of a job is looked for
 
 
@@ -323,11 +324,12 @@ class TakeStore:
         return max(numbers)
 
     def sweep(self) -> None:
-        """Remove what a process that died left half put together."""
-        for folder in self.path.glob(f"{_INCOMING}*"):
-            with contextlib.suppress(FileNotFoundError):  # it has just become a take
-                if time.time() - folder.stat().st_mtime > _ABANDONED_AFTER_S:
-                    shutil.rmtree(folder, ignore_errors=True)
+        """Remove what a process that died left half put together or half rendered."""
+        for place, prefix in ((self.path, _INCOMING), (self.path.parent, SPOOL)):
+            for folder in place.glob(f"{prefix}*"):
+                with contextlib.suppress(FileNotFoundError):  # it has just become a take
+                    if time.time() - folder.stat().st_mtime > _ABANDONED_AFTER_S[prefix]:
+                        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _id_of(number: int) -> str:

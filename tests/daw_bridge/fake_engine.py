@@ -222,6 +222,17 @@ def create_broken_engine(cache_dir: Path | None, models_file: Path | None = None
     raise BridgeError("out_of_memory", "the model does not fit", "close other programs")
 
 
+def create_late_engine(cache_dir: Path | None, models_file: Path | None = None) -> FakeEngine:
+    """An engine that finds its memory at the third start."""
+    assert cache_dir is not None
+    starts = cache_dir / "starts"
+    before = starts.stat().st_size if starts.exists() else 0
+    starts.write_bytes(bytes(before + 1))
+    if before < 2:
+        raise BridgeError("out_of_memory", "the model does not fit", "close other programs")
+    return create_engine(cache_dir, models_file)
+
+
 def create_dying_engine(cache_dir: Path | None, models_file: Path | None = None) -> FakeEngine:
     """An engine that dies when it starts, without a word on the wire."""
     print("a library is missing", file=sys.stderr, flush=True)

@@ -107,6 +107,17 @@ async def test_refusals(
     assert list(clips.iterdir()) == [clips / "out"]
 
 
+async def test_a_take_whose_audio_is_gone_is_said_to_be(
+    app: App, client: Client, tmp_path: Path
+) -> None:
+    take = put_take(app.config.data_dir, tmp_path)
+    for path in (app.config.data_dir / "takes" / take).glob("*.wav"):
+        path.unlink()
+    with pytest.raises(BridgeError, match="cannot be read") as caught:
+        await client.request("export", take=take)
+    assert caught.value.code == "not_found"
+
+
 async def test_no_command_waits_for_an_export_nor_an_export_for_a_render(
     app: App, client: Client, tmp_path: Path
 ) -> None:

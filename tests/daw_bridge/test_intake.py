@@ -149,6 +149,17 @@ def test_digest_is_checked(store: UploadStore) -> None:
         upload.finish()
 
 
+def test_what_a_job_waits_for_is_kept(store: UploadStore) -> None:
+    kept = [send(store, bytes([number]) * 900) for number in range(3)]
+    for age, (_, path) in enumerate(kept):
+        os.utime(path, (age, age))
+    store.make_room({str(kept[0][1])})
+    assert store.path_of(kept[0][0])
+    assert store.path_of(kept[2][0])
+    with pytest.raises(BridgeError):
+        store.path_of(kept[1][0])
+
+
 def test_least_recently_used_go_first(store: UploadStore) -> None:
     kept = [send(store, bytes([number]) * 900) for number in range(3)]
     for age, (_, path) in enumerate(kept):

@@ -38,6 +38,14 @@ def test_a_length_in_one_unit_replaces_the_other() -> None:
     assert (request.seconds, request.bars) == (None, 2.0)
 
 
+@pytest.mark.parametrize("name", ["intensity", "structure"])
+def test_a_drawn_curve_replaces_one_that_was_followed(name: str) -> None:
+    followed = {"request": REQUEST | {f"{name}_from": "/clips/lane.json"}}
+    drawn = {"intensity": "0:-30,4:-12", "structure": "A2 B2"}[name]
+    request = changed_request(followed, {name: drawn})
+    assert (getattr(request, name), getattr(request, f"{name}_from")) == (drawn, None)
+
+
 def test_a_recipe_without_a_request_is_said_to_be_damaged() -> None:
     with pytest.raises(BridgeError, match="holds no request"):
         changed_request({}, {})

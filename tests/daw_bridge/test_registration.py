@@ -122,6 +122,15 @@ def test_unusable_token_is_refused(tmp_path: Path, token: str) -> None:
         token_of(tmp_path, token)
 
 
+@pytest.mark.parametrize("kept", ["", "short"])
+def test_a_damaged_token_file_is_named(tmp_path: Path, kept: str) -> None:
+    (tmp_path / "token").write_text(kept)
+    with pytest.raises(BridgeError, match="token cannot be used") as caught:
+        token_of(tmp_path)
+    assert str(tmp_path / "token") in caught.value.message
+    assert "remove it" in caught.value.hint
+
+
 def test_without_a_daemon_none_is_found(tmp_path: Path) -> None:
     assert find_server(tmp_path) is None
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -195,6 +196,30 @@ async def test_stopping_waits_for_a_take_that_is_being_kept() -> None:
     desk.may_adopt.set()
     await asyncio.wait([task])
     assert (job.state, job.take) == (State.DONE, "t-0001")
+
+
+async def test_stopping_puts_a_job_back_whose_take_cannot_be_kept() -> None:
+    desk = Desk()
+    full = asyncio.Event()
+
+    async def adopt(*_: object) -> dict[str, Any]:
+        await full.wait()
+        raise BridgeError("unavailable", "the disk is full")
+
+    desk.scheduler = Scheduler(JobQueue(9, 9), replace(desk.ports, adopt=adopt))
+    desk.script = [[STEM, Done({}, {})]]
+    job = submit(desk)
+    task = asyncio.create_task(desk.scheduler.run())
+    while desk.script:
+        await asyncio.sleep(0)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.sleep(0)
+    full.set()
+    await asyncio.wait([task], timeout=5.0)
+    assert task.cancelled()
+    assert job.state is State.QUEUED
 
 
 @contextlib.asynccontextmanager

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from daw_bridge.engine_process import worker_command
-from daw_bridge.supervisor import EngineState, Supervisor, Timing
+from daw_bridge.engine_process import EngineState, Timing, worker_command
+from daw_bridge.supervisor import Supervisor
 from engine.spec import Cancelled, Done, Event, Failed, Progress, RenderRequest
 from engine.wire import encode_frame
 from tests.daw_bridge.conftest import FACTORY
@@ -178,6 +178,43 @@ async def test_engine_that_cannot_start_fails_jobs_with_the_reason(
         assert ending.code == code
         assert text in ending.message
         assert supervisor.error is not None
+
+
+async def test_a_start_that_fails_costs_no_job_while_a_later_one_may_succeed(
+    tmp_path: Path,
+) -> None:
+    async with supervised(tmp_path, "create_late_engine") as supervisor:
+        assert isinstance((await render(supervisor, tmp_path, ""))[-1], Done)
+        assert supervisor.starts == 3
+
+
+async def test_each_start_that_fails_ends_one_job_at_most(tmp_path: Path) -> None:
+    """The queue is not emptied in one go by an engine that is short of memory for a while."""
+    async with supervised(tmp_path, "create_broken_engine") as supervisor:
+        starts = []
+        for number in range(3):
+            (ending,) = await render(supervisor, tmp_path, "", f"j-{number}")
+            assert isinstance(ending, Failed)
+            starts.append(supervisor.starts)
+        assert starts[0] >= 3
+        assert starts[0] < starts[1] < starts[2]
+
+
+async def test_patience_that_was_lost_twice_kills_no_later_render(tmp_path: Path) -> None:
+    """The render stands still, and somebody cancels it as well; it obeys."""
+    async with supervised(tmp_path) as supervisor:
+        task = await has_started(supervisor, tmp_path, "sleep=60")
+        stuck = supervisor._render
+        assert stuck is not None
+        stuck.verdict = Failed("engine_failed", "it stood still")
+        supervisor._stop_render(stuck)
+        supervisor.cancel("j-1")
+        assert isinstance((await task)[-1], Failed)
+        pid = supervisor.pid
+        request = RenderRequest("generate", seconds=0.05, prompt="sleep=0.5")
+        events = [event async for event in supervisor.render("j-2", request, tmp_path)]
+        assert isinstance(events[-1], Done)
+        assert supervisor.pid == pid
 
 
 async def test_command_that_does_not_exist(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from daw_bridge.cli import main
 from daw_bridge.takes.naming import slug, take_slug
-from daw_bridge.takes.store import Take, TakeStore
+from daw_bridge.takes.store import SPOOL, Take, TakeStore
 from daw_bridge.takes.verify import Verified, verify_takes
 from engine.spec import BridgeError, Done, RenderRequest, Stem
 
@@ -124,6 +124,19 @@ def test_half_made_takes_are_never_seen_and_swept(store: TakeStore, tmp_path: Pa
     store.sweep()
     # The fresh one belongs to a command line that is at work beside the daemon.
     assert list((tmp_path / "takes").iterdir()) == [fresh]
+
+
+def test_what_a_killed_command_line_left_is_swept_after_a_day(
+    store: TakeStore, tmp_path: Path
+) -> None:
+    at_work, dead = (tmp_path / f"{SPOOL}{name}" for name in ("at-work", "dead"))
+    for folder, hours in ((at_work, 20), (dead, 30)):
+        folder.mkdir()
+        (folder / "mix.wav").write_bytes(b"RIFF")
+        os.utime(folder, (time.time() - 3600 * hours,) * 2)
+    store.sweep()
+    assert at_work.exists()
+    assert not dead.exists()
 
 
 def test_take_is_kept_though_the_folder_was_moved_away(store: TakeStore, tmp_path: Path) -> None:

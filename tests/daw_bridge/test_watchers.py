@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from daw_bridge.protocol.messages import Message
-from daw_bridge.watchers import MAX_ADDRESSES, Watchers
+from daw_bridge.watchers import MAX_ADDRESSES, MAX_CALLS, Watchers
 from engine.spec import BridgeError, Preview, Progress
 
 
@@ -41,6 +41,25 @@ def test_events_carry_the_id_of_the_call_and_end_with_the_job() -> None:
         {"id": "7", "job": "j-0001", "event": event} for event in ("progress", "done")
     ]
     assert watchers.job_count == 0
+
+
+def test_a_call_that_asks_again_hears_all_once() -> None:
+    watchers, ear = Watchers(), Ear()
+    for call_id in ("7", "8", "7", "7"):
+        watchers.add("j-0001", ear, call_id)
+    watchers.publish("j-0001", {"event": "done"}, None)
+    assert sorted(message["id"] for message in ear.heard) == ["7", "8"]
+
+
+def test_of_very_many_calls_of_one_client_the_newest_are_heard() -> None:
+    watchers, ear, other = Watchers(), Ear(), Ear()
+    watchers.add("j-0001", other, "first")
+    for number in range(3 * MAX_CALLS):
+        watchers.add("j-0001", ear, str(number))
+    watchers.publish("j-0001", {"event": "done"}, None)
+    newest = [str(number) for number in range(2 * MAX_CALLS, 3 * MAX_CALLS)]
+    assert [message["id"] for message in ear.heard] == newest
+    assert len(other.heard) == 1
 
 
 def test_client_that_is_gone_is_forgotten() -> None:

@@ -13,8 +13,8 @@ import pytest
 
 from daw_bridge.app import App
 from daw_bridge.client import Client
+from daw_bridge.engine_process import EngineState
 from daw_bridge.jobs.queue import MAX_CRASHES
-from daw_bridge.supervisor import EngineState
 from tests.daw_bridge.conftest import MakeConfig
 from tests.faults.ledger import MAX_OPEN, Ledger, some_request
 
