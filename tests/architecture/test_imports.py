@@ -196,6 +196,7 @@ OURS: dict[str, set[str]] = {
         "daw_bridge.jobs",
         "daw_bridge.metrics",
         "daw_bridge.protocol",
+        "daw_bridge.engine_process",
         "daw_bridge.supervisor",
         "daw_bridge.take_commands",
         "daw_bridge.takes",
