@@ -39,8 +39,8 @@ STEMS = {
     "variation": 1.0,  # a draft that varies its prior meets the level by itself
     "stems": True,
     "roles": "drums,bass",
-    "refine": 2,
-    "steps": 2,
+    "refine": 4,
+    "steps": 4,
 }
 
 
