@@ -181,8 +181,8 @@ async def test_stopping_puts_the_running_job_back_unless_it_was_cancelled(
     assert desk.told == ([(job.id, "cancelled")] if cancelled else [])
 
 
-async def test_stopping_waits_for_a_take_that_is_being_kept() -> None:
-    desk = Desk()
+async def stopped_while_keeping(desk: Desk) -> Job:
+    """A job whose take was being kept when the scheduler was told to stop, once it has."""
     desk.may_adopt.clear()
     desk.script = [[STEM, Done({}, {})]]
     job = submit(desk)
@@ -194,32 +194,25 @@ async def test_stopping_waits_for_a_take_that_is_being_kept() -> None:
     task.cancel()
     await asyncio.sleep(0)
     desk.may_adopt.set()
-    await asyncio.wait([task])
+    await asyncio.wait([task], timeout=5.0)
+    assert task.cancelled()
+    return job
+
+
+async def test_stopping_waits_for_a_take_that_is_being_kept() -> None:
+    job = await stopped_while_keeping(Desk())
     assert (job.state, job.take) == (State.DONE, "t-0001")
 
 
 async def test_stopping_puts_a_job_back_whose_take_cannot_be_kept() -> None:
     desk = Desk()
-    full = asyncio.Event()
 
     async def adopt(*_: object) -> dict[str, Any]:
-        await full.wait()
+        await desk.may_adopt.wait()
         raise BridgeError("unavailable", "the disk is full")
 
     desk.scheduler = Scheduler(JobQueue(9, 9), replace(desk.ports, adopt=adopt))
-    desk.script = [[STEM, Done({}, {})]]
-    job = submit(desk)
-    task = asyncio.create_task(desk.scheduler.run())
-    while desk.script:
-        await asyncio.sleep(0)
-    for _ in range(10):
-        await asyncio.sleep(0)
-    task.cancel()
-    await asyncio.sleep(0)
-    full.set()
-    await asyncio.wait([task], timeout=5.0)
-    assert task.cancelled()
-    assert job.state is State.QUEUED
+    assert (await stopped_while_keeping(desk)).state is State.QUEUED
 
 
 @contextlib.asynccontextmanager

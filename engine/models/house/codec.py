@@ -72,7 +72,7 @@ __all__ = [
 PAN_BANDS = 16
 LATENT_CHANNELS = 128
 # Decoded at a time. The spectra of twice as many exceed 32 MiB, the largest blocks that glibc keeps
-# for the next one who asks; to fault all others in again takes a third of the time.
+# for the next one who asks; all others are faulted in anew each time, and take longer.
 PIECE_STEPS = 512
 SPECTRAL_CHANNELS = LATENT_CHANNELS - PAN_BANDS
 _PAN_SCALE = 0.35  # brings the level differences of typical mixes to about unit variance
