@@ -108,8 +108,10 @@ class Panel:
         return self.jobs[number]
 
     def connected(self) -> None:
-        """Wait until the daemon is there."""
+        """Wait until the daemon is there and has told of its takes."""
         self.page.get_by_text("connected", exact=True).wait_for()
+        # Their list is filled by an answer of its own, and has no height before.
+        self.page.locator("#take-list li").first.wait_for(state="attached")
 
     def task(self, name: str) -> None:
         """Choose a task."""
