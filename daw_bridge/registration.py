@@ -31,7 +31,7 @@ from engine.spec import BridgeError
 
 TOKEN_FILE = "token"
 SERVER_FILE = "server.json"
-HEALTH_TIMEOUT_S = 1.0
+HEALTH_TIMEOUT_S = 5.0  # a machine that renders on every core may not answer at once
 PROOF_SALT, PROOF_ROUNDS = b"daw-bridge proof", 200_000
 _MAX_TOKEN_CHARACTERS = 1024
 _TOKEN_FORM = re.compile(r"[!-~]{8,256}")  # printable ASCII without spaces, for an HTTP header

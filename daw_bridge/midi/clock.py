@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from statistics import median
 
 TICKS_PER_BEAT = 24
@@ -111,6 +112,11 @@ class MidiClock:
     def running(self) -> bool:
         """Whether ticks have come since the start."""
         return len(self._ticks) > 0
+
+    @property
+    def beats(self) -> Fraction:
+        """Quarter notes that have passed when the next tick comes."""
+        return Fraction(self._ticks[-1] + 1 if self._ticks else 0, TICKS_PER_BEAT)
 
     @property
     def bpm(self) -> float | None:

@@ -69,13 +69,21 @@ class Recording:
         return round(self.length_beats / float(self.metre.bar_beats))
 
 
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """Where a recording begins, in beats of the clock and of the song."""
+
+    clock_beats: float
+    song_beats: float
+
+
 class Follower:
     """A host's transport: where it began, whether it runs, when it will come to a beat.
 
     Messages come in the driver's thread.
 
     Attributes:
-        origin_beats: of the song, where it began.
+        origin_beats: of the song, where the clock's beats count from.
         has_stopped: it ran, and was stopped.
     """
 
@@ -93,13 +101,19 @@ class Follower:
                 if self.runs:
                     self.clock.tick(at_s)
             elif message.type == "songpos":
-                self.origin_beats = message.pos * _SIXTEENTH_BEATS
+                # Of the next tick, in a host that tells it of every jump while it plays.
+                passed = self.clock.beats if self.runs else Fraction(0)
+                self.origin_beats = message.pos * _SIXTEENTH_BEATS - passed
             elif message.type in ("start", "continue"):
+                passed = self.clock.beats if self.runs else Fraction(0)
                 if message.type == "start":
-                    self.origin_beats = Fraction(0)
-                self.clock.restart()
+                    self.origin_beats = -passed
+                if not self.runs:
+                    self.clock.restart()
                 self.runs, self.has_stopped = True, False
             elif message.type == "stop":
+                if self.runs:  # "continue" goes on from here
+                    self.origin_beats += self.clock.beats
                 self.has_stopped, self.runs = self.has_stopped or self.runs, False
 
     def reaches_at(self, beat: float) -> float | None:
@@ -136,10 +150,14 @@ class Session:
         self._played: list[Played] = []
         self._host = Follower()
         self._zero_s = math.inf
+        self._begun: _Begun | None = None
 
     def handle(self, message: Any, at_s: float) -> None:
         """Take a message of the port."""
-        self._host.handle(message, at_s)
+        # A host that loops may stop and go on at once, elsewhere: what was played is timed by the
+        # ticks before.
+        if not (self._begun and self._host.has_stopped):
+            self._host.handle(message, at_s)
         if (event := played(message, at_s)) and len(self._played) < MOST_EVENTS:
             self._played.append(event)
 
@@ -163,12 +181,11 @@ class Session:
     def _count_in_beats(self) -> float:
         return self._plan.count_in_bars * self._bar_beats
 
-    @property
-    def _zero_beats(self) -> float:
-        """The first bar line after the count-in, in beats of the clock."""
+    def _zero(self) -> _Begun:
+        """The first bar line after the count-in; once it has passed, jumps do not move it."""
         origin, bar = self._host.origin_beats, self._plan.metre.bar_beats
-        begun = math.ceil((origin + Fraction(self._count_in_beats)) / bar) * bar
-        return float(begun - origin)
+        position = math.ceil((origin + Fraction(self._count_in_beats)) / bar) * bar
+        return self._begun or _Begun(float(position - origin), float(position))
 
     def _await_clock(self) -> None:
         self._say("waiting for the host to start")
@@ -193,6 +210,7 @@ class Session:
         while not self._by_hand() and not self._host.has_stopped:
             left = -self._beats_now()
             if left <= 0.0:
+                self._begun = self._zero()
                 self._say("recording")
                 return
             beat = math.floor(self._count_in_beats - left + 1e-9)
@@ -219,7 +237,7 @@ class Session:
         if self._plan.bpm is not None:
             return (at_s - self._zero_s) * self._plan.bpm / 60.0
         with self._host.lock:
-            return self._host.clock.beats_at(at_s) - self._zero_beats
+            return self._host.clock.beats_at(at_s) - self._zero().clock_beats
 
     def _recording(self) -> Recording:
         events = list(self._played)
@@ -239,8 +257,7 @@ class Session:
             raise BridgeError(
                 "bad_midi", "nothing was played", "play after the count-in; is it the right port?"
             )
-        by_clock = self._plan.bpm is None
-        position = float(self._host.origin_beats) + self._zero_beats if by_clock else None
+        position = self._zero().song_beats if self._plan.bpm is None else None
         return Recording(
             notes, round(bpm, 3), self._plan.metre, length, position, self._host.clock.lost_ticks
         )

@@ -14,7 +14,7 @@ import pytest
 from daw_bridge.midi.files import midi_bytes
 from daw_bridge.midi.ports import Handler, choose
 from daw_bridge.midi.recorder import LiveNote, Played, notes_of, quantised
-from daw_bridge.midi.session import Plan, Recording, Session
+from daw_bridge.midi.session import Follower, Plan, Recording, Session
 from engine.files.midi import melody_from_bytes
 from engine.spec import BridgeError
 from engine.units import Metre
@@ -129,6 +129,57 @@ def test_a_host_that_goes_on_in_the_middle_begins_at_its_next_bar() -> None:
     recording = Stage(events).record(Plan(None, FOUR, bars=1))
     assert recording.position_beats == 12.0
     assert heard(recording) == [(0.0, 0.5, 60)]
+
+
+@pytest.mark.parametrize(
+    "jump", [[mido.Message("songpos", pos=6)], [mido.Message("start")]], ids=["position", "start"]
+)
+def test_a_host_that_jumps_while_it_plays_moves_nothing(jump: list[Any]) -> None:
+    """A loop of two bars: at beat 8, in the middle of what is kept, the song is back before it."""
+    events = [
+        (1.0, mido.Message("start")),
+        *clock(120.0, 16, 1.0),
+        *((4.99, message) for message in jump),
+    ]
+    events += key(3.5, 4.0, 60) + key(5.5, 6.0, 62)
+    recording = Stage(events).record(Plan(None, FOUR, bars=2))
+    assert heard(recording) == [(1.0, 2.0, 60), (5.0, 6.0, 62)]
+    assert recording.position_beats == 4.0
+
+
+def test_a_host_that_stops_to_begin_its_loop_anew_ends_what_is_kept() -> None:
+    """It goes on within the same instant, faster than anyone asks whether it has stopped."""
+    events = [
+        (1.0, mido.Message("start")),
+        *clock(120.0, 8, 1.0),
+        (4.99, mido.Message("stop")),
+        (4.99, mido.Message("songpos", pos=0)),
+        (4.99, mido.Message("continue")),
+        *clock(120.0, 8, 5.0),
+    ]
+    events += key(3.5, 4.0, 60) + key(5.0, 5.4, 62)
+    recording = Stage(events).record(Plan(None, FOUR, bars=None))
+    assert heard(recording)[0] == (1.0, 2.0, 60)
+    assert (recording.position_beats, recording.bpm) == (4.0, pytest.approx(120.0))
+
+
+def test_where_the_song_is_is_followed_through_jumps_and_stops() -> None:
+    follower = Follower()
+    follower.handle(mido.Message("songpos", pos=16), 0.0)
+    follower.handle(mido.Message("continue"), 1.0)
+    for at_s, message in clock(120.0, 4, 1.0):
+        follower.handle(message, at_s)
+    assert follower.reaches_at(10.0) == pytest.approx(4.0)  # beat 4 was at 1 s
+    follower.handle(mido.Message("songpos", pos=0), 2.99)
+    assert follower.reaches_at(2.0) == pytest.approx(4.0)  # beat 0 is the tick at 3 s
+    for at_s, message in clock(120.0, 2, 3.0):
+        follower.handle(message, at_s)
+    follower.handle(mido.Message("stop"), 3.99)
+    assert follower.reaches_at(2.0) is None
+    follower.handle(mido.Message("continue"), 9.0)  # from beat 2, where it stopped
+    for at_s, message in clock(120.0, 2, 9.0):
+        follower.handle(message, at_s)
+    assert follower.reaches_at(4.0) == pytest.approx(10.0)
 
 
 def test_it_ends_when_the_host_stops() -> None:
