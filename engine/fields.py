@@ -76,7 +76,8 @@ FIELDS: tuple[Field, ...] = (
           tasks=("inpaint",), required=("inpaint",)),
     Field("end", "number", "end of the region to replace", None, "s", 0.0, 3600.0,
           tasks=("inpaint",), required=("inpaint",)),
-    Field("bpm", "number", "tempo in quarter notes a minute; estimated from the clip when absent",
+    Field("bpm", "number", "tempo in quarter notes a minute; when absent the clip's as it is "
+          "heard, the melody's own, the prompt's or the style's; bars from words alone need one",
           None, "bpm", 20.0, 400.0),
     Field("tempo_map", "tempo", "the song's tempo where it changes, as points beat:bpm such as "
           "0:120,16:90, counted in quarter notes from the song's start"),
@@ -85,7 +86,8 @@ FIELDS: tuple[Field, ...] = (
           "changes are points such as 0:4/4,16:7/8 in quarter notes from the song's start"),
     Field("position_beats", "number", "where the clip or the melody begins in the song, in quarter "
           "notes; needs the song's tempo", None, "beats", -LAST_BEAT, LAST_BEAT),
-    Field("key", "text", "key such as 'A minor'; estimated when absent", None),
+    Field("key", "text", "key such as 'A minor'; when absent the clip's or the melody's as it is "
+          "heard, the prompt's or the style's", None),
     Field("prompt", "text", "words for style, mood and instruments", ""),
     Field("roles", "roles", "parts that play; a melody without lead among them is left out, which "
           "gives a backing; when absent what the prompt says, else all, for a clip all but lead",
@@ -100,7 +102,9 @@ FIELDS: tuple[Field, ...] = (
           "absent", choices=("PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"), tasks=_NEW),
     Field("seamless", "flag", "the result repeats without a seam: its end leads into its own "
           "beginning", False, tasks=("melody", "generate")),
-    Field("variation", "number", "0 keeps the prior, 1 is newly generated", None, "", 0.0, 1.0),
+    Field("variation", "number", "0 keeps the prior, 1 is newly generated; when absent what suits "
+          "the model, with the embedded one 0.4 to extend, loop and inpaint and else 0.6",
+          None, "", 0.0, 1.0),
     Field("fresh", "number", "new noise on the way: 0 gives the clip back but for what words and "
           "wishes change, 1 keeps its outline only", 0.5, "", 0.0, 1.0, tasks=("vary",)),
     Field("intensity", "lane", "level the result is to have over time, as points seconds:dB RMS "
@@ -118,8 +122,10 @@ FIELDS: tuple[Field, ...] = (
     Field("candidates", "integer", "initial noises to refine; the best by an independent measure "
           "is kept", 1, "", 1, 16),
     Field("noise", "text", "latent key of an earlier render whose refined noise is the start"),
-    Field("steps", "integer", "sampler steps of the draft", None, "steps", 1, 200),
-    Field("refine", "integer", "optimisation steps; 0 gives the draft only", None, "steps", 0, 500),
+    Field("steps", "integer", "sampler steps of the draft; when absent what suits the model, 4 "
+          "with the embedded one", None, "steps", 1, 200),
+    Field("refine", "integer", "optimisation steps; 0 gives the draft only; when absent 8, with "
+          "other methods than fast 32", None, "steps", 0, 500),
     Field("overlap", "number", "audio beside the seam that conditions and is matched", 1.5, "s",
           0.1, 4.0, tasks=_ON_CLIP),
     Field("crossfade_ms", "number", "crossfade at a seam, inside the declared source edge", 30.0,

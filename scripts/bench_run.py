@@ -24,6 +24,7 @@ from _daemon import Daemon, running_daemon  # noqa: E402
 
 from daw_bridge.client import Client  # noqa: E402
 from daw_bridge.commands.console import table  # noqa: E402
+from engine.models.house.model import weights_digest  # noqa: E402
 
 CLIP = ROOT / "scripts" / "clips" / "harmonic.flac"
 REQUEST: dict[str, Any] = {"task": "extend", "source": str(CLIP), "seconds": 6}
@@ -177,6 +178,7 @@ def _machine(device: str) -> dict[str, str]:
         "Python": platform.python_version(),
         "torch": version("torch"),
         "Load average when the runs ended (1 is one busy core)": load,
+        "Weights": f"SHA-256 `{weights_digest()}`",
     }
 
 

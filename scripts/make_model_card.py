@@ -70,7 +70,7 @@ weights give a draft in two to four steps and a decode in twenty.
 - It was trained for a short time: from pure noise (variation 1) it keeps the beat, the level and a
   melody that it is told, but key and line-up less well than when it varies a prior; see
   `docs/variations.md` and the figures in `docs/model.md`.
-- Contexts, moods and instruments came last and have been seen in a small part of the training.
+- Instruments, moods and contexts came to it late in its training, harmony and level last of all.
 - It knows General MIDI instruments; the colour of recordings comes from the prior and the kept
   audio, not from the model.
 - No voices, no lyrics.

@@ -102,11 +102,11 @@ def step_of(text: str) -> Fraction:
 
 
 def write(recording: Recording, out: Path, *, force: bool) -> None:
-    """Write the melody, whole or not at all.
+    """Write the melody, whole or not at all; what was played is kept in either case.
 
     Raises:
         BridgeError: `bad_request` for a file that has come into being, `unavailable` when it
-            cannot be written.
+            cannot be written; its hint says where the melody is.
     """
     data = midi_bytes(
         recording.notes,
@@ -116,12 +116,13 @@ def write(recording: Recording, out: Path, *, force: bool) -> None:
     )
     try:
         publish(out, force, lambda path: path.write_bytes(data))
-    except OSError as error:
+    except (OSError, BridgeError) as error:
         rescued = Path(tempfile.gettempdir()) / f"melody-{secrets.token_hex(4)}.mid"
         rescued.write_bytes(data)
-        raise BridgeError(
-            "unavailable", f"{out}: {error.strerror}", f"the melody is kept: {rescued}"
-        ) from error
+        hint = f"the melody is kept: {rescued}"
+        if isinstance(error, BridgeError):
+            raise BridgeError(error.code, error.message, hint) from error
+        raise BridgeError("unavailable", f"{out}: {error.strerror}", hint) from error
 
 
 def told(recording: Recording, out: Path, port: str) -> dict[str, Any]:

@@ -47,6 +47,11 @@ class Console:
         self._err = err or sys.stderr
         self._is_terminal = self._err.isatty()
         self._line_length = 0
+        self._kept: Mapping[str, Any] = {}
+
+    def keep(self, value: Mapping[str, Any]) -> None:
+        """What programs are told beside the error, where one ends the command after all."""
+        self._kept = value
 
     def result(self, value: Mapping[str, Any], lines: Sequence[str]) -> None:
         """Print the result: `value` as JSON, or `lines` for people."""
@@ -62,7 +67,7 @@ class Console:
         """One line on standard error; with JSON the error object on standard output as well."""
         self._clear_line()
         if self.as_json:
-            text = json.dumps({"error": error.to_mapping()})
+            text = json.dumps(finite_figures({**self._kept, "error": error.to_mapping()}))
             if self._result_file is not None:
                 # The complaint below is all that is left to say when this fails as well.
                 with suppress(BridgeError):

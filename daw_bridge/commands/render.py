@@ -74,11 +74,13 @@ class _Deliveries:
             check_outputs(each)
         self._options = options
         self._results: list[dict[str, Any]] = []
+        self._jobs = 0
         self._progress_file = ProgressFile(options[0].progress_file)
         self.console = console
 
     def begin(self, job: str | None) -> None:
         """The job that is followed from now on; None for a render without a daemon."""
+        self._jobs += 1
         self._progress_file.begin(job)
 
     def progress(self, event: Progress) -> None:
@@ -88,9 +90,11 @@ class _Deliveries:
 
     def take(self, finished: Finished) -> None:
         """Write the files that were asked for. People are told of each, programs of all in one
-        object, as soon as the last one is there."""
-        options = self._options[len(self._results)]
+        object, as soon as the last one is there, or beside the error where one fails."""
+        # A job that failed keeps its number; without a daemon nothing comes after a failure.
+        options = self._options[max(self._jobs - 1, len(self._results))]
         self._results.append(result := deliver(options, finished, draw))
+        self.console.keep({"takes": self._results})
         if not self.console.as_json:
             self.console.result(result, as_lines(finished, result))
         elif len(self._results) == len(self._options):

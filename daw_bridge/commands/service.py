@@ -15,7 +15,6 @@ from daw_bridge.commands.units import MARK, NAME, launchd_plist, systemd_unit
 from daw_bridge.owners import write_private
 from engine.spec import BridgeError
 
-ACTIONS = ("install", "remove", "print")
 Run = Callable[[Sequence[str]], str]
 
 
@@ -63,7 +62,7 @@ def manager_of(
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
-    """Do one of `ACTIONS`.
+    """Install, remove or print.
 
     Raises:
         BridgeError: `unavailable` without a manager or where the file cannot be written;
@@ -92,19 +91,22 @@ def _command(options: argparse.Namespace) -> list[str]:
 
 
 def install(manager: Manager, text: str, run_command: Run | None = None) -> list[str]:
-    """Write the file and start the service; what to tell.
+    """Write the file and start the service, anew where it runs already; what to tell.
 
     Raises:
         BridgeError: as `run`.
     """
-    path = manager.path
+    path, run_command = manager.path, run_command or _run_command
     _refuse_foreign(path)
+    if path.exists():
+        for command in manager.stopped_by:
+            run_command(command)  # it may not run: no problem of anybody's
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_private(path, text)
     except OSError as error:
         raise BridgeError("unavailable", f"{path} cannot be written: {error.strerror}") from None
-    return [f"wrote {path}", *_tell(manager.started_by, run_command or _run_command)]
+    return [f"wrote {path}", *_tell(manager.started_by, run_command)]
 
 
 def remove(manager: Manager, run_command: Run | None = None) -> list[str]:

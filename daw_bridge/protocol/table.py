@@ -280,5 +280,7 @@ OSC_PAIRS: tuple[Field, ...] = (
     Field("reply_port", "integer", "UDP only: port on the sender's host that gets the replies "
           "instead of the sender's own", None, "", 1, 65535),
     Field("reply_file", "flag", "UDP only: the newest reply is also written to "
-          "`replies/<id>.json` in the data folder, for clients that cannot receive"),
+          "`replies/<id>.json` in the data folder, for clients that cannot receive; the id is "
+          "then at most 64 letters, digits, - and _, progress and previews are left out, and the "
+          "files do not outlive the daemon"),
 )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from types import TracebackType
@@ -23,6 +24,9 @@ from engine.spec import BridgeError
 _log = logging.getLogger(__name__)
 
 _MAX_WAITING_MESSAGES = 1024
+_REOPEN_S = 0.05
+# The event loop of Windows reads no datagram more after one of these (python/cpython#127057).
+_ERRORS_END_READING = sys.platform == "win32"
 
 Address = tuple[Any, ...]
 
@@ -78,16 +82,22 @@ def without_token() -> BridgeError:
 class _Receiver(asyncio.DatagramProtocol):
     """Puts datagrams in a queue; drops them when it is full, as UDP may."""
 
-    def __init__(self, waiting: asyncio.Queue[tuple[bytes, Address]]) -> None:
+    def __init__(
+        self, waiting: asyncio.Queue[tuple[bytes, Address]], broken: Callable[[], None]
+    ) -> None:
         self._waiting = waiting
+        self._broken = broken
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
         with contextlib.suppress(asyncio.QueueFull):
             self._waiting.put_nowait((data, addr))
 
     def error_received(self, exc: Exception) -> None:
-        # A client that has closed its port, as `oscsend` does at once; nothing to do about it.
+        # A client that has closed its port, as `oscsend` does at once; nothing to do about it,
+        # but where it was the last that is ever read.
         _log.debug("OSC reply not delivered: %s", exc)
+        if _ERRORS_END_READING:
+            self._broken()
 
 
 class OscServer:
@@ -115,6 +125,7 @@ class OscServer:
         self._waiting: asyncio.Queue[tuple[bytes, Address]] = asyncio.Queue(_MAX_WAITING_MESSAGES)
         self._transport: asyncio.DatagramTransport | None = None
         self._task: asyncio.Task[None] | None = None
+        self._opening: asyncio.Task[None] | None = None
 
     @property
     def port(self) -> int:
@@ -127,20 +138,38 @@ class OscServer:
         Raises:
             BridgeError: `unavailable` when the port is taken.
         """
-        loop = asyncio.get_running_loop()
         try:
-            self._transport, _ = await loop.create_datagram_endpoint(
-                lambda: _Receiver(self._waiting), local_addr=(self._host, self._port)
-            )
+            await self._open()
         except OSError as error:
             raise BridgeError(
                 "unavailable",
                 f"UDP port {self._port} of {self._host} cannot be used: {error.strerror}",
                 "--osc-port 0 takes a free one",
             ) from None
-        self._port = self._transport.get_extra_info("sockname")[1]
         self._task = asyncio.create_task(self._work(), name="osc")
         return self
+
+    async def _open(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._transport, _ = await loop.create_datagram_endpoint(
+            lambda: _Receiver(self._waiting, self._reopen), local_addr=(self._host, self._port)
+        )
+        self._port = self._transport.get_extra_info("sockname")[1]
+
+    def _reopen(self) -> None:
+        """Begin anew on the same port, once, however many errors come together."""
+        if self._opening is None or self._opening.done():
+            self._opening = asyncio.create_task(self._open_again(), name="osc-again")
+
+    async def _open_again(self) -> None:
+        assert self._transport is not None
+        self._transport.close()
+        while True:
+            await asyncio.sleep(_REOPEN_S)  # the socket is closed by the loop, a little later
+            try:
+                return await self._open()
+            except OSError as error:
+                _log.warning("UDP port %d cannot be opened again: %s", self._port, error)
 
     async def __aexit__(
         self,
@@ -150,8 +179,10 @@ class OscServer:
     ) -> None:
         assert self._transport is not None
         assert self._task is not None
-        self._task.cancel()
-        await asyncio.wait([self._task])
+        ending = [task for task in (self._task, self._opening) if task is not None]
+        for task in ending:
+            task.cancel()
+        await asyncio.wait(ending)
         self._transport.close()
 
     async def _work(self) -> None:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 from engine.controls import intensity, loop, overlap, structure
 from engine.controls.control import Control, Setting
-from engine.controls.intensity import Intensity
 from engine.curves import Form, Lane
 from engine.spec import BridgeError, RenderRequest
 
@@ -92,11 +91,3 @@ def wished(request: RenderRequest, setting: Setting) -> tuple[Control, ...]:
         if control is not None:
             found.append(control)
     return tuple(found)
-
-
-def level_wish(controls: tuple[Control, ...]) -> Intensity | None:
-    """The wish about the absolute level, where there is one: the prior can be shaped by it."""
-    for control in controls:
-        if isinstance(control, Intensity) and control.match == "level":
-            return control
-    return None

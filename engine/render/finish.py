@@ -18,7 +18,6 @@ from scipy.signal import oaconvolve
 Samples = npt.NDArray[np.float64]
 
 MODEL_RATE_HZ = 44_100
-LEVEL_LIMIT_DB = 6.0
 _PAD, _LOOP_PAD = 256, 4096
 _TINY = 1e-12
 _LIMITER_REACH_S = 0.005
@@ -121,44 +120,6 @@ def from_model(
     """
     stereo = np.asarray(generated, dtype=np.float64)
     return from_stereo(resample(stereo, MODEL_RATE_HZ, sample_rate_hz, length_samples), like)
-
-
-def _level_step(reference: Samples, generated: Samples) -> float:
-    """Gain in dB that brings `generated` to the level of `reference`, clamped."""
-    wanted, found = float(np.mean(reference**2)), float(np.mean(generated**2))
-    if min(wanted, found) < 1e-10:  # -100 dB: a pause says nothing about level
-        return 0.0
-    step = 10 * np.log10(wanted / found)
-    return float(np.clip(step, -LEVEL_LIMIT_DB, LEVEL_LIMIT_DB))
-
-
-def match_level(
-    generated: Samples, *, left: Samples | None = None, right: Samples | None = None
-) -> tuple[Samples, tuple[float, float]]:
-    """Bring generated audio to the source's level where the two overlap.
-
-    Args:
-        generated: `[channels, samples]`, beginning (ending) with its own rendition of the audio in
-            `left` (`right`).
-        left, right: `[channels, overlap]` source audio at the same time as the first (last)
-            samples of `generated`.
-
-    Returns:
-        The audio with its gain, which glides in dB from the left overlap's to the right one's, and
-        the two gains in dB, each within ±6.
-    """
-    gains = []
-    if left is not None:
-        gains.append(_level_step(left, generated[:, : left.shape[1]]))
-    if right is not None:
-        gains.append(_level_step(right, generated[:, generated.shape[1] - right.shape[1] :]))
-    if not gains:
-        return generated, (0.0, 0.0)
-    first, last = gains[0], gains[-1]
-    glide = np.linspace(0.0, 1.0, generated.shape[1])
-    glide = 0.5 - 0.5 * np.cos(np.pi * glide)
-    curve = 10 ** ((first + (last - first) * glide) / 20)
-    return generated * curve, (first, last)
 
 
 def ceiling(subtype: str) -> float | None:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from statistics import median
 
-import numpy as np
 import torch
 from evaluation.embedding import Embedding
 from evaluation.measures import Audio
@@ -182,8 +181,3 @@ def iteration_s(at_s: Sequence[float]) -> float | None:
     apart = [after - before for before, after in pairwise(at_s)]
     complete = apart[:-1] if len(apart) > 1 else apart
     return float(median(complete)) if complete else None
-
-
-def mean_points(rows: Sequence[Sequence[Sequence[float]]]) -> Audio:
-    """Points of several items as one cloud `[points, dimensions]`."""
-    return np.array([point for row in rows for point in row])

@@ -112,11 +112,6 @@ def verdict_table(verdicts: Sequence[Verdict]) -> list[str]:
     return [*head, *rows, ""]
 
 
-def percentages(values: Sequence[float | None]) -> list[Cell]:
-    """Shares as cells."""
-    return [percent(value) for value in values]
-
-
 def scaled(value: float | None, factor: float) -> float | None:
     """A limit that is a share of something measured."""
     return None if value is None else value * factor

@@ -89,7 +89,10 @@ def test_install_and_remove(tmp_path: Path, platform: str) -> None:
     assert tmp_path in manager.path.parents
     assert str(manager.path) in told[0]
     assert ran == list(manager.started_by)
+    ran.clear()
     install(manager, manager.write([*COMMAND, "--port", "1"]), fine)  # again, with another command
+    # A manager leaves alone what runs, and launchd refuses to load it twice.
+    assert ran == [*manager.stopped_by, *manager.started_by]
     assert "--port" in manager.path.read_text()
     assert [path.name for path in manager.path.parent.iterdir()] == [manager.path.name]
     ran.clear()

@@ -32,6 +32,22 @@ def test_several_takes_are_numbered_files_of_seeds_that_follow(
     assert [line.strip() for line in told if "take " in line] == ["take t-0007", "take t-0008"]
 
 
+def test_a_take_that_fails_costs_no_other_its_name_or_its_mention(
+    run: Run, clip: Path, data_dir: Path, tmp_path: Path
+) -> None:
+    typed = ("generate", "--seconds", "0.1", "--seed", "7", "--takes", "3", "--json", "--out")
+    with daemon(data_dir, [clip.parent]):
+        remote = run(*typed, tmp_path / "a.wav", "--prompt", "refuse_seed=8", engine=no_engine)
+    local = run(*typed, tmp_path / "b.wav", "--prompt", "refuse_seed=9")
+    for ran, name, numbers in ((remote, "a", (1, 3)), (local, "b", (1, 2))):
+        assert ran.status == 2
+        assert ran.json["error"]["message"] == "the clip is empty"
+        written = [take["written"]["out"] for take in ran.json["takes"]]
+        assert written == [str(tmp_path / f"{name}-{number}.wav") for number in numbers]
+        seeds = [take["recipe"]["request"]["seed"] for take in ran.json["takes"]]
+        assert seeds == [6 + number for number in numbers]
+
+
 def test_several_takes_of_a_take_have_other_seeds(run: Run, clip: Path, data_dir: Path) -> None:
     run("generate", "--seconds", "0.1", "--seed", "7")
     local = run("rerender", "t-0001", "--takes", "2", "--json").json["takes"]

@@ -14,6 +14,7 @@ Words of the prompt, in any order:
     stop         stop the whole process (SIGSTOP), as a hang would
     exit         die at once, every time
     exit_once=P  die at once, unless the file P exists; creates it
+    refuse_seed=N  refuse the request of this seed
     raise, refuse, oom, silent, nan, unsaid, print
 """
 
@@ -128,7 +129,10 @@ def results_of(request: RenderRequest) -> Iterator[tuple[str, bytes, int]]:
 
 
 def _orders(request: RenderRequest) -> dict[str, str]:
-    return dict(word.partition("=")[::2] for word in request.prompt.split())
+    orders = dict(word.partition("=")[::2] for word in request.prompt.split())
+    if orders.get("refuse_seed") == str(request.seed):
+        orders["refuse"] = ""
+    return orders
 
 
 def _misbehave(orders: dict[str, str]) -> None:

@@ -79,8 +79,9 @@ class LibloWire:
 
     def hear(self) -> Message:
         until_s = time.monotonic() + PATIENCE_S
+        # liblo looks at what comes over TCP when its wait is over, so the wait is short.
         while not self._told and time.monotonic() < until_s:
-            self._lo.lo_server_recv_noblock(self._server, 100)
+            self._lo.lo_server_recv_noblock(self._server, 5)
         assert not self._wrong, self._wrong
         return self._told.pop(0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import shutil
 import socket
@@ -21,6 +22,7 @@ from daw_bridge.app import App
 from daw_bridge.client import Client
 from daw_bridge.protocol.messages import Call, Message
 from daw_bridge.protocol.osc_codec import decode_reply, encode_call
+from daw_bridge.transport import osc as osc_transport
 from tests.daw_bridge.conftest import MakeConfig
 
 _PATIENCE_S = 10.0
@@ -197,6 +199,28 @@ async def test_wrong_values_and_bpm(app: App, osc: OscClient, clip: str) -> None
     assert "WebSocket" in (await osc.hear())["hint"]
     osc.say(app, "extend", "4", source="/etc/passwd", seconds=1.0)
     assert (await osc.hear())["code"] == "forbidden"
+
+
+async def test_an_error_that_ends_reading_opens_the_port_anew(
+    app: App, osc: OscClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, where what comes back from a client's closed port stops the event loop's
+    reading; here the socket is taken from the loop by hand."""
+    monkeypatch.setattr(osc_transport, "_ERRORS_END_READING", True)
+    port = app.osc_port
+    transport: Any = app._osc._transport
+    loop: Any = asyncio.get_running_loop()
+    loop._remove_reader(transport.get_extra_info("socket").fileno())
+    osc.say(app, "ping", "lost")
+    for _ in range(3):  # they come in flocks
+        transport._protocol.error_received(ConnectionResetError(10054, "forcibly closed"))
+    until_s = loop.time() + _PATIENCE_S
+    heard: Message = {}
+    while heard.get("id") != "found" and loop.time() < until_s:
+        osc.say(app, "ping", "found")
+        with contextlib.suppress(TimeoutError):
+            heard = await asyncio.wait_for(osc.hear(), 0.2)
+    assert (heard.get("reply"), app.osc_port) == ("pong", port)
 
 
 async def test_daemon_does_not_talk_to_itself(app: App, osc: OscClient) -> None:

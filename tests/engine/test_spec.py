@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import fields
@@ -11,6 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from engine.models.house.model import HABITS
+from engine.rendering import iterations_of
 from engine.spec import (
     ERROR_CODES,
     FIELD_BY_NAME,
@@ -304,3 +307,18 @@ def test_vocabulary_needs_neither_torch_nor_numpy() -> None:
     code = "import sys, engine.spec; print({'torch', 'numpy'} & set(sys.modules))"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "set()"
+
+
+def test_defaults_that_a_model_has_are_said_as_they_are() -> None:
+    def said(name: str) -> list[float]:
+        text = FIELD_BY_NAME[name].doc.partition("when absent")[2]
+        return [float(figure) for figure in re.findall(r"\d+(?:\.\d+)?", text)]
+
+    variations = HABITS.variation
+    own, made = variations["extend"], variations["melody"]
+    assert variations == {
+        task: own if task in ("extend", "loop", "inpaint") else made for task in TASKS
+    }
+    assert said("variation") == [own, made]
+    assert said("steps") == [HABITS.steps]
+    assert said("refine") == [iterations_of("fast"), iterations_of("ditto")]

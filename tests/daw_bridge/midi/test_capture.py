@@ -128,3 +128,23 @@ def test_without_the_extra_it_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, "rtmidi", None)
     assert main(["capture", "--list"]) == 1
     assert "pip install 'daw-bridge[midi]'" in capsys.readouterr().err
+
+
+def test_what_was_played_outlives_a_file_that_came_into_being_meanwhile(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "tune.mid"
+    player = play("Keys", [0.5, 1.5], 240.0, with_clock=False)
+    appears = threading.Timer(0.5, lambda: out.write_bytes(b"another's"))
+    appears.start()
+    flags = ["--port", "keys", "--bpm", "240", "--bars", "1", "--count-in", "0"]
+    assert main(["capture", *flags, "--out", str(out), "--json"]) == 2
+    player.join()
+    appears.join()
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert (error["code"], out.read_bytes()) == ("bad_request", b"another's")
+    kept = Path(error["hint"].removeprefix("the melody is kept: "))
+    try:
+        assert [note.pitch for note in read_melody(kept).notes] == [60, 61]
+    finally:
+        kept.unlink()

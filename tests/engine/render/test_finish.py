@@ -15,7 +15,6 @@ from engine.render.finish import (
     fit_new_audio,
     from_model,
     from_stereo,
-    match_level,
     resample,
     resample_loop,
     spread,
@@ -94,23 +93,6 @@ def test_surround_keeps_the_image_of_the_source() -> None:
     assert np.corrcoef(back[0], left)[0, 1] > 0.95
     assert np.corrcoef(back[5], right)[0, 1] > 0.95
     assert np.isfinite(from_stereo(np.ones((2, 10)), np.zeros((6, 10)))).all()
-
-
-def test_level_is_matched_where_the_two_overlap() -> None:
-    generator = np.random.default_rng(0)
-    source = generator.normal(0, 0.1, (2, 50_000))
-    matched, (first, last) = match_level(0.7 * source, left=source[:, :5_000])
-    np.testing.assert_allclose(matched, source, rtol=1e-6)
-    assert first == last == pytest.approx(3.098, abs=0.01)
-    clamped, (gain, _) = match_level(1e-3 * source, left=source[:, :5_000])
-    assert gain == 6.0
-    assert np.isfinite(clamped).all()
-    glided, gains = match_level(source, left=0.5 * source[:, :99], right=2 * source[:, -99:])
-    np.testing.assert_allclose(gains, (-6.0, 6.0))
-    np.testing.assert_allclose(glided[:, :50], source[:, :50] * 10 ** (-6 / 20), rtol=1e-3)
-    np.testing.assert_allclose(glided[:, -50:], source[:, -50:] * 10 ** (6 / 20), rtol=1e-3)
-    for nothing in ({}, {"left": np.zeros((2, 10))}):
-        np.testing.assert_array_equal(match_level(source, **nothing)[0], source)
 
 
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "PCM_32"])
