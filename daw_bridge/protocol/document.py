@@ -19,6 +19,7 @@ from daw_bridge.protocol.table import (
     OSC_PREFIX,
     OSC_REPLY_PREFIX,
     REPLIES,
+    REPLY_BY_NAME,
     VERSION,
     Arg,
     Command,
@@ -223,10 +224,13 @@ def _default(value: Any) -> str:
 def _command_section(command: Command) -> str:
     only = "" if "osc" in command.transports else " WebSocket only."
     replies = ", ".join(f"`{name}`" for name in command.replies if name != "failed")
+    lists = dict.fromkeys(REPLY_BY_NAME[name].items for name in command.replies)
+    entries = ", ".join(f"`{name}`" for name in lists if name)
+    apart = f" By OSC each entry of a list is a message of its own: {entries}." if entries else ""
     fields = _fields_table(command.fields, command.name)
     return (
-        f"\n### `{command.name}`\n\n{_sentence(command.doc)}{only} Replies: {replies}, or `failed`."
-        + (f"\n\n{fields}" if fields else "\n")
+        f"\n### `{command.name}`\n\n{_sentence(command.doc)}{only}"
+        f" Replies: {replies}, or `failed`.{apart}" + (f"\n\n{fields}" if fields else "\n")
     )
 
 
