@@ -56,6 +56,14 @@ function factory (params)
 		end
 	end
 
+	-- Closes a file that was written; returns what went wrong, or nil. On a full disk Lua raises
+	-- nothing: `write` and `close` return nil and the reason.
+	local function close (file, written, reason)
+		local closed, late = file:close ()
+		if not written then return reason end
+		if not closed then return late end
+	end
+
 	-- What the region plays, trimmed as it is, before its gain and fades: 32-bit float WAV.
 	-- Returns what went wrong, or nil.
 	local function write_wav (path, audio)
@@ -63,31 +71,47 @@ function factory (params)
 		if not file then return reason end
 		local channels, length = audio:n_channels (), audio:to_readable ():readable_length ()
 		local rate_hz, frame_bytes = math.floor (Session:nominal_sample_rate ()), 4 * channels
-		file:write ("RIFF", string.pack ("<I4", 36 + length * frame_bytes), "WAVEfmt ",
+		local written
+		written, reason = file:write (
+			"RIFF", string.pack ("<I4", 36 + length * frame_bytes), "WAVEfmt ",
 			string.pack ("<I4I2I2I4I4I2I2", 16, 3, channels, rate_hz, rate_hz * frame_bytes, frame_bytes, 32),
 			"data", string.pack ("<I4", length * frame_bytes))
 		local block = 4096
 		local buffer = ARDOUR.DSP.DspShm (block)
 		for at = 0, length - 1, block do
+			if not written then break end
 			local count, frames = math.min (block, length - at), {}
 			for channel = 0, channels - 1 do
 				audio:to_readable ():read (buffer:to_float (0), at, count, channel)
 				local samples = buffer:to_float (0):get_table (count)
 				for i = 1, count do frames[(i - 1) * channels + channel + 1] = samples[i] end
 			end
-			file:write (string.pack ("<" .. ("f"):rep (#frames), table.unpack (frames)))
+			local packed = string.pack ("<" .. ("f"):rep (#frames), table.unpack (frames))
+			written, reason = file:write (packed)
 		end
-		file:close ()
+		reason = close (file, written, reason)
+		if reason then os.remove (path) end -- what is cut off must not pass for the whole
+		return reason
 	end
 
 	-- The map as points beat:bpm, and the metres. Ardour lists no points, so each beat is asked,
-	-- and a tick behind it: on a change itself Ardour tells what was before.
+	-- and a tick behind it: on a change itself Ardour tells what was before. A point holds up to
+	-- the next, so a beat in which the tempo moves, as on a ramp, gets the mean that lasts as long.
 	local function tempo_map (end_ticks)
 		local map, points, metres, last, last_metre = Temporal.TempoMap.read (), {}, {}, nil, nil
-		for ticks = 0, end_ticks, Temporal.ticks_per_beat do
+		local beat_ticks, rate_hz = Temporal.ticks_per_beat, Session:nominal_sample_rate ()
+		local function bpm_at (time)
+			return string.format ("%.9g", map:quarters_per_minute_at (time))
+		end
+		for ticks = 0, end_ticks, beat_ticks do
 			local at = Temporal.timepos_t.from_ticks (ticks + 1)
-			local beat = ticks // Temporal.ticks_per_beat
-			local bpm = string.format ("%.9g", map:quarters_per_minute_at (at))
+			local beat = ticks // beat_ticks
+			local bpm = bpm_at (at)
+			if bpm ~= bpm_at (Temporal.timepos_t.from_ticks (ticks + beat_ticks - 1)) then
+				local from = Temporal.timepos_t.from_ticks (ticks):samples ()
+				local to = Temporal.timepos_t.from_ticks (ticks + beat_ticks):samples ()
+				bpm = string.format ("%.9g", 60 * rate_hz / (to - from))
+			end
 			if bpm ~= last then points[#points + 1] = beat .. ":" .. bpm; last = bpm end
 			local meter = map:meter_at (at)
 			local metre = string.format ("%d/%d", meter:divisions_per_bar (), meter:note_value ())
@@ -141,8 +165,8 @@ function factory (params)
 		if not file then return reason end
 		local track = track_of (region):to_stateful ():id ():to_s ()
 		local position = region:position ():samples ()
-		file:write (table.concat ({ id, task, track, position, os.time (), pid, folder }, "\t"), "\n")
-		file:close ()
+		local line = table.concat ({ id, task, track, position, os.time (), pid, folder }, "\t")
+		return close (file, file:write (line, "\n"))
 	end
 
 	local function run ()

@@ -138,8 +138,12 @@ file:close ()
 local changed = insert (text)
 for suffix, content in pairs ({ [".before"] = text, [".new"] = changed }) do
 	local out = io.open (file_name .. suffix, "wb") or fail (file_name .. suffix .. " cannot be written")
-	out:write (content)
-	out:close ()
+	local written, closed = out:write (content), out:close ()
+	-- Lua raises nothing on a full disk, and what is cut off must not take the session's place.
+	if not (written and closed) then
+		os.remove (file_name .. suffix)
+		fail (file_name .. suffix .. " cannot be written")
+	end
 end
 os.rename (file_name .. ".new", file_name)
 print (string.format ("%s: the take lies at sample %d%s", wanted, position + cut,

@@ -167,22 +167,28 @@ local function wait_for(path, own)
   return answer
 end
 
-local function track_below(track)
+local function track_below(project, track)
   local index = math.floor(reaper.GetMediaTrackInfo_Value(track, "IP_TRACKNUMBER"))
   reaper.InsertTrackAtIndex(index, true)
-  return reaper.GetTrack(0, index)
+  return reaper.GetTrack(project, index)
 end
 
-local function insert(task, item, path)
+local function insert(own, item, path)
+  local task, project = own.task, own.project
   local source = reaper.PCM_Source_CreateFromFile(path)
   if source == nil then refuse("REAPER cannot read the take " .. path) end
   local length_s = reaper.GetMediaSourceLength(source)
   local track = reaper.GetMediaItem_Track(item)
   local at_s = reaper.GetMediaItemInfo_Value(item, "D_POSITION")
-  reaper.Undo_BeginBlock2(0)
+  -- Before REAPER 7.18 only the project of the tab in front takes new tracks, so ours comes to
+  -- the front for that. Other takes leave the tabs alone: going to another may stop what plays.
+  local in_front = reaper.EnumProjects(-1)
+  local is_behind = not IN_PLACE[task] and in_front ~= project
+  if is_behind then reaper.SelectProjectInstance(project) end
+  reaper.Undo_BeginBlock2(project)
   local target = item
   if not IN_PLACE[task] then
-    target = reaper.AddMediaItemToTrack(track_below(track))
+    target = reaper.AddMediaItemToTrack(track_below(project, track))
     reaper.SetMediaItemInfo_Value(target, "D_POSITION", at_s)
   end
   reaper.SetMediaItemInfo_Value(target, "D_LENGTH", length_s)
@@ -191,7 +197,8 @@ local function insert(task, item, path)
   reaper.GetSetMediaItemTakeInfo_String(take, "P_NAME", "daw-bridge " .. task, true)
   reaper.SetActiveTake(take)
   reaper.UpdateItemInProject(target)
-  reaper.Undo_EndBlock2(0, "daw-bridge: " .. task, -1)
+  reaper.Undo_EndBlock2(project, "daw-bridge: " .. task, -1)
+  if is_behind then reaper.SelectProjectInstance(in_front) end
   reaper.UpdateArrange()
 end
 
@@ -225,6 +232,7 @@ end
 
 local function work(own)
   local task = own.task
+  own.project = reaper.EnumProjects(-1) -- by the take's arrival another tab may be in front
   local item, take = chosen(task)
   local start_s = reaper.GetMediaItemInfo_Value(item, "D_POSITION")
   local wishes = wishes_of(task, start_s, start_s + reaper.GetMediaItemInfo_Value(item, "D_LENGTH"))
@@ -241,10 +249,14 @@ local function work(own)
     refuse(task .. " was cancelled", "note")
   end
   if complaint then refuse(complaint) end
-  if not reaper.ValidatePtr2(0, item, "MediaItem*") then
-    refuse("The item was deleted meanwhile. The take is " .. out)
+  if not reaper.ValidatePtr2(0, own.project, "ReaProject*") then
+    refuse("The project was closed meanwhile. The take is " .. out)
   end
-  insert(task, item, out)
+  if not reaper.ValidatePtr2(own.project, item, "MediaItem*") then
+    -- A tab into which another project was loaded may pass for the same project.
+    refuse("The item was deleted meanwhile, or its project closed. The take is " .. out)
+  end
+  insert(own, item, out)
   own.tell("done", task .. " is done")
 end
 

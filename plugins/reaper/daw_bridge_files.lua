@@ -7,11 +7,19 @@ local files = {}
 local BLOCK_SAMPLES = 65536
 local TICKS_PER_QUARTER = 960
 
+-- Closes a file that was written. On a full disk Lua raises nothing: write and close return nil
+-- and the reason. What is cut off is removed, so that nobody takes it for the whole.
+local function finish(file, path, is_written, why)
+  local is_closed, late = file:close()
+  if is_written and is_closed then return end
+  os.remove(path)
+  refuse("Cannot write " .. path .. ": " .. (why or late))
+end
+
 local function write_file(path, bytes)
   local file, why = io.open(path, "wb")
   if not file then refuse("Cannot write " .. path .. ": " .. why) end
-  file:write(bytes)
-  file:close()
+  finish(file, path, file:write(bytes))
 end
 
 -- True when the item plays its file from start to end as it is.
@@ -37,12 +45,13 @@ local function write_accessor(item, take, source, path)
   local size = left * channels * 4
   local file, why = io.open(path, "wb")
   if not file then refuse("Cannot write " .. path .. ": " .. why) end
-  file:write(string.pack("<c4I4c4c4I4I2I2I4I4I2I2c4I4", "RIFF", size + 36, "WAVE", "fmt ", 16, 3,
-    channels, rate_hz, rate_hz * channels * 4, channels * 4, 32, "data", size))
+  local written
+  written, why = file:write(string.pack("<c4I4c4c4I4I2I2I4I4I2I2c4I4", "RIFF", size + 36, "WAVE",
+    "fmt ", 16, 3, channels, rate_hz, rate_hz * channels * 4, channels * 4, 32, "data", size))
   local accessor = reaper.CreateTakeAudioAccessor(take)
   local start_s = reaper.GetAudioAccessorStartTime(accessor)
   local done, failed = 0, false
-  while left > 0 and not failed do
+  while left > 0 and written and not failed do
     local count = math.min(left, BLOCK_SAMPLES)
     local block = reaper.new_array(count * channels)
     block.clear() -- a block without audio is left as it is
@@ -50,12 +59,12 @@ local function write_accessor(item, take, source, path)
     failed = reaper.GetAudioAccessorSamples(accessor, rate_hz, channels, from_s, count, block) < 0
     local packed = {}
     for i, sample in ipairs(block.table()) do packed[i] = string.pack("<f", sample) end
-    file:write(table.concat(packed))
+    written, why = file:write(table.concat(packed))
     done, left = done + count, left - count
     coroutine.yield()
   end
   reaper.DestroyAudioAccessor(accessor)
-  file:close()
+  finish(file, path, written, why)
   if failed then refuse("REAPER could not read the item's audio.") end
 end
 

@@ -18,14 +18,14 @@ namespace bridge {
 struct Recording {
     struct Bar {
         int64_t at_sample = 0;  // counted from the recording's first sample
-        double bpm = 120;
+        double bpm = 120;       // one for the whole bar: it leads to the next bar's sample
         Metre metre;
     };
 
     double rate_hz = 0;
     int64_t start_frame = 0;  // where the first sample stands in the song
     std::vector<float> left, right;
-    std::vector<Bar> bars;
+    std::vector<Bar> bars;  // and a last one, of which only the place counts: where they end
 };
 
 class Recorder {
@@ -52,15 +52,17 @@ private:
     struct BarLine {
         uint64_t at = 0;       // samples written before it since `prepare`
         int64_t frame = 0;     // the same place in the song
-        uint32_t run = 0;      // lines of one run have unbroken audio between them
-        double bpm = 120;
-        Metre metre;
+        uint32_t run = 0;      // lines of one run have unbroken audio and whole bars between them
+        double bpm = 120;      // what the host said last in the bar that this line ends
+        Metre metre;           // of that bar
     };
     static constexpr uint64_t kLines = 1024;
 
     void begin_run();
+    void part_bars();
+    bool follow_bar(const Transport& transport);
     void mark_bar_lines(const Transport& transport, uint32_t length_samples);
-    void mark(uint64_t at, int64_t frame, double bpm, Metre metre);
+    void mark(uint64_t at, int64_t frame, const Transport& inside);
     void store(const float* left, const float* right, uint32_t length_samples);
     int bars_kept() const;
     bool is_intact(uint64_t at, uint64_t ahead_samples = 0) const;
@@ -77,10 +79,11 @@ private:
     // Audio thread only.
     BarLine last_line_;
     Transport last_;
+    uint32_t last_samples_ = 0;  // length of the last block
     uint32_t run_ = 0;
     bool has_line_ = false;      // in this run
     int64_t end_frame_ = 0;      // of the last block
-    double next_line_at_ = -1;   // expected, in samples written
+    double next_line_at_ = -1;   // expected by the last block, in samples written; -1 without one
 };
 
 }  // namespace bridge

@@ -19,6 +19,7 @@ namespace {
 constexpr int kStep_ms = 10;
 constexpr char kPending[] = "pending";
 constexpr auto kLoadRetry = std::chrono::seconds(2), kMemoryRetry = std::chrono::seconds(30);
+constexpr auto kLoadPatience = std::chrono::seconds(5);
 
 const char* const kCommands[] = {"extend", "loop", "vary", "accompany", "inpaint"};
 
@@ -32,6 +33,7 @@ template <typename Value>
 std::string points(const std::vector<Recording::Bar>& bars, Value value) {
     std::ostringstream text;
     text.imbue(std::locale::classic());
+    text.precision(9);
     double beat = 0;
     std::string last;
     for (size_t i = 0; i + 1 < bars.size(); ++i) {
@@ -99,9 +101,22 @@ void Worker::start(double rate_hz) noexcept {
         }
         rate_hz_ = is_rate(rate_hz) ? rate_hz : 0;
         if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
+        await_take();
     } catch (const std::exception&) {  // no memory, or no thread
         tell(kNoMemory);
     }
+}
+
+// A bounce plays at once, and faster than in real time: the take at its start would be missed. Only
+// files are waited for, never the daemon. Nothing is waited for where all is as it was: some hosts
+// stop and start on the audio thread.
+void Worker::await_take() {
+    std::unique_lock<std::mutex> lock(saved_mutex_);
+    const double rate_hz = rate_hz_;
+    if (rate_hz == 0 || takes_.find(values_.whole(kTake)) == nullptr) return;
+    supplied_.wait_for(lock, kLoadPatience, [this, rate_hz] {
+        return supplied_rate_hz_ == rate_hz && supplied_restores_ == restores_;
+    });
 }
 
 std::string Worker::prompt() const {
@@ -116,13 +131,15 @@ void Worker::set_prompt(const std::string& prompt) {
 
 std::string Worker::takes() const {
     const std::lock_guard<std::mutex> lock(saved_mutex_);
-    return takes_.text() + line_of(saved_request_);
+    // Before the worker runs, what the project was waiting for is not taken up yet.
+    return takes_.text() + line_of(saved_request_.job.empty() ? restored_ : saved_request_);
 }
 
 void Worker::set_takes(const std::string& text) {
     const std::lock_guard<std::mutex> lock(saved_mutex_);
     takes_.parse(text);
     restored_ = request_of(text);
+    ++restores_;
     values_.set(kNewestTake, static_cast<float>(takes_.newest()));
 }
 
@@ -149,8 +166,8 @@ void Worker::work() {
         cancels_seen_ = asked;
         cancel();
     }
+    player.collect();  // first, so that the next block has room to take what is supplied
     supply_player();
-    player.collect();
 }
 
 void Worker::follow(Request request) {
@@ -165,9 +182,10 @@ void Worker::take_up_restored() {
     {
         const std::lock_guard<std::mutex> lock(saved_mutex_);
         std::swap(restored, restored_);
+        if (restored.job.empty() || !request_.id.empty()) return;
+        restored.id = "n" + std::to_string(++requests_);
+        saved_request_ = restored;  // a project saved at this moment keeps it, too
     }
-    if (restored.job.empty() || !request_.id.empty()) return;
-    restored.id = "n" + std::to_string(++requests_);
     follow(restored);
     tell(kQueued);
 }
@@ -222,8 +240,9 @@ OscCommand Worker::command_for(const Recording& recording, const std::string& pa
     if (is_steady) {
         command.with("bpm", recording.bars.front().bpm);
     } else {
-        command.with("tempo_map", tempo).with("position_beats", 0.0);
+        command.with("tempo_map", tempo);
     }
+    command.with("position_beats", 0.0);  // the first sample is a bar line; else that is guessed
     const bool is_one_metre = metre.find(',') == std::string::npos;
     command.with("metre", is_one_metre ? metre_of(recording.bars.front()) : metre);
 
@@ -304,18 +323,28 @@ void Worker::hear_failed(const OscReply& reply) {
     tell(code == "unavailable" ? kBusy : kFailed);
 }
 
-// Loads what is chosen when it is not what plays.
 void Worker::supply_player() {
     const double rate_hz = rate_hz_;
     if (rate_hz == 0) return;
     int number = values_.whole(kTake);
+    unsigned restores = 0;
     Take take;
     {
         const std::lock_guard<std::mutex> lock(saved_mutex_);
+        restores = restores_;
         if (number == 0) number = takes_.newest();
         if (const Take* chosen = takes_.find(number)) take = *chosen;
     }
-    if (take.serial == 0) number = 0;
+    play(take, take.serial == 0 ? 0 : number, rate_hz);
+    const std::lock_guard<std::mutex> lock(saved_mutex_);
+    if (supplied_rate_hz_ == rate_hz && supplied_restores_ == restores) return;
+    supplied_rate_hz_ = rate_hz;
+    supplied_restores_ = restores;
+    supplied_.notify_all();
+}
+
+// Loads what is chosen when it is not what plays.
+void Worker::play(const Take& take, int number, double rate_hz) {
     const bool is_same = take.serial == playing_serial_ && take.path == playing_path_;
     if (is_same && rate_hz == playing_rate_hz_) return;
     const auto now = std::chrono::steady_clock::now();

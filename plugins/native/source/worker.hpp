@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -22,6 +23,7 @@ public:
 
     // Begins to work at this rate, or goes on at another. Not for the audio thread.
     // At one that is none of audio, or without memory for the recording, it stands still.
+    // Waits some seconds at most for the chosen take where that is not loaded yet.
     void start(double rate_hz) noexcept;
 
     // The rate that it works at, 0 while it stands still.
@@ -57,6 +59,7 @@ private:
     static std::string line_of(const Request& request);
     static Request request_of(const std::string& text);
 
+    void await_take();
     void run();
     void work();
     void follow(Request request);
@@ -70,6 +73,7 @@ private:
     void hear_failed(const OscReply& reply);
     void mind_the_link();
     void supply_player();
+    void play(const Take& take, int number, double rate_hz);
     Status load(const Take& take, double rate_hz, LoadedTake& loaded);
     bool fill(const Take& take, double rate_hz, LoadedTake& loaded, std::string& problem);
     void tell(Status status) { values_.set(kStatus, static_cast<float>(status)); }
@@ -82,11 +86,15 @@ private:
     std::atomic<unsigned> sends_{0}, cancels_{0};
     std::atomic<double> rate_hz_{0};
 
-    mutable std::mutex saved_mutex_;  // of these four
+    mutable std::mutex saved_mutex_;  // of these
     Takes takes_;
     std::string prompt_;
     Request saved_request_;  // as request_
     Request restored_;       // what the project was waiting for
+    unsigned restores_ = 0;  // how often a project was opened
+    std::condition_variable supplied_;  // the player has what was chosen, or there is none to have
+    double supplied_rate_hz_ = 0;       // at this rate,
+    unsigned supplied_restores_ = 0;    // of this project
     std::mutex ring_mutex_;           // the ring is not made anew while it is read
 
     // Worker thread only.

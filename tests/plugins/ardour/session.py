@@ -1,7 +1,7 @@
 """A saved session of Ardour: a trimmed clip on one track, two melodies on the track Melody.
 
 The tempo and the metre change within the second melody, far from its beginning, where the clip
-lies again by the name `late clip`.
+lies again by the name `late clip`. Behind that a ramp leads to the last tempo.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ LONG_MELODY_BEATS = 700
 CHANGE_AT_BEATS = 656
 CHANGED_BPM = 150
 CHANGED_METRE = "3/4"
+RAMP_AT_BEATS = 664
+RAMP_BEATS = 16
+RAMP_BPM = (120, 160)
 LATE_CLIP_AT = int(CHANGE_AT_BEATS * 60 / BPM * RATE_HZ)  # as Ardour puts a region on the change
 _SUPERCLOCK = 282_240_000 // RATE_HZ
 _TICKS = 1920
@@ -41,6 +44,12 @@ map:set_tempo(Temporal.Tempo({bpm}, {bpm}, 4), Temporal.timepos_t(0))
 local change = Temporal.timepos_t.from_ticks({change_ticks})
 map:set_tempo(Temporal.Tempo({changed_bpm}, {changed_bpm}, 4), change)
 map:set_meter(Temporal.Meter({changed_metre}), change)
+-- A tempo with an end of its own would be a ramp in name only: Ardour computes it in set_ramped.
+local ramp = Temporal.timepos_t.from_ticks({ramp_ticks})
+local point = map:set_tempo(Temporal.Tempo({ramp_bpm}, {ramp_bpm}, 4), ramp)
+local ramped = Temporal.timepos_t.from_ticks({ramped_ticks})
+map:set_tempo(Temporal.Tempo({ramped_bpm}, {ramped_bpm}, 4), ramped)
+assert(map:set_ramped(point, true))
 Temporal.TempoMap.update(map)
 map = nil
 Session:save_state("")
@@ -68,6 +77,10 @@ def make_session(
             change_ticks=CHANGE_AT_BEATS * _TICKS,
             changed_bpm=CHANGED_BPM,
             changed_metre=CHANGED_METRE.replace("/", ", "),
+            ramp_ticks=RAMP_AT_BEATS * _TICKS,
+            ramped_ticks=(RAMP_AT_BEATS + RAMP_BEATS) * _TICKS,
+            ramp_bpm=RAMP_BPM[0],
+            ramped_bpm=RAMP_BPM[1],
         )
     )
     lua(script, {"HOME": str(home)})

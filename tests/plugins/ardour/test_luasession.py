@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -32,6 +33,8 @@ pytestmark = [
 ]
 
 _SCRIPT = PLUGIN / "daw_bridge_session.lua"
+_FULL = Path("/dev/full")
+_needs_full_disk = pytest.mark.skipif(not _FULL.exists(), reason="there is no disk that is full")
 # Names with every character that a session file writes otherwise, and one that it does not.
 _TRACK = 'Drums & <Bass> "1" & \'em'
 _TELLING = "sh -c 'echo \"$@\"; exit 1' --"  # a command that tells its arguments
@@ -147,6 +150,34 @@ def test_a_region_on_a_change_has_the_tempo_behind_it(saved: Saved) -> None:
     wanted = f"--bpm {CHANGED_BPM} --metre {CHANGED_METRE} "
     with pytest.raises(AssertionError, match=f"the render failed: loop .* {wanted}"):
         telling.run("loop", "bars=1", "late clip")
+
+
+@_needs_full_disk
+def test_a_clip_that_a_full_disk_cuts_off_is_said_and_removed(saved: Saved, tmp_path: Path) -> None:
+    targets = {name: tmp_path / f"{name}.wav" for name in ("long", "short")}
+    for target in targets.values():
+        target.symlink_to(_FULL)
+    action = str(PLUGIN / "daw_bridge_action.lua")
+    told = lua(
+        Path(__file__).parent / "write.lua",
+        saved.variables | {"ACTION": action, "TARGETS": str(tmp_path)},
+    )
+    wrote = sorted(line for line in told.splitlines() if line.startswith("WROTE"))
+    assert wrote == [f"WROTE\t{name}\tNo space left on device" for name in targets]
+    assert [target for target in targets.values() if target.is_symlink()] == []
+
+
+@_needs_full_disk
+def test_a_full_disk_leaves_the_session_as_it_is(saved: Saved) -> None:
+    folder = saved.folder.with_name("full")  # beside the other, where the daemon may read
+    shutil.copytree(saved.folder, folder)
+    full = replace(saved, folder=folder, variables=saved.variables | {"SESSION_DIR": str(folder)})
+    text, new = full.text, folder / "song.ardour.new"
+    new.symlink_to(_FULL)
+    with pytest.raises(AssertionError, match=r"song\.ardour\.new cannot be written"):
+        full.run("extend", "seconds=1")
+    assert not new.is_symlink()
+    assert full.text == text
 
 
 def test_what_is_missing_is_said(tmp_path: Path) -> None:

@@ -20,6 +20,9 @@ from tests.plugins.ardour.session import (
     CHANGED_METRE,
     CLIP_AT,
     CLIP_STARTS,
+    RAMP_AT_BEATS,
+    RAMP_BEATS,
+    RAMP_BPM,
     RATE_HZ,
 )
 from tests.plugins.ardour.studio import Studio, running_studio
@@ -120,8 +123,15 @@ def test_the_tempo_is_sent_up_to_the_regions_end(studio: Studio) -> None:
     said = [word.decode() for word in pairs.split(b"\0") if word]
     tempos = said[said.index("tempo_map") + 1]
     beats, bpm = zip(*(map(float, point.split(":")) for point in tempos.split(",")), strict=True)
-    assert beats == (0, CHANGE_AT_BEATS)
-    assert bpm == pytest.approx((BPM, CHANGED_BPM), rel=1e-8)
+    ramped_beat = RAMP_AT_BEATS + RAMP_BEATS
+    assert beats == (0, CHANGE_AT_BEATS, *range(RAMP_AT_BEATS, ramped_beat + 1))
+    assert (*bpm[:2], bpm[-1]) == pytest.approx((BPM, CHANGED_BPM, RAMP_BPM[1]), rel=1e-8)
+    # Ardour's ramps are linear in beats, so to beat n they take the integral of 60 / bpm(n).
+    slope = (RAMP_BPM[1] - RAMP_BPM[0]) / RAMP_BEATS
+    at_beat = RAMP_BPM[0] + slope * np.arange(RAMP_BEATS + 1)
+    wanted_s = 60 / slope * np.log(at_beat / RAMP_BPM[0])
+    told_s = np.cumsum([0, *(60 / np.array(bpm[2:-1]))])
+    np.testing.assert_allclose(told_s, wanted_s, atol=2 / RATE_HZ)
     assert said[said.index("metre") + 1] == f"0:4/4,{CHANGE_AT_BEATS}:{CHANGED_METRE}"
 
 

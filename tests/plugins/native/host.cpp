@@ -82,6 +82,12 @@ struct Song {
     int beats = 4, unit = 4;
 };
 
+// What a block tells of the music at its first sample.
+struct Place {
+    double quarters = 0, bar_start = 0, bpm = 120;
+    int beats = 4, unit = 4;
+};
+
 class Host {
 public:
     ~Host() { close(); }
@@ -154,6 +160,16 @@ public:
     // From now on the transport says this, whatever the song is.
     void lie(const std::string& field, double value) { lies_[field] = value; }
 
+    // From now on blocks that begin at the frames of a file tell the places that stand there.
+    void follow(const std::string& path) {
+        std::ifstream rows(path);
+        long frame = 0;
+        for (Place place; rows >> frame >> place.quarters >> place.bar_start >> place.bpm >>
+                          place.beats >> place.unit;)
+            places_[frame] = place;
+        require(rows.eof() && !places_.empty(), "no places in " + path);
+    }
+
     // Plays interleaved stereo floats through the plugin, in blocks, and appends what comes out.
     void play(const std::string& input, const std::string& output, long length, uint32_t block,
               Song song) {
@@ -223,17 +239,17 @@ private:
                           CLAP_TRANSPORT_HAS_SECONDS_TIMELINE | CLAP_TRANSPORT_HAS_TIME_SIGNATURE;
         if (song.rolls) transport.flags |= CLAP_TRANSPORT_IS_PLAYING;
         const double seconds = static_cast<double>(song.frame) / rate_hz_;
-        const double quarters = seconds * song.bpm / 60, bar = 4.0 * song.beats / song.unit;
-        const double bars = std::floor(quarters / bar + 1e-12);
+        const Place place = place_of(song, seconds);
+        const double bars = std::floor(place.bar_start * place.unit / 4 / place.beats + 1e-12);
         const auto unit = static_cast<double>(CLAP_BEATTIME_FACTOR);
         static_assert(CLAP_BEATTIME_FACTOR == CLAP_SECTIME_FACTOR, "one unit serves both");
         transport.song_pos_seconds = std::llround(seconds * unit);
-        transport.song_pos_beats = std::llround(quarters * unit);
-        transport.bar_start = std::llround(bars * bar * unit);
+        transport.song_pos_beats = std::llround(place.quarters * unit);
+        transport.bar_start = std::llround(place.bar_start * unit);
         transport.bar_number = static_cast<int32_t>(bars);
-        transport.tempo = song.bpm;
-        transport.tsig_num = static_cast<uint16_t>(song.beats);
-        transport.tsig_denom = static_cast<uint16_t>(song.unit);
+        transport.tempo = place.bpm;
+        transport.tsig_num = static_cast<uint16_t>(place.beats);
+        transport.tsig_denom = static_cast<uint16_t>(place.unit);
         for (const auto& [field, value] : lies_) {
             if (field == "bpm") transport.tempo = value;
             if (field == "beats") transport.tsig_num = static_cast<uint16_t>(value);
@@ -242,6 +258,13 @@ private:
             if (field == "seconds") transport.song_pos_seconds = static_cast<int64_t>(value * unit);
         }
         return transport;
+    }
+
+    Place place_of(const Song& song, double seconds) const {
+        if (const auto told = places_.find(song.frame); told != places_.end()) return told->second;
+        const double quarters = seconds * song.bpm / 60, bar = 4.0 * song.beats / song.unit;
+        const double bar_start = std::floor(quarters / bar + 1e-12) * bar;
+        return {quarters, bar_start, song.bpm, song.beats, song.unit};
     }
 
     void* library_ = nullptr;
@@ -254,6 +277,7 @@ private:
     int64_t steady_ = 12345;  // says nothing of the song
     Events events_;
     std::map<std::string, double> lies_;
+    std::map<long, Place> places_;
 };
 
 // What a plugin must not do, done between the marks: the watch has to see it.
@@ -347,6 +371,7 @@ const std::map<std::string, Command> kCommands = {
     {"set", set},
     {"get", get},
     {"lie", lie},
+    {"follow", [](Host& host, Words& words) { return host.follow(rest(words)), std::string(); }},
     {"play", play},
     {"save", [](Host& host, Words& words) { return host.save(rest(words)), std::string(); }},
     {"load", [](Host& host, Words& words) { return host.load(rest(words)), std::string(); }},

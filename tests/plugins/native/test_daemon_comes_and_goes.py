@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -241,6 +242,76 @@ def test_a_project_closed_during_a_render_gets_its_take(
     assert jobs_of(data_dir) == 1
     again.ask(f"save {saved}")
     assert b"pending" not in saved.read_bytes()
+
+
+def test_a_project_saved_before_it_plays_still_waits_for_its_take(
+    open_host: OpenHost, daemon: App, data_dir: Path, tmp_path: Path
+) -> None:
+    (data_dir / "prompt.txt").write_text("sleep=1")
+    saved = tmp_path / "project.state"
+    host = open_host()
+    ready(host)
+    host.until_connected()
+    host.press("send")
+    host.until_status("rendering")
+    host.ask(f"save {saved}")
+    host.end()
+    passing = open_host()  # opened and saved, never activated
+    passing.ask(f"load {saved}")
+    passing.ask(f"save {saved}")
+    passing.end()
+    again = open_host()
+    again.ask(f"load {saved}")
+    again.activate(48_000)
+    again.until("playing_take", 1)
+    assert jobs_of(data_dir) == 1
+    again.ask(f"save {saved}")
+    assert b"pending" not in saved.read_bytes()
+
+
+def test_a_take_sounds_from_the_first_block_of_a_project_just_opened(
+    open_host: OpenHost, data_dir: Path, tmp_path: Path
+) -> None:
+    saved = tmp_path / "project.state"
+    host = open_host()
+    song, clip = ready(host)
+    with echo_daemon(data_dir):
+        host.until_connected()
+        host.take()
+    host.ask(f"save {saved}")
+    host.end()
+    at, end = song.bar_line(1), len(song.samples)
+    ideal = expected(song, at, end, echo(clip, "extend"), at)
+    again = open_host()
+    again.ask(f"load {saved}")
+    for rate_hz in (48_000, 44_100, 48_000):
+        again.activate(rate_hz)
+        if rate_hz == song.rate_hz:  # a bounce: no block has passed before
+            np.testing.assert_array_equal(again.play(song, at, end), ideal)
+        again.ask("deactivate")
+
+
+def test_a_take_that_cannot_be_loaded_holds_nothing_up(
+    open_host: OpenHost, data_dir: Path, tmp_path: Path
+) -> None:
+    saved = tmp_path / "project.state"
+    host = open_host()
+    song, _ = ready(host)
+    with echo_daemon(data_dir):
+        host.until_connected()
+        host.take()
+    host.ask(f"save {saved}")
+    host.end()
+    (data_dir / "takes").rename(data_dir / "elsewhere")
+    again = open_host()
+    again.ask(f"load {saved}")
+    for _ in range(2):
+        start_s = time.monotonic()
+        again.activate(48_000)
+        assert time.monotonic() - start_s < 4
+        assert again.status == "take missing"
+        np.testing.assert_array_equal(again.play(song, 0, 20_000), song.samples[:20_000])
+        again.ask("deactivate")
 
 
 def test_a_prompt_is_saved_and_comes_before_the_folder_s(

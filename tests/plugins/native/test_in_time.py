@@ -59,6 +59,7 @@ def test_bars_go_out_and_takes_play_at_their_sample(
         assert sent_rate_hz == rate_hz
         np.testing.assert_array_equal(sent, clip)
         assert request["bpm"] == pytest.approx(211.7, abs=1e-9)
+        assert request["position_beats"] == 0, "the clip begins on a bar line"
 
         take, at = echo(clip, "extend"), song.bar_line(1)
         end = len(song.samples)

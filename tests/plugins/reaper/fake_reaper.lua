@@ -1,6 +1,7 @@
 -- A REAPER that raises on what the real one lacks: names, number and types of arguments and of
 -- what is returned. Run as `lua5.4 fake_reaper.lua SCENE.lua SCRIPT.lua...`; the scripts run one
--- after the other in one project, and what it holds then is printed.
+-- after the other, and what the project holds then is printed. Another project is open behind it:
+-- 0 means the project of the tab in front, and no project that was closed is taken.
 --
 -- Every row of the table was compared by reading, name by name, with the definitions that the
 -- project GoranKovac/ReaScripts generates from REAPER's own API page (REAPER 7,
@@ -8,11 +9,13 @@
 -- `get_action_context` included; `atexit` and `Main_OnCommand` with other published ones. What a definition does not say is not verified: nil where REAPER
 -- returns NULL is told by the texts for some functions only (ExecProcess, GetMediaSourceParent,
 -- GetSelectedEnvelope) and assumed for the others with `?`.
-local API = { -- arguments > returns; s text, n number, i integer, b boolean, p project, f function,
-  -- I item, T take, K track, S source, A accessor, E envelope, R array; ? or nil
+local API = { -- arguments > returns; s text, n number, i integer, b boolean, f function,
+  -- p project or 0, o project or item, P project, I item, T take, K track, S source, A accessor,
+  -- E envelope, R array; ? or nil
   AddMediaItemToTrack = "K>I", AddTakeToMediaItem = "I>T", CountTempoTimeSigMarkers = "p>i",
   CreateTakeAudioAccessor = "T>A", DeleteExtState = "ssb>", DestroyAudioAccessor = "A>",
-  EnumProjectMarkers = "i>ibnnsi", Envelope_Evaluate = "Enni>innnn", ExecProcess = "si>s?",
+  EnumProjectMarkers = "i>ibnnsi", EnumProjects = "i>Ps?",
+  Envelope_Evaluate = "Enni>innnn", ExecProcess = "si>s?",
   GetActiveTake = "I>T?", GetAudioAccessorSamples = "AiiniR>i", GetAudioAccessorStartTime = "A>n",
   GetEnvelopeScalingMode = "E>i", GetExtState = "ss>s", GetMediaItemInfo_Value = "Is>n",
   GetMediaItemTakeInfo_Value = "Ts>n", GetMediaItemTake_Source = "T>S", GetMediaItem_Track = "I>K",
@@ -25,12 +28,13 @@ local API = { -- arguments > returns; s text, n number, i integer, b boolean, p 
   GetUserInputs = "siss>bs", InsertTrackAtIndex = "ib>", MIDI_CountEvts = "T>iiii",
   MIDI_GetNote = "Ti>bbbnniii", MIDI_GetProjQNFromPPQPos = "Tn>n", Main_OnCommand = "ii>", MarkProjectDirty = "p>",
   PCM_Source_CreateFromFile = "s>S?", RecursiveCreateDirectory = "si>i",
-  ScaleFromEnvelopeMode = "in>n", SetActiveTake = "T>", SetExtState = "sssb>",
+  ScaleFromEnvelopeMode = "in>n", SelectProjectInstance = "p>",
+  SetActiveTake = "T>", SetExtState = "sssb>",
   SetMediaItemInfo_Value = "Isn>b", SetMediaItemTake_Source = "TS>b", SetProjExtState = "psss>i",
   ShowConsoleMsg = "s>", ShowMessageBox = "ssi>i", TakeFX_GetCount = "T>i", TakeIsMIDI = "T>b",
   TimeMap2_QNToTime = "pn>n", TimeMap2_timeToQN = "pn>n", TimeMap_GetTimeSigAtTime = "pn>iin",
   Undo_BeginBlock2 = "p>", Undo_EndBlock2 = "psi>", UpdateArrange = ">", UpdateItemInProject = "I>",
-  ValidatePtr2 = "pIs>b", atexit = "f>b", defer = "f>b", file_exists = "s>b", get_action_context = ">bsiiiins",
+  ValidatePtr2 = "pos>b", atexit = "f>b", defer = "f>b", file_exists = "s>b", get_action_context = ">bsiiiins",
   new_array = "i>R", time_precise = ">n",
 }
 local FITS = {
@@ -38,16 +42,37 @@ local FITS = {
   n = function(v) return type(v) == "number" end,
   i = function(v) return math.type(v) == "integer" end,
   b = function(v) return type(v) == "boolean" end,
-  p = function(v) return v == 0 end,
   f = function(v) return type(v) == "function" end,
 }
-for kind in ("ITKSAER"):gmatch(".") do
+for kind in ("PITKSAER"):gmatch(".") do
   FITS[kind] = function(v) return type(v) == "table" and v.kind == kind end
 end
+function FITS.o(v) return FITS.I(v) or FITS.P(v) end
 
 local RATE_HZ, CHANNELS = 44100, 2
 local scene = dofile(arg[1])
-local track = { kind = "K", items = {} }
+if scene.is_disk_full then -- for what is written of the item
+  local open = io.open
+  io.open = function(path, mode) -- luacheck: ignore
+    local is_ours = path:find("%-source%.wav$") or path:find("%-melody%.mid$")
+    if is_ours and mode == "wb" then os.execute('ln -s /dev/full "' .. path .. '"') end
+    return open(path, mode)
+  end
+end
+local function new_project()
+  local new = { kind = "P", is_open = true, tracks = {}, settings = {}, blocks = 0, undone = {} }
+  new.tracks[1] = { kind = "K", items = {}, project = new }
+  return new
+end
+local project, other = new_project(), new_project()
+local tabs, in_front = { project, other }, project
+function FITS.p(v) return v == 0 or FITS.P(v) and v.is_open end
+local function of(p) return p == 0 and in_front or p end
+local function project_of(object)
+  while object.kind ~= "P" do object = object.item or object.track or object.project end
+  return object
+end
+local track = project.tracks[1]
 local item = { kind = "I", D_POSITION = scene.position_s, D_LENGTH = scene.length_s, takes = {}, track = track }
 local source = { kind = "S", path = scene.source, length_s = scene.source_length_s }
 if scene.section_s then -- a section's source has no name of its own
@@ -58,14 +83,15 @@ local take = {
   I_CHANMODE = scene.channel_mode or 0, source = source, item = item,
 }
 item.takes[1], item.active, track.items[1] = take, take, item
-local tracks, blocks, undone, queue, messages, console = { track }, 0, {}, {}, {}, {}
+local queue, messages, console = {}, {}, {}
 local ext = { command = scene.command }
-local project = {}
-for key, value in pairs(scene.settings) do project[key] = value end
+for key, value in pairs(scene.settings) do project.settings[key] = value end
 local probes, lines, current, turns, endings, commands = 0, {}, nil, 0, {}, {}
 -- A turn of REAPER's loop takes less here than it says, so that tests are short.
 local TURN_S, SLEEP_S = 0.05, 0.01
-local function inside() assert(blocks == 1, "the project is changed outside of an undo block") end
+local function inside(object)
+  assert(project_of(object).blocks == 1, "the project is changed outside of an undo block")
+end
 local function silent() end
 
 -- Time map: tempo is linear in time between a ramp's marker and the next.
@@ -125,8 +151,8 @@ local function run_at_once(line, timeout_ms)
 end
 
 local impl = {
-  AddMediaItemToTrack = function(t) inside(); local new = { kind = "I", takes = {}, track = t }; table.insert(t.items, new); return new end,
-  AddTakeToMediaItem = function(i) inside(); local new = { kind = "T", item = i, D_STARTOFFS = 0, D_PLAYRATE = 1, D_PITCH = 0, I_CHANMODE = 0 }; table.insert(i.takes, new); return new end,
+  AddMediaItemToTrack = function(t) inside(t); local new = { kind = "I", takes = {}, track = t }; table.insert(t.items, new); return new end,
+  AddTakeToMediaItem = function(i) inside(i); local new = { kind = "T", item = i, D_STARTOFFS = 0, D_PLAYRATE = 1, D_PITCH = 0, I_CHANMODE = 0 }; table.insert(i.takes, new); return new end,
   CountTempoTimeSigMarkers = function() return #scene.tempo end,
   GetTempoTimeSigMarker = function(_, i) local m = assert(scene.tempo[i + 1]); return true, m[1], 0, 0, m[2], m[3], m[4], m[5] end,
   CreateTakeAudioAccessor = function(t) return { kind = "A", take = t, open = true } end,
@@ -147,6 +173,8 @@ local impl = {
   end,
   new_array = array_of,
   EnumProjectMarkers = function(i) local m = scene.markers[i + 1]; if not m then return 0, false, 0, 0, "", 0 end return i + 1, false, m[1], 0, m[2], i end,
+  EnumProjects = function(i) assert(i == -1); return in_front, "song.rpp" end,
+  SelectProjectInstance = function(p) in_front = of(p) end,
   Envelope_Evaluate = function(_, at) return 1, scene.envelope(at), 0, 0, 0 end,
   GetEnvelopeScalingMode = function() return 0 end,
   ScaleFromEnvelopeMode = function(_, v) return v end,
@@ -164,15 +192,18 @@ local impl = {
   GetExtState = function(section, key) assert(section == "daw-bridge"); return ext[key] or "" end,
   SetExtState = function(section, key, value) assert(section == "daw-bridge"); ext[key] = value end,
   DeleteExtState = function(section, key) assert(section == "daw-bridge"); ext[key] = nil end,
-  GetProjExtState = function(_, _, key) return project[key] and 1 or 0, project[key] or "" end,
-  SetProjExtState = function(_, _, key, v) project[key] = v ~= "" and v or nil; return 1 end,
+  GetProjExtState = function(p, _, key)
+    local value = of(p).settings[key]
+    return value and 1 or 0, value or ""
+  end,
+  SetProjExtState = function(p, _, key, v) of(p).settings[key] = v ~= "" and v or nil; return 1 end,
   GetMediaItemInfo_Value = function(i, key) return (assert(i[key], key)) end,
-  SetMediaItemInfo_Value = function(i, key, v) inside(); i[key] = v; return true end,
+  SetMediaItemInfo_Value = function(i, key, v) inside(i); i[key] = v; return true end,
   GetMediaItemTakeInfo_Value = function(t, key) return (assert(t[key], key)) end,
   GetMediaItemTake_Source = function(t) return t.source end,
-  SetMediaItemTake_Source = function(t, s) inside(); t.source = s; return true end,
-  GetSetMediaItemTakeInfo_String = function(t, key, v) inside(); t[key] = v; return true, v end,
-  SetActiveTake = function(t) inside(); t.item.active = t end,
+  SetMediaItemTake_Source = function(t, s) inside(t); t.source = s; return true end,
+  GetSetMediaItemTakeInfo_String = function(t, key, v) inside(t); t[key] = v; return true, v end,
+  SetActiveTake = function(t) inside(t); t.item.active = t end,
   GetMediaItem_Track = function(i) return i.track end,
   GetMediaSourceFileName = function(s) return s.path end,
   GetMediaSourceLength = function(s) return s.length_s, false end,
@@ -182,11 +213,16 @@ local impl = {
   GetMediaTrackInfo_Value = function(_, key) assert(key == "IP_TRACKNUMBER"); return 1.0 end,
   GetOS = function() return scene.os or "Other" end,
   GetProjectPath = function() return scene.project end,
-  GetSelectedMediaItem = function() return not scene.nothing_selected and item or nil end,
+  GetSelectedMediaItem = function(p)
+    return of(p) == project and not scene.nothing_selected and item or nil
+  end,
   GetSet_LoopTimeRange = function() return scene.from_s or 0, scene.to_s or 0 end,
   GetTakeNumStretchMarkers = function() return scene.stretch_markers or 0 end,
-  GetTrack = function(_, i) return tracks[i + 1] end,
-  InsertTrackAtIndex = function(i) inside(); table.insert(tracks, i + 1, { kind = "K", items = {} }) end,
+  GetTrack = function(p, i) return of(p).tracks[i + 1] end,
+  InsertTrackAtIndex = function(i)
+    inside(in_front)
+    table.insert(in_front.tracks, i + 1, { kind = "K", items = {}, project = in_front })
+  end,
   GetUserFileNameForRead = function() return scene.chosen ~= nil, scene.chosen or "" end,
   GetUserInputs = function(_, count, captions)
     assert(captions:match(",separator=\n$") and count == 6); return true, scene.typed
@@ -215,9 +251,17 @@ local impl = {
     if first and first[1] == 0 then return first[3], first[4], first[2] end
     return 4, 4, scene.bpm
   end,
-  Undo_BeginBlock2 = function() blocks = blocks + 1 end,
-  Undo_EndBlock2 = function(_, name) inside(); blocks = blocks - 1; undone[#undone + 1] = name end,
-  ValidatePtr2 = function(_, _, kind) assert(kind == "MediaItem*"); return not scene.deleted end,
+  Undo_BeginBlock2 = function(p) of(p).blocks = of(p).blocks + 1 end,
+  Undo_EndBlock2 = function(p, name)
+    inside(of(p))
+    of(p).blocks = 0
+    table.insert(of(p).undone, name)
+  end,
+  ValidatePtr2 = function(p, object, kind)
+    if kind == "ReaProject*" then return object.is_open end
+    assert(kind == "MediaItem*")
+    return not scene.deleted and project_of(object) == of(p)
+  end,
   atexit = function(f) endings[#endings + 1] = f; return true end,
   defer = function(f) queue[#queue + 1] = f; return true end,
   file_exists = function(p) local f = io.open(p, "rb"); if f then f:close() end return f ~= nil end,
@@ -257,7 +301,13 @@ function ui.run(name)
 end
 -- What REAPER's list of running scripts offers: the script is stopped where it stands.
 function ui.terminate() queue = {} end
-ui.project, ui.ext, ui.console = project, ext, console
+function ui.show_tab(number) in_front = tabs[number] end
+function ui.close_tab(number)
+  local closed = table.remove(tabs, number)
+  closed.is_open = false
+  if closed == in_front then in_front = tabs[1] end
+end
+ui.project, ui.ext, ui.console = project.settings, ext, console
 local user = coroutine.create(scene.user or silent)
 local function take_turn()
   turns = turns + 1
@@ -283,14 +333,17 @@ for i = 2, #arg do
   end
   for _, f in ipairs(endings) do f() end
   endings = {}
-  assert(blocks == 0, "an undo block is open")
+  assert(project.blocks + other.blocks == 0, "an undo block is open")
 end
 assert(not scene.user or coroutine.status(user) == "dead", "the script ended before the user")
 local function tell(name, value) print(name .. "\t" .. (tostring(value):gsub("\n", " "))) end
-local target = tracks[2] and tracks[2].items[1] or item
-tell("tracks", #tracks)
+local target = project.tracks[2] and project.tracks[2].items[1] or item
+tell("tracks", #project.tracks)
 tell("takes", #target.takes)
-tell("undo", table.concat(undone, ";"))
+tell("undo", table.concat(project.undone, ";"))
+tell("in_front", in_front == other and "other" or "ours")
+tell("other_tracks", #other.tracks)
+tell("other_undo", table.concat(other.undone, ";"))
 tell("audio", target.active and target.active.source.path or "")
 tell("position_s", target.D_POSITION)
 tell("message", table.concat(messages, " "))
@@ -302,4 +355,4 @@ tell("running", ext.running or "")
 tell("window", ext.window or "")
 tell("commands", table.concat(commands, ","))
 for key, value in pairs(told) do tell(key, value) end
-for key, value in pairs(project) do tell("saved_" .. key, value) end
+for key, value in pairs(project.settings) do tell("saved_" .. key, value) end

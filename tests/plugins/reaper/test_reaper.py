@@ -69,6 +69,36 @@ def test_a_track_below(place: Path, tmp_path: Path, action: str) -> None:
     assert_is_the_take(place, before, Path(after["audio"]), action)
 
 
+@pytest.mark.parametrize(("action", "tracks"), [("vary", "1"), ("accompany", "2")])
+def test_a_take_lands_in_its_own_project_though_another_is_in_front(
+    place: Path, tmp_path: Path, action: str, tracks: str
+) -> None:
+    before = takes_of(place)
+    after = act(place, tmp_path, action, user="function(ui) ui.show_tab(2) end")
+    assert after["message"] == ""
+    assert (after["tracks"], after["undo"]) == (tracks, f"daw-bridge: {action}")
+    assert (after["in_front"], after["other_tracks"], after["other_undo"]) == ("other", "1", "")
+    assert_is_the_take(place, before, Path(after["audio"]), action)
+
+
+@pytest.mark.parametrize(
+    ("user", "scene", "told"),
+    [
+        ("function(ui) ui.close_tab(1) end", {}, "The project was closed"),
+        ("nil", {"deleted": True}, "The item was deleted"),
+    ],
+)
+def test_a_take_without_a_place_is_named(
+    place: Path, tmp_path: Path, user: str, scene: dict[str, Any], told: str
+) -> None:
+    before = takes_of(place)
+    after = act(place, tmp_path, "vary", user=user, **scene)
+    said, _, path = after["message"].rpartition(" The take is ")
+    assert told in said
+    assert_is_the_take(place, before, Path(path), "vary")
+    assert (after["takes"], after["undo"], after["other_undo"]) == ("1", "", "")
+
+
 def test_the_notes_go_out_as_midi(place: Path, tmp_path: Path) -> None:
     # Start, end, pitch, channel, velocity, muted: a repeat, a chord, one muted, one past the end.
     notes: list[list[Any]] = [
@@ -132,6 +162,22 @@ def test_silence_past_the_end_of_the_file_is_silent(place: Path, tmp_path: Path)
     assert len(samples) == round(2.5 * RATE_HZ)
     assert not samples[FRAMES:].any()
     np.testing.assert_array_equal(samples[:FRAMES, 0], np.arange(FRAMES))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is full")
+@pytest.mark.parametrize(
+    ("action", "scene"), [("vary", {"effects": 1}), ("melody", {"notes": [[0, 480, 60]]})]
+)
+def test_a_full_disk_is_told_and_nothing_is_sent(
+    place: Path, tmp_path: Path, action: str, scene: dict[str, Any]
+) -> None:
+    answer = '{"error": {"message": "enough"}}'
+    after = act(place, tmp_path, action, answer=answer, is_disk_full=True, **scene)
+    assert after["message"].startswith(f"Cannot write {tmp_path_of(place, tmp_path)}")
+    assert after["message"].endswith(": No space left on device")
+    assert (after["line"], after["takes"], after["running"]) == ("", "1", "")
+    left = tmp_path_of(place, tmp_path).rglob("*")
+    assert [path for path in left if path.is_symlink()] == []
 
 
 def windows_words(line: str) -> list[str]:
