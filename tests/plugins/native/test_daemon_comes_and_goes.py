@@ -58,6 +58,17 @@ def ready(host: ClapHost, bars: int = 1) -> tuple[Song, np.ndarray]:
     return song, record(host, song, 512, bars)
 
 
+def save_with_a_take(host: ClapHost, data_dir: Path, saved: Path) -> tuple[Song, np.ndarray]:
+    """Make a take, save the project and end the host; the song and the clip that was sent."""
+    song, clip = ready(host)
+    with echo_daemon(data_dir):
+        host.until_connected()
+        host.take()
+    host.ask(f"save {saved}")
+    host.end()
+    return song, clip
+
+
 def test_no_daemon_is_said_and_nothing_is_sent_later(open_host: OpenHost, data_dir: Path) -> None:
     host = open_host()
     song, clip = ready(host)
@@ -273,13 +284,7 @@ def test_a_take_sounds_from_the_first_block_of_a_project_just_opened(
     open_host: OpenHost, data_dir: Path, tmp_path: Path
 ) -> None:
     saved = tmp_path / "project.state"
-    host = open_host()
-    song, clip = ready(host)
-    with echo_daemon(data_dir):
-        host.until_connected()
-        host.take()
-    host.ask(f"save {saved}")
-    host.end()
+    song, clip = save_with_a_take(open_host(), data_dir, saved)
     at, end = song.bar_line(1), len(song.samples)
     ideal = expected(song, at, end, echo(clip, "extend"), at)
     again = open_host()
@@ -295,13 +300,7 @@ def test_a_take_that_cannot_be_loaded_holds_nothing_up(
     open_host: OpenHost, data_dir: Path, tmp_path: Path
 ) -> None:
     saved = tmp_path / "project.state"
-    host = open_host()
-    song, _ = ready(host)
-    with echo_daemon(data_dir):
-        host.until_connected()
-        host.take()
-    host.ask(f"save {saved}")
-    host.end()
+    song, _ = save_with_a_take(open_host(), data_dir, saved)
     (data_dir / "takes").rename(data_dir / "elsewhere")
     again = open_host()
     again.ask(f"load {saved}")
