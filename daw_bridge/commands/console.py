@@ -56,6 +56,7 @@ class Console:
     def result(self, value: Mapping[str, Any], lines: Sequence[str]) -> None:
         """Print the result: `value` as JSON, or `lines` for people."""
         self._clear_line()
+        self._kept = {}  # it is told now
         # Plain ASCII: a terminal of any encoding takes it, and so does a name that is no Unicode.
         text = json.dumps(finite_figures(value)) if self.as_json else "\n".join(lines)
         if self._result_file is not None:

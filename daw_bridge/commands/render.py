@@ -94,12 +94,13 @@ class _Deliveries:
         # A job that failed keeps its number; without a daemon nothing comes after a failure.
         options = self._options[max(self._jobs - 1, len(self._results))]
         self._results.append(result := deliver(options, finished, draw))
-        self.console.keep({"takes": self._results})
+        told = {"takes": self._results} if len(self._options) > 1 else result
         if not self.console.as_json:
             self.console.result(result, as_lines(finished, result))
         elif len(self._results) == len(self._options):
-            several = len(self._options) > 1
-            self.console.result({"takes": self._results} if several else result, [])
+            self.console.result(told, [])
+        else:
+            self.console.keep(told)
 
 
 def _render_here(

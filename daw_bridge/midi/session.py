@@ -101,13 +101,10 @@ class Follower:
                 if self.runs:
                     self.clock.tick(at_s)
             elif message.type == "songpos":
-                # Of the next tick, in a host that tells it of every jump while it plays.
-                passed = self.clock.beats if self.runs else Fraction(0)
-                self.origin_beats = message.pos * _SIXTEENTH_BEATS - passed
+                self._is_at(message.pos * _SIXTEENTH_BEATS)
             elif message.type in ("start", "continue"):
-                passed = self.clock.beats if self.runs else Fraction(0)
                 if message.type == "start":
-                    self.origin_beats = -passed
+                    self._is_at(Fraction(0))
                 if not self.runs:
                     self.clock.restart()
                 self.runs, self.has_stopped = True, False
@@ -115,6 +112,10 @@ class Follower:
                 if self.runs:  # "continue" goes on from here
                     self.origin_beats += self.clock.beats
                 self.has_stopped, self.runs = self.has_stopped or self.runs, False
+
+    def _is_at(self, song_beats: Fraction) -> None:
+        """Place the next tick; some hosts tell of every jump while they play, without a stop."""
+        self.origin_beats = song_beats - (self.clock.beats if self.runs else 0)
 
     def reaches_at(self, beat: float) -> float | None:
         """The second (`time.monotonic`) of a beat; None while the host stands still."""

@@ -24,7 +24,7 @@ from engine.spec import BridgeError
 _log = logging.getLogger(__name__)
 
 _MAX_WAITING_MESSAGES = 1024
-_REOPEN_S = 0.05
+_REOPEN_S, _LONGEST_REOPEN_S = 0.05, 2.0
 # The event loop of Windows reads no datagram more after one of these (python/cpython#127057).
 _ERRORS_END_READING = sys.platform == "win32"
 
@@ -164,12 +164,15 @@ class OscServer:
     async def _open_again(self) -> None:
         assert self._transport is not None
         self._transport.close()
+        delay_s = _REOPEN_S  # the loop closes the socket a little later
         while True:
-            await asyncio.sleep(_REOPEN_S)  # the socket is closed by the loop, a little later
+            await asyncio.sleep(delay_s)
             try:
                 return await self._open()
             except OSError as error:
-                _log.warning("UDP port %d cannot be opened again: %s", self._port, error)
+                if delay_s == _REOPEN_S:
+                    _log.warning("UDP port %d is not heard for now: %s", self._port, error)
+                delay_s = min(2.0 * delay_s, _LONGEST_REOPEN_S)
 
     async def __aexit__(
         self,
