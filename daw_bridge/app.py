@@ -69,6 +69,7 @@ class App:
         self.token = ""
         self._spool_dir = config.data_dir / "spool"
         self._stop = asyncio.Event()
+        self._fault: BaseException | None = None
         self._metrics = Metrics()
         self._began_s: dict[str, float] = {}  # of what is rendered, by a clock that does not jump
         self._exits = contextlib.AsyncExitStack()
@@ -107,8 +108,19 @@ class App:
         self._stop.set()
 
     async def stopped(self) -> None:
-        """Wait until a client, a signal or a fault asks the daemon to stop."""
+        """Wait until a client or a signal asks the daemon to stop.
+
+        Raises:
+            BridgeError: `engine_failed` when it is a fault of its own that stops it, so that a
+                service starts it again.
+        """
         await self._stop.wait()
+        if self._fault is not None:
+            raise BridgeError(
+                "engine_failed",
+                f"the scheduler failed: {self._fault!r}"[:300],
+                "start the daemon again; the log says more",
+            )
 
     async def __aenter__(self) -> App:
         """Start.
@@ -335,9 +347,10 @@ class App:
         return task
 
     def _scheduler_ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and task.exception() is not None:
+        if not task.cancelled() and (fault := task.exception()) is not None:
             # A daemon that accepts jobs and does none would be worse than one that stops.
-            _log.critical("the scheduler failed", exc_info=task.exception())
+            _log.critical("the scheduler failed", exc_info=fault)
+            self._fault = fault
             self.request_stop()
 
 
@@ -377,7 +390,7 @@ async def serve(config: Config, on_ready: Callable[[App], None] | None = None) -
         on_ready: called once clients can connect.
 
     Raises:
-        BridgeError: `unavailable` when a port or the data folder is in use.
+        BridgeError: `unavailable` when a port or the data folder is in use; as `App.stopped`.
     """
     settle(asyncio.get_running_loop())
     async with App(config) as app:

@@ -10,6 +10,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from string import ascii_uppercase
 from typing import Any
 
@@ -43,7 +44,7 @@ class Lane:
         return cls(points)
 
     def __str__(self) -> str:
-        return ",".join(f"{at:g}:{value:g}" for at, value in self.points)
+        return ",".join(f"{_written(at)}:{_written(value)}" for at, value in self.points)
 
     def at(self, time_s: float) -> float:
         """The value in dB at a time."""
@@ -56,11 +57,17 @@ class Lane:
         return points[-1][1]
 
 
+def _written(number: float) -> str:
+    """So that it is read as the same number."""
+    text = format(Decimal(repr(number)), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
 def _point(pair: Any) -> tuple[float, float]:
     try:
         at, value = (float(part) for part in pair)
-    except (TypeError, ValueError):
-        raise ValueError(f"has a point {pair!r} that is not seconds:dB") from None
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"has a point {str(pair)[:80]} that is not seconds:dB") from None
     if not 0.0 <= at <= LONGEST_S:
         raise ValueError(f"has a point at {at:g} s; it must be 0 to {LONGEST_S:g} s")
     if not QUIETEST_DB <= value <= LOUDEST_DB:
@@ -130,11 +137,11 @@ class Form:
     def __str__(self) -> str:
         if self.starts_s is not None:
             marks = zip(self.starts_s, self.letters, strict=True)
-            return ",".join(f"{at:g}:{letter}" for at, letter in marks)
+            return ",".join(f"{_written(at)}:{letter}" for at, letter in marks)
         if self.sizes is None:
             return "".join(self.letters)
         parts = zip(self.letters, self.sizes, strict=True)
-        return " ".join(f"{letter}{size:g}" for letter, size in parts)
+        return " ".join(f"{letter}{_written(size)}" for letter, size in parts)
 
     def boundaries_s(self, length_s: float, bar_s: float) -> tuple[float, ...]:
         """Where each part begins in a piece of `length_s`; the last one goes on to its end."""

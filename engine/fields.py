@@ -120,7 +120,7 @@ FIELDS: tuple[Field, ...] = (
     Field("method", "choice", "how the refinement works: fast guides runs towards the wish, ditto "
           "optimises the noise of one; the others are there to compare", "fast", choices=METHODS),
     Field("candidates", "integer", "initial noises to refine; the best by an independent measure "
-          "is kept", 1, "", 1, 16),
+          "is kept; to vary a clip there is its own alone", 1, "", 1, 16),
     Field("noise", "text", "latent key of an earlier render whose refined noise is the start"),
     Field("steps", "integer", "sampler steps of the draft; when absent what suits the model, 4 "
           "with the embedded one", None, "steps", 1, 200),

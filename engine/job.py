@@ -33,7 +33,7 @@ from engine.tasks.sketches import generate_scene, melody_scene
 from engine.tasks.varied import vary_scene
 from engine.timeline import RenderSettings
 
-SAMPLER_VERSION = "13"  # part of every cache key: raise it when a request renders differently
+SAMPLER_VERSION = "14"  # part of every cache key: raise it when a request renders differently
 MIX = "mix"
 SCENES: dict[str, Callable[[RenderRequest, Model], Scene]] = {
     "extend": extend_scene,
@@ -116,7 +116,7 @@ def settings_for(request: RenderRequest, habits: Habits) -> RenderSettings:
         iterations_of(method) if request.refine is None else request.refine,
         method,
         request.balance,
-        request.candidates,
+        1 if request.task == "vary" else request.candidates,  # the clip's own noise and no other
         request.fresh,
     )
 
@@ -221,7 +221,7 @@ class Job:
 
     def _resolved(self) -> dict[str, Any]:
         """The settings as rendered, defaults filled in."""
-        names = ("variation", "steps", "refine", "method")
+        names = ("variation", "steps", "refine", "method", "candidates")
         return {name: getattr(self.settings, name) for name in names}
 
     def _from_cache(self, key: CacheKey) -> bool:

@@ -22,6 +22,7 @@ SLOWEST_BPM, FASTEST_BPM = 20, 400
 MOST_CHANGES = 5000
 LAST_BEAT = 1_000_000  # the latest beat that a host may name: two days at 400 bpm
 _FINEST_TICK = 1 << 16  # no MIDI file divides a beat further
+_FINEST_SECOND = 1 << 192  # sums of hundreds of unlike tempos need more to be exact, nobody does
 
 _PLAIN_NUMBER = re.compile(r"-?\d{1,12}(\.\d{1,20})?(/\d{1,12})?")
 
@@ -33,6 +34,13 @@ def exact_beats(value: Number) -> Fraction:
     if isinstance(value, float):
         return Fraction(value).limit_denominator(_FINEST_TICK)
     return exact(value)
+
+
+def _fine_enough(seconds: Fraction) -> Fraction:
+    """The same, but for a denominator so large that every later sum would take longer than this."""
+    if seconds.denominator <= _FINEST_SECOND:
+        return seconds
+    return Fraction(round(seconds * _FINEST_SECOND), _FINEST_SECOND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +61,7 @@ class TempoMap:
             raise ValueError("a tempo is above 0 bpm")
         elapsed = [Fraction(0)]
         for (beat, bpm), (after, _) in itertools.pairwise(self.changes):
-            elapsed.append(elapsed[-1] + (after - beat) * 60 / bpm)
+            elapsed.append(_fine_enough(elapsed[-1] + (after - beat) * 60 / bpm))
         object.__setattr__(self, "_seconds", tuple(elapsed))
         origin = self.seconds_at(0)
         object.__setattr__(self, "_seconds", tuple(second - origin for second in elapsed))

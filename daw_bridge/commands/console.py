@@ -62,7 +62,15 @@ class Console:
         if self._result_file is not None:
             write_whole(RESULT_FILE, self._result_file, text)
         if text:
-            print(text, file=self._out, flush=True)
+            print(self._sayable(text), file=self._out, flush=True)
+
+    def _sayable(self, text: str) -> str:
+        """With escapes for what the terminal's encoding lacks, such as a name that is no Unicode.
+
+        The result must not be lost to it.
+        """
+        encoding = self._out.encoding or "utf-8"
+        return text.encode(encoding, "backslashreplace").decode(encoding)
 
     def error(self, error: BridgeError) -> None:
         """One line on standard error; with JSON the error object on standard output as well."""

@@ -14,7 +14,11 @@ def add_capture(command: argparse.ArgumentParser) -> None:
         "--bpm", metavar="B", help="the host's tempo; without it the port's MIDI clock is followed"
     )
     command.add_argument("--metre", metavar="4/4", default="4/4", help="time signature")
-    command.add_argument("--bars", metavar="N", help="length; else until Ctrl-C or the host stops")
+    command.add_argument(
+        "--bars",
+        metavar="N",
+        help="length; else until Ctrl-C, until the host stops, or for ten minutes",
+    )
     command.add_argument(
         "--count-in", metavar="BARS", default="1", help="bars before the first one [1]"
     )

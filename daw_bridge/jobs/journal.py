@@ -121,16 +121,16 @@ class Journal:
             job.finished_s,
             job.take,
             error,
-            job.placement.slot,
+            _storable(job.placement.slot),
             str(job.placement.priority),
-            job.reason,
+            _storable(job.reason),
         )
         marks = ", ".join("?" * len(_COLUMNS))
         try:
             self._db.execute(f"REPLACE INTO jobs ({', '.join(_COLUMNS)}) VALUES ({marks})", values)
             if job.over and job.number % _PRUNE_EVERY == 0:
                 self._prune()
-        except sqlite3.Error as failure:
+        except (sqlite3.Error, ValueError) as failure:
             raise BridgeError(
                 "unavailable", f"the journal cannot be written: {failure}", "is the disk full?"
             ) from None
@@ -158,12 +158,25 @@ class Journal:
         self._db.close()
 
 
+def _storable(text: str) -> str | bytes:
+    """As SQLite takes it: bytes where it is no Unicode, such as a name that was cut in an emoji."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode(errors="surrogatepass")
+    return text
+
+
+def _stored(value: str | bytes) -> str:
+    return value.decode(errors="surrogatepass") if isinstance(value, bytes) else value
+
+
 def _job_of(row: dict[str, Any]) -> Job:
     try:
         request = RenderRequest.from_mapping(json.loads(row["request"]))
         state, error = State(row["state"]), json.loads(row["error"]) if row["error"] else None
         failed = Failed(**error) if error else None
-        placement = Placement(row["slot"], Priority(row["priority"]))
+        placement = Placement(_stored(row["slot"]), Priority(row["priority"]))
     except (BridgeError, ValueError, TypeError) as problem:
         request, state, placement = RenderRequest("generate"), State.FAILED, Placement()
         failed = Failed("bad_request", f"the journal's entry cannot be read: {problem}"[:300])
@@ -179,5 +192,5 @@ def _job_of(row: dict[str, Any]) -> Job:
         take=row["take"],
         error=failed,
         placement=placement,
-        reason=row["reason"],
+        reason=_stored(row["reason"]),
     )

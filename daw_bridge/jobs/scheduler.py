@@ -92,7 +92,7 @@ class Scheduler:
             for job in jobs:
                 self._ports.record(job)
                 written.append(job)
-        except BridgeError:
+        except Exception:
             # What is not in the journal has not been accepted.
             for job in jobs:
                 self._queue.cancel(job.id, self._ports.now_s(), "the journal refused it")

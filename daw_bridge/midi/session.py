@@ -20,7 +20,7 @@ from engine.units import Metre
 
 Listen = Callable[[Handler], AbstractContextManager[None]]
 _POLL_S = 0.005
-_LONGEST_S = 600.0
+_LONGEST_S = 600.0  # where nobody says how long it is to be
 _LATE_S = 0.05  # a release that comes just after the end belongs to its note
 _SIXTEENTH_BEATS = Fraction(1, 4)  # what song positions count in
 MOST_EVENTS = 100_000
@@ -32,7 +32,8 @@ class Plan:
 
     Attributes:
         bpm: the host's tempo; None to follow its MIDI clock.
-        bars: how many; None to record until it is stopped, by the clock or by hand.
+        bars: how many; None to record until it is stopped, by the clock or by hand, or for ten
+            minutes.
         count_in_bars: bars before the first one that is kept.
         step_beats: what notes are moved to; None leaves them as they were played.
         wait_s: how long to wait for the host's start.
@@ -225,7 +226,10 @@ class Session:
         length = math.inf if bars is None else bars * self._bar_beats
         begun_s = self._now()
         while not self._by_hand() and not self._host.has_stopped:
-            if self._beats_now() >= length or self._now() - begun_s > _LONGEST_S:
+            if self._beats_now() >= length:
+                break
+            if bars is None and self._now() - begun_s > _LONGEST_S:
+                self._say(f"{_LONGEST_S / 60:g} minutes are recorded; more needs a number of bars")
                 break
             self._sleep(_POLL_S)
         self._sleep(_LATE_S)

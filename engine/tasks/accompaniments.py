@@ -33,7 +33,7 @@ def accompany_scene(request: RenderRequest, model: Model) -> Scene:
     check_length(clip.seconds)
     reading = read_prompt(request.prompt)
     metre = Metre(*reading.metre) if reading.metre else COMMON_TIME
-    song = song_time(request)
+    song = song_time(request, metre)
     beside = listen(
         clip,
         bpm=request.bpm or reading.tempo_bpm,

@@ -12,7 +12,7 @@ from torch import Tensor
 from engine.analysis.tempo import COMMON_TIME, Grid, estimate_grid
 from engine.files.audio import Clip
 from engine.musical_time import MusicalTime, TempoMap
-from engine.render.finish import to_model
+from engine.render.finish import to_model, to_stereo
 from engine.sketch.accompany import Heard
 from engine.sketch.levels import LEVEL_DB
 from engine.sketch.score import ROLES, Key
@@ -40,6 +40,7 @@ class Beside:
     Attributes:
         chroma: `[frames, 12]` as `heard_chroma` gives it; None where the clip has no pitches.
         key: the likeliest key; None where the clip has no pitches.
+        loud_db: level of its louder passages in the model's stereo, in dBFS.
     """
 
     clip: Clip
@@ -47,6 +48,7 @@ class Beside:
     key: Key | None
     key_confidence: float
     chroma: Samples | None = field(repr=False)
+    loud_db: float
 
     @property
     def sure_key(self) -> Key | None:
@@ -90,8 +92,7 @@ class Beside:
         """
         others = [LEVEL_DB[role] for role in ROLES if role not in roles]
         usual_db = 10 * np.log10(sum(10 ** (level / 10) for level in others or [LEVEL_DB["lead"]]))
-        found_db = loud_passages_db(self.clip.samples, self.clip.sample_rate_hz)
-        return float(10 ** (np.clip(found_db - usual_db, *_GAIN_LIMITS_DB) / 20))
+        return float(10 ** (np.clip(self.loud_db - usual_db, *_GAIN_LIMITS_DB) / 20))
 
     def audio(self, length: int, gain: float, step_samples: int) -> Tensor:
         """The clip as the model hears it beside its own music: float32 `[2, whole steps]`.
@@ -127,8 +128,8 @@ def listen(
         grid = Grid.of(time)
     else:
         grid = estimate_grid(samples, rate, bpm=bpm, metre=metre or COMMON_TIME)
-    chroma = heard_chroma(samples, rate)
+    chroma, loud_db = heard_chroma(samples, rate), loud_passages_db(to_stereo(samples), rate)
     if not is_pitched(chroma):
-        return Beside(clip, grid, None, 0.0, None)
+        return Beside(clip, grid, None, 0.0, None, loud_db)
     key, confidence = heard_key(samples, rate)
-    return Beside(clip, grid, key, confidence, chroma)
+    return Beside(clip, grid, key, confidence, chroma, loud_db)

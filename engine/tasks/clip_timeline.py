@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from engine.analysis.tempo import Grid, estimate_grid
+from engine.controls.control import Control
 from engine.files.audio import Clip
 from engine.models.studio import Model
 from engine.spec import RenderRequest
@@ -18,7 +19,9 @@ from engine.tasks.wishes import (
     Axis,
     free_frames,
     gain_curve_db,
+    in_stereo,
     loudness_wish,
+    spread_db,
     wishes_of,
     with_gain,
 )
@@ -64,8 +67,9 @@ def clip_timeline(
     *,
     backwards: bool = False,
     inverted: bool = False,
-) -> tuple[Timeline, Tensor, dict[str, Any]]:
-    """The timeline, its prior as audio under the level wished for, and facts for the report.
+) -> tuple[Timeline, Tensor, tuple[Control, ...], dict[str, Any]]:
+    """The timeline, its prior as audio under the level wished for, what the finished result is
+    compared with, and facts for the report.
 
     Args:
         guide: the prior as audio `[2, samples]` at 44.1 kHz.
@@ -77,7 +81,8 @@ def clip_timeline(
     if time is not None:
         time = time.later(time.tempo.beats_at(place.in_clip_s - place.in_result_s))
     axis = Axis.of(model.codec, steps, place.in_result_s)
-    controls = wishes_of(request, axis, place.length_s, bar_s, time)
+    wished = wishes_of(request, axis, place.length_s, bar_s, time)
+    controls = in_stereo(wished, spread_db(clip.samples))
     wish = loudness_wish(controls)
     if wish is not None:
         gain_db = gain_curve_db(guide, wish, free_frames(known, axis.frames_per_step))
@@ -109,4 +114,4 @@ def clip_timeline(
         heard["unknown_words"] = reading.unknown
     if (unused := unused_wishes(reading)) and not model.reads_text:
         heard["unused_wishes"] = unused
-    return timeline, guide, heard
+    return timeline, guide, wished, heard

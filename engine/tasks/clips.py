@@ -35,6 +35,7 @@ from engine.tasks.layouts import (
     bridge_layout,
     context_samples,
     extension_layout,
+    fade_samples,
     gap_layout,
     prior_facts,
     window_seconds,
@@ -74,7 +75,7 @@ def extend_scene(request: RenderRequest, model: Model) -> Scene:
     )
     layout = extension_layout(clip.samples, 0, rate, window_seconds(model), prior)
     fade = min(
-        round(request.crossfade_ms * rate / 1000),
+        fade_samples(request, rate),
         clip.length_samples // 2,
         layout.left if not backwards else layout.right,
     )
@@ -131,7 +132,7 @@ def inpaint_scene(request: RenderRequest, model: Model) -> Scene:
         )
     grid = grid.near(start / rate)
     layout, facts = gap_layout(request, window_seconds(model), clip, grid, start, end)
-    fade = round(request.crossfade_ms * rate / 1000)
+    fade = fade_samples(request, rate)
     before, after = inpaint_overlaps(clip.length_samples, start, end, fade)
     before, after = min(before, layout.left), min(after, layout.right)
     subtype = lossless_subtype(clip.subtype)
@@ -168,7 +169,7 @@ def loop_scene(request: RenderRequest, model: Model) -> Scene:
     total = _bars_samples(request.bars, grid, rate)
     _check_length(total, rate)
     grid = grid.near(total / rate)
-    fade = min(round(request.crossfade_ms * rate / 1000), clip.length_samples // 4, total // 8)
+    fade = min(fade_samples(request, rate), clip.length_samples // 4, total // 8)
     closing_s = min(_closing_s(total / rate, grid), _LONGEST_CLOSING_S, total / rate / 2)
     keep = min(clip.length_samples, total - round(closing_s * rate))
     missing = total - keep
@@ -264,7 +265,7 @@ def _scene(
     known = known_steps(codec, guide.shape[-1] // codec.step_samples, ranges_s)
     starts = layout.starts_at
     place = Place(starts / rate, (starts - span[0]) / rate, span[1] / rate)
-    timeline, guide, heard = clip_timeline(
+    timeline, guide, wished, heard = clip_timeline(
         request, model, clip, grid, guide, known, place, backwards=span[0] < 0
     )
     return Scene(
@@ -278,5 +279,5 @@ def _scene(
         source=clip,
         grid=grid,
         facts=facts | heard,
-        controls=timeline.controls,
+        controls=wished,
     )

@@ -59,7 +59,12 @@ def window_seconds(model: Model) -> float:
 def context_samples(request: RenderRequest, window_s: float, new: int, rate: int) -> int:
     """Known audio on each side: the overlap asked for, or what fills a window of the model."""
     filling_s = min((window_s - new / rate) / 2, _MOST_CONTEXT_S)
-    return round(max(request.overlap, filling_s, request.crossfade_ms / 1000) * rate)
+    return max(round(max(request.overlap, filling_s) * rate), fade_samples(request, rate))
+
+
+def fade_samples(request: RenderRequest, rate: int) -> int:
+    """Length of a crossfade that is not cut short."""
+    return round(request.crossfade_ms * rate / 1000)
 
 
 def gap_layout(
@@ -76,7 +81,7 @@ def gap_layout(
         return bridge_layout(before, after, bridge, left, right, rate), facts
     side: Side = "end" if start else "start"
     known = before if start else after
-    context_s = min(max(request.overlap, request.crossfade_ms / 1000), known.shape[1] / rate)
+    context_s = min(max(request.overlap, fade_samples(request, rate) / rate), known.shape[1] / rate)
     prior = continuation(known, rate, grid, length, side=side, context_s=context_s)
     begins_at, origin = (start - prior.context_samples, 0) if start else (0, end)
     facts = prior_facts(prior.segments, rate, begins_at, origin)

@@ -27,7 +27,7 @@ Range = tuple[int, int]
 
 _SILENT_POWER = 1e-9
 _GAIN_LIMITS = (0.1, 4.0)
-_LEVEL_SLACK_DB = 3.0  # what a clip's own bars differ by
+_LEVEL_SLACK_DB = 1.5  # seconds of one piece lie about as far from its level
 _LEVEL_WINDOW_S = 1.0
 _LEVEL_HOP_S = 0.025
 
@@ -127,7 +127,7 @@ def at_level_of(guide: Tensor, rendered: Tensor) -> Tensor:
 
 def near_level_of(guide: Tensor, rendered: Tensor) -> Tensor:
     """The rendering `[2, samples]`, where a second of it is louder or quieter than the guide's by
-    more than 3 dB, under a gain that takes the rest back: music goes on as loud as it was.
+    more than 1.5 dB, under a gain that takes the rest back: music goes on as loud as it was.
     """
     size, hop = (round(STUDIO_RATE_HZ * each) for each in (_LEVEL_WINDOW_S, _LEVEL_HOP_S))
     wanted, found = (_power(audio, size, hop) + _SILENT_POWER for audio in (guide, rendered))

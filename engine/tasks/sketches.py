@@ -35,7 +35,7 @@ from engine.tasks.stems import Tune, parts_of, placed, summed, wrapped
 from engine.tasks.tune import counted_at, is_recording, read_tune
 from engine.tasks.wishes import Axis, wishes_of
 from engine.tasks.words import read_key
-from engine.units import Metre, seconds_to_samples
+from engine.units import Metre, bars_to_seconds, seconds_to_samples
 
 SUBTYPE = "PCM_24"
 _WRAP_FADE = round(0.06 * STUDIO_RATE_HZ)
@@ -89,13 +89,15 @@ def melody_scene(request: RenderRequest, model: Model) -> Scene:
     counted = request.bpm if song is None else song.tempo
     melody = read_tune(request.melody, counted, asked.first if asked else None)
     metre = asked.first if asked else melody.metre
+    if song is not None:
+        song = _counted_as(request, melody, song)
     beside = None
     if request.context is not None:
         beside = listen(
             read_clip(request.context),
             bpm=request.bpm,
             metre=metre,
-            seconds=request.seconds or LONGEST_RESULT_S,
+            seconds=_asked_seconds(request, melody.bpm, metre, song),
             time=song,
         )
     bpm = request.bpm or melody_tempo(melody, beside)
@@ -127,8 +129,9 @@ def melody_scene(request: RenderRequest, model: Model) -> Scene:
 def generate_scene(request: RenderRequest, model: Model) -> Scene:
     """A piece from words alone."""
     reading = read_prompt(request.prompt)
-    song = song_time(request)
-    metre = asked_metre(request, Metre(*(reading.metre or usual_metre(reading.style))))
+    usual = Metre(*(reading.metre or usual_metre(reading.style)))
+    song = song_time(request, usual)
+    metre = usual if song else asked_metre(request, usual)
     tempo = request.bpm or reading.tempo_bpm
     if request.bars is not None and tempo is None and song is None:
         raise BridgeError(
@@ -156,6 +159,27 @@ def generate_scene(request: RenderRequest, model: Model) -> Scene:
     )
     pulse = replace(pulse, bpm=piece.tempo_bpm)
     return sketch_scene(request, model, Sketch.of(piece, pulse, unknown), _format(request, pulse))
+
+
+def _asked_seconds(
+    request: RenderRequest, bpm: float, metre: Metre, song: MusicalTime | None
+) -> float:
+    """Length of the result; an estimate where its bars are counted in a tempo yet to be chosen."""
+    if request.seconds is not None:
+        return request.seconds
+    bars = request.bars or 0
+    counted = bars_to_seconds(bars, request.bpm or bpm, metre)
+    return min(float(counted if song is None else song.bars_s(bars)), LONGEST_RESULT_S)
+
+
+def _counted_as(request: RenderRequest, melody: Melody, song: MusicalTime) -> MusicalTime:
+    """The song's time in the melody's own metre where nobody else says one.
+
+    One that changes counts from the melody's start on, as in its file.
+    """
+    if not melody.metres.is_constant and request.metre is None and request.tempo_from is None:
+        return replace(song, metres=melody.metres)
+    return song_time(request, melody.metre) or song
 
 
 def melody_tempo(melody: Melody, beside: Beside | None) -> float:

@@ -16,11 +16,14 @@ from engine.spec import BridgeError, RenderRequest
 from engine.units import Metre
 
 
-def song_time(request: RenderRequest) -> MusicalTime | None:
+def song_time(request: RenderRequest, usual: Metre = COMMON_TIME) -> MusicalTime | None:
     """Beats and bars from the clip's or melody's start on, where the request tells the song's.
 
     None where it gives no more than a steady tempo and metre, without a position: then only the
     audio can say where its beats lie.
+
+    Args:
+        usual: the metre where neither the request nor its file of tempo changes gives one.
 
     Raises:
         BridgeError: `bad_request` for metre changes without a tempo; `bad_midi` or `too_large` for
@@ -40,7 +43,7 @@ def song_time(request: RenderRequest) -> MusicalTime | None:
         tempo = TempoMap.constant(request.bpm)
         if request.position_beats is None and (metres is None or metres.is_constant):
             return None
-    return MusicalTime.in_song(tempo, metres or MetreMap.constant(COMMON_TIME), position)
+    return MusicalTime.in_song(tempo, metres or MetreMap.constant(usual), position)
 
 
 def asked_metres(request: RenderRequest) -> MetreMap | None:

@@ -25,7 +25,7 @@ def vary_scene(request: RenderRequest, model: Model) -> Scene:
     guide = model_audio(clip.samples, rate, model.codec.step_samples)
     known = torch.zeros(1, 1, guide.shape[-1] // model.codec.step_samples)
     place = Place(0.0, 0.0, clip.seconds)
-    timeline, guide, heard = clip_timeline(
+    timeline, guide, wished, heard = clip_timeline(
         request, model, clip, grid, guide, known, place, inverted=True
     )
     return Scene(
@@ -38,7 +38,7 @@ def vary_scene(request: RenderRequest, model: Model) -> Scene:
         clip.length_samples,
         grid=grid,
         facts=heard,
-        controls=timeline.controls,
+        controls=wished,
     )
 
 

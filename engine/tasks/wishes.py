@@ -21,12 +21,14 @@ from engine.files.audio import read_clip
 from engine.files.read import read_bytes
 from engine.models.studio import STUDIO_RATE_HZ, StudioCodec, step_seconds
 from engine.musical_time import MusicalTime
+from engine.render.finish import to_stereo
 from engine.spec import BridgeError, RenderRequest
 
 _MAX_TEXT_BYTES = 1 << 20
 _GAIN_LIMIT_DB = 30.0  # a silent prior is not turned up into its own noise
 _QUIET_DB = -70.0
 _REST_DB = 30.0  # what lies so far below a prior's loudest moment does not say where its level is
+_SILENT_POWER = 1e-12
 _ROUNDS = 4  # the smoothing of a product is not the product of smoothings
 
 
@@ -111,6 +113,28 @@ def _read_text(path: str) -> str:
 def loudness_wish(controls: tuple[Control, ...]) -> Intensity | None:
     """The wish about intensity, where there is one."""
     return next((control for control in controls if isinstance(control, Intensity)), None)
+
+
+def spread_db(clip: Samples) -> float:
+    """How much louder a clip `[channels, samples]` is than the model's stereo of it.
+
+    Mono and stereo come as they are. Of more channels those that are silent quieten the clip and
+    its stereo alike, and those that are unlike quieten its stereo alone.
+    """
+    if clip.shape[0] <= 2:
+        return 0.0
+    own, heard = (float(np.mean(audio**2)) for audio in (clip, to_stereo(clip)))
+    return 10.0 * float(np.log10(own / heard)) if min(own, heard) > _SILENT_POWER else 0.0
+
+
+def in_stereo(controls: tuple[Control, ...], louder_db: float) -> tuple[Control, ...]:
+    """The wishes as the model's stereo has to meet them, where the result is that much louder."""
+    return tuple(
+        replace(control, target_db=control.target_db - louder_db)
+        if isinstance(control, Intensity) and control.match == "level"
+        else control
+        for control in controls
+    )
 
 
 def gain_curve_db(

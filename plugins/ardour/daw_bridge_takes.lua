@@ -12,7 +12,7 @@ end
 
 function factory ()
 	local ANSWER_WITHIN_S = 10
-	local accepted, busy = {}, false
+	local accepted, acted, busy, told = {}, {}, false, false
 
 	local function read (path)
 		local file = io.open (path)
@@ -131,32 +131,49 @@ function factory ()
 		end
 	end
 
+	-- The list of what is awaited anew, whole or not at all. Returns what went wrong, or nil.
+	local function keep (pending, lines)
+		if #lines == 0 then return select (2, os.remove (pending)) end
+		local partial = pending .. ".partial"
+		local file, reason = io.open (partial, "w")
+		if not file then return reason end
+		local written, unwritten = file:write (table.concat (lines, "\n"), "\n")
+		local closed, unclosed = file:close ()
+		if not (written and closed) then
+			os.remove (partial)
+			return unwritten or unclosed
+		end
+		if os.rename (partial, pending) then return nil end
+		os.remove (pending) -- Windows renames onto nothing that is there
+		return select (2, os.rename (partial, pending))
+	end
+
 	return function ()
 		if busy or not Session then return end
 		local pending = Session:path () .. "/daw-bridge.pending"
 		local text = read (pending)
 		if not text then return end
-		local waiting, ready = {}, {}
+		local waiting, ready, over = {}, {}, false
 		for line in text:gmatch ("[^\n]+") do
 			local id, task, track, position, sent_s, pid, folder = line:match ("^(%S+)\t(%a+)\t(%d+)\t(%d+)\t(%d+)\t(%d*)\t(.+)$")
-			if id then
+			if id and acted[id] then
+				over = true
+			elseif id then
 				local job = { id = id, task = task, track = track, position = tonumber (position),
 					sent_s = tonumber (sent_s), pid = pid, folder = folder }
 				local act = ending (job)
 				if act then ready[#ready + 1] = { job = job, act = act } else waiting[#waiting + 1] = line end
 			end
 		end
-		if #ready == 0 then return end
-		-- Before the acts: an import and a dialog let this timer run again.
-		if #waiting == 0 then
-			os.remove (pending)
-		else
-			local file = io.open (pending, "w")
-			file:write (table.concat (waiting, "\n"), "\n")
-			file:close ()
+		if #ready == 0 and not over then return end
+		busy = true -- an import and a dialog let this timer run again
+		local reason = keep (pending, waiting)
+		if reason and not told then
+			complain ("The list of awaited takes cannot be written. Make room on the disk.\n\n" .. reason)
 		end
-		busy = true
+		told = reason ~= nil
 		for _, each in ipairs (ready) do
+			acted[each.job.id] = true -- its line stays where the list cannot be written
 			os.remove (each.job.folder .. "/replies/" .. each.job.id .. ".json")
 			local ok, err = pcall (each.act)
 			if not ok then complain ("The take cannot be placed: " .. tostring (err)) end

@@ -63,17 +63,23 @@ function song.structure(start_s, end_s)
   return table.concat(points, ",")
 end
 
--- The selected envelope over the item, every half second, as dB.
+-- The selected envelope over the item, every half second, as dB below its loudest moment: its shape
+-- is what counts, and it may lie above what a level can be.
 function song.intensity(start_s, end_s)
   local envelope = reaper.GetSelectedEnvelope(0)
   if envelope == nil then refuse("Select the volume envelope that is to be the intensity.") end
-  local mode, points = reaper.GetEnvelopeScalingMode(envelope), {}
-  local steps = math.max(1, math.ceil((end_s - start_s) / 0.5))
+  local mode, levels_db, points = reaper.GetEnvelopeScalingMode(envelope), {}, {}
+  local steps, loudest_db = math.max(1, math.ceil((end_s - start_s) / 0.5)), -math.huge
   for i = 0, steps do
     local at_s = (end_s - start_s) * i / steps
     local _, raw = reaper.Envelope_Evaluate(envelope, start_s + at_s, 48000, 1)
     local gain = reaper.ScaleFromEnvelopeMode(mode, raw)
-    points[#points + 1] = song.number_text(at_s) .. ":" .. song.number_text(20 * math.log(math.max(gain, 1e-3), 10))
+    levels_db[i] = 20 * math.log(math.max(gain, 1e-3), 10)
+    loudest_db = math.max(loudest_db, levels_db[i])
+  end
+  for i = 0, steps do
+    local at_s = (end_s - start_s) * i / steps
+    points[#points + 1] = song.number_text(at_s) .. ":" .. song.number_text(math.max(-80, levels_db[i] - loudest_db))
   end
   return table.concat(points, ",")
 end

@@ -28,6 +28,16 @@ def test_progress_line_is_redrawn_and_removed_before_the_result() -> None:
     assert out.getvalue() == "done\n"
 
 
+@pytest.mark.parametrize(
+    ("encoding", "seen"), [("utf-8", "café \\ud83d ü"), ("ascii", "caf\\xe9 \\ud83d \\xfc")]
+)
+def test_what_a_terminal_cannot_show_is_escaped(encoding: str, seen: str) -> None:
+    shown = io.BytesIO()
+    terminal = io.TextIOWrapper(shown, encoding)
+    Console(False, terminal).result({}, ["café \ud83d ü"])
+    assert shown.getvalue().decode(encoding) == seen + "\n"
+
+
 def test_no_progress_where_nobody_watches() -> None:
     err = io.StringIO()
     Console(False, io.StringIO(), err).progress(Progress("refine", 0.5))

@@ -20,13 +20,15 @@ def test_jobs_come_back_as_they_were(tmp_path: Path) -> None:
         Job(2, REQUEST, 1.5, State.FAILED, error=Failed("bad_audio", "empty", "choose another")),
         Job(3, REQUEST, 1.5, State.QUEUED, placement=Placement("verse", Priority.BATCH)),
         Job(4, REQUEST, 1.5, State.CANCELLED, reason="superseded by j-0005"),
+        Job(5, REQUEST, 1.5, State.QUEUED, placement=Placement("cut in an emoji \ud83c")),
+        Job(6, REQUEST, 1.5, State.QUEUED, reason="superseded in slot \udce9"),
     ]
     with Journal(path, KEEP) as journal:
         for job in jobs:
             journal.record(job)
     with Journal(path, KEEP) as journal:
         assert journal.load() == jobs
-        assert journal.next_number() == 5
+        assert journal.next_number() == 7
 
 
 def test_numbers_are_not_used_again_after_pruning(tmp_path: Path) -> None:

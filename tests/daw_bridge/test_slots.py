@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from daw_bridge.app import App
+from daw_bridge.app import App, serve
 from daw_bridge.client import Client
+from daw_bridge.commands.console import EXIT_FAILED, exit_status
+from daw_bridge.jobs.scheduler import Scheduler
 from engine.spec import BridgeError
 from tests.daw_bridge.conftest import MakeConfig
 
@@ -36,6 +38,30 @@ async def test_several_takes_have_a_job_a_seed_and_a_take_each(app: App) -> None
             "verse",
             "interactive",
         )
+
+
+async def test_a_slot_cut_within_an_emoji_is_one_like_any_other(app: App) -> None:
+    async with Client(app.url, app.token) as client:
+        [old] = await client.submit_takes(generate("sleep=60", slot="drums \ud83e"))
+        [new] = await client.submit_takes(generate(slot="drums \ud83e"))
+        assert (await ending(client, old))["reason"].startswith(f"superseded by {new}")
+        assert (await ending(client, new))["event"] == "done"
+        listed = (await client.request("jobs"))["jobs"]
+        assert [entry["slot"] for entry in listed] == ["drums \ud83e"] * 2
+
+
+async def test_a_scheduler_that_fails_ends_the_daemon_as_a_failure(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service starts again what failed, and leaves alone what was stopped."""
+
+    async def fail(scheduler: Scheduler) -> None:
+        raise RuntimeError("out of order")
+
+    monkeypatch.setattr(Scheduler, "run", fail)
+    with pytest.raises(BridgeError, match=r"scheduler failed.*out of order") as failed:
+        await serve(make_config())
+    assert exit_status(failed.value) == EXIT_FAILED
 
 
 async def test_the_last_seed_is_followed_by_the_first(app: App) -> None:

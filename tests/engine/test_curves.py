@@ -26,12 +26,28 @@ def test_lanes_round_trip(points: list[tuple[int, int]]) -> None:
     assert Lane.parse(str(lane)) == lane
 
 
+@given(
+    st.lists(st.tuples(st.floats(0, 3600), st.floats(-80, 0)), min_size=1, max_size=9).map(
+        lambda points: sorted(dict(points).items())
+    )
+)
+def test_lanes_are_written_as_finely_as_they_were_drawn(points: list[tuple[float, float]]) -> None:
+    lane = Lane.parse([[at, value] for at, value in points])
+    assert Lane.parse(str(lane)) == lane
+
+
+def test_forms_are_written_as_finely_as_they_were_drawn() -> None:
+    for text in ("10:A,10.00004:B,3599.123456789:A", "A4.0000001 B2", "ABBA"):
+        assert Form.parse(str(Form.parse(text))) == Form.parse(text)
+
+
 @pytest.mark.parametrize(
     ("drawn", "says"),
     [
         ("", "1 to"), ([], "1 to"), ("0:-30,0:-20", "rise"), ("3:-30,1:-20", "rise"),
         ("0", "point"), ("0:x", "point"), ("0:-90", "-90 dB"), ("0:3", "3 dB"), ("-1:-20", "-1 s"),
         ("nan:-20", "nan"), ("0:nan", "nan"), ([[1, 2, 3]], "point"), (7, "1 to"),
+        ([[10**400, 0]], "point"), ([[0, -(10**400)]], "point"),
     ],
 )  # fmt: skip
 def test_bad_lanes_are_refused(drawn: object, says: str) -> None:

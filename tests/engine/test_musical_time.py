@@ -25,6 +25,18 @@ def built(steps: list[tuple[Fraction, Fraction]], first: Fraction) -> TempoMap:
     return TempoMap(tuple(changes))
 
 
+def test_a_ramp_of_thousands_of_tempos_stays_as_fine_as_its_numbers_do() -> None:
+    """Exact sums of unlike tempos grow by a tempo's digits a change, and with them every step."""
+    tempos = [60.0 + 0.0234567890123 * beat for beat in range(5000)]
+    tempo = TempoMap.parse([[beat, bpm] for beat, bpm in enumerate(tempos)])
+    exactly = Fraction(0)
+    for beat, (_, bpm) in enumerate(tempo.changes[:300]):
+        assert abs(tempo.seconds_at(beat) - exactly) < Fraction(1, 10**50)
+        exactly += 60 / bpm
+    assert tempo.seconds_at(4999).denominator <= 1 << 192
+    assert float(tempo.seconds_at(4999)) == pytest.approx(sum(60 / bpm for bpm in tempos[:-1]))
+
+
 def test_each_stretch_lasts_as_long_as_its_tempo_says() -> None:
     tempo = TempoMap.parse("0:120,4:60,6:90")
     assert [tempo.seconds_at(beat) for beat in (0, 1, 4, 5, 6, 9)] == [

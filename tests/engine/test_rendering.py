@@ -233,7 +233,7 @@ def test_silence_stays_silent_and_gain_has_limits() -> None:
 def test_a_second_is_brought_near_the_level_and_a_near_one_left_alone() -> None:
     generator = torch.Generator().manual_seed(1)
     guide = 0.1 * torch.randn(2, 20 * RATE_HZ, generator=generator)
-    drifting_db = torch.linspace(-15.0, 15.0, guide.shape[1])
+    drifting_db = torch.linspace(-10.0, 10.0, guide.shape[1])
     rendered = guide * 10 ** (drifting_db / 20)
     held = near_level_of(guide, rendered)
     for second in range(20):
@@ -241,13 +241,21 @@ def test_a_second_is_brought_near_the_level_and_a_near_one_left_alone() -> None:
         power, wanted = (float(audio[:, cut].square().mean()) for audio in (held, guide))
         left_db = 10 * math.log10(power / wanted)
         before_db = float(drifting_db[cut].mean())
-        assert left_db == pytest.approx(min(max(before_db, -3.0), 3.0), abs=0.25)
-        if abs(before_db) < 2.0:
+        assert left_db == pytest.approx(min(max(before_db, -1.5), 1.5), abs=0.25)
+        if abs(before_db) < 0.8:
             assert torch.equal(held[:, cut], rendered[:, cut]), "near enough"
     ratio = held / rendered.where(rendered != 0, 1.0)
     assert float(ratio.log().diff().abs().max()) < 1e-3, "no step in the gain"
-    assert near_level_of(guide, 1.2 * guide).equal(1.2 * guide)
+    assert near_level_of(guide, 1.15 * guide).equal(1.15 * guide)
     assert not bool(near_level_of(guide, torch.zeros_like(guide)).any())
+
+
+def test_of_a_clips_own_noise_there_is_one(clip: Path) -> None:
+    fields = {"task": "vary", "source": str(clip)}
+    one, eight = Run(**fields), Run(**fields, candidates=8)
+    assert eight.rendering.settings == one.rendering.settings
+    assert eight.rendering.meter.total == one.rendering.meter.total
+    assert eight.fake.calls == one.fake.calls
 
 
 def test_a_clip_is_accompanied_by_what_is_missing(clip: Path) -> None:

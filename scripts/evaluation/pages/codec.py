@@ -14,6 +14,7 @@ Round trip: `encode`, then `decode` with nothing to lean on (no guide, no model)
 |Δ log10 mel| over channels, bands and frames: 128 triangular mel bands of unit peak (Slaney's
 scale) of the magnitudes (power 1) of an STFT 2048/512 whose Hann window is normalised to sum 1,
 floored at 1e-4. 0.05 is a mean deviation of 1 dB. Both channels count, so lost stereo is an error.
+What else was tried, each with its figure on other stretches, is in [codec.md](codec.md).
 """
 
 

@@ -94,6 +94,20 @@ def test_without_a_length_it_ends_by_hand_in_whole_bars() -> None:
     assert recording.length_beats == 12.0
 
 
+def test_what_has_a_length_is_recorded_whole_however_long_it_is() -> None:
+    stage = Stage([*key(2.0, 2.5, 60), *key(801.0, 801.5, 72)])
+    recording = stage.record(Plan(120.0, FOUR, 400))
+    assert (recording.bars, heard(recording)[-1]) == (400, (1598.0, 1599.0, 72))
+
+
+def test_what_has_none_ends_after_ten_minutes_and_says_so() -> None:
+    stage = Stage([*key(2.0, 2.5, 60), *key(599.0, 599.5, 67), *key(801.0, 801.5, 72)])
+    recording = stage.record(Plan(120.0, FOUR, None))
+    assert heard(recording)[-1] == (1194.0, 1195.0, 67)
+    assert recording.bars == 299, "whole bars of what was played"
+    assert "10 minutes" in stage.said[-1]
+
+
 def test_notes_are_moved_only_when_asked() -> None:
     events = key(2.03, 2.27, 60) + key(2.49, 2.7, 62) + key(3.97, 4.2, 64)
     as_played = Stage(list(events)).record(Plan(120.0, FOUR, bars=1))

@@ -15,7 +15,7 @@ from engine.files.audio import lossless_subtype, read_clip
 from engine.files.quantise import quantise
 from engine.spec import RenderRequest
 from engine.tasks.accompaniments import accompany_scene
-from engine.tasks.clips import extend_scene, loop_scene
+from engine.tasks.clips import extend_scene, inpaint_scene, loop_scene
 from engine.tasks.scene import Scene
 from engine.tasks.sketches import generate_scene, melody_scene
 from engine.units import round_half_up
@@ -103,6 +103,57 @@ def test_what_starts_from_a_clip_has_the_clips_format(
     parts = beside.finish([part.guide.numpy() for part in beside.parts])
     assert parts.samples.shape == (channels, 2 * rate)
     assert beside.sample_rate_hz == rate
+
+
+def surround(path: Path, channels: int) -> str:
+    """Bursts of noise: the same left and right, with two or four more channels beside them.
+
+    Four are unlike one another, of six all but the first two are silent.
+    """
+    time = np.arange(4 * 44_100) / 44_100
+    noise = np.random.default_rng(3).normal(0.0, 0.2, (len(time), 4))
+    wave = np.zeros((len(time), channels))
+    shown = min(channels, 2 if channels == 6 else 4)
+    wave[:, :shown] = (noise * np.exp(-2 * np.mod(time, 0.5))[:, None])[:, :shown]
+    soundfile.write(path, wave, 44_100, subtype="PCM_24")
+    return str(path)
+
+
+def level_db(samples: np.ndarray[Any, Any]) -> float:
+    return float(10 * np.log10(np.mean(samples**2)))
+
+
+def test_more_channels_make_nothing_louder(tmp_path: Path) -> None:
+    beside_db, wished_db = {}, {}
+    for channels in (2, 4, 6):
+        source = surround(tmp_path / f"{channels}.wav", channels)
+        scene = scene_of(accompany_scene, task="accompany", source=source, bpm=120, roles="drums")
+        finished = scene.finish([part.guide.numpy() for part in scene.parts])
+        beside_db[channels] = level_db(finished.samples[:2]) - level_db(
+            read_clip(source).samples[:2]
+        )
+        scene = scene_of(
+            extend_scene, task="extend", source=source, bars=1, bpm=120, intensity="0:-26"
+        )
+        finished = scene.finish([part.guide.numpy() for part in scene.parts])
+        wished_db[channels] = level_db(finished.samples[:, slice(*finished.new)])
+    assert [beside_db[4], beside_db[6]] == pytest.approx([beside_db[2]] * 2, abs=0.3)
+    assert [wished_db[4], wished_db[6]] == pytest.approx([wished_db[2]] * 2, abs=0.3)
+
+
+@pytest.mark.parametrize(("rate", "fade_ms"), [(44_100, 175.0), (88_200, 287.5), (22_050, 350.0)])
+@pytest.mark.parametrize(("start", "end"), [(2.0, 8.0), (0.0, 6.0), (4.0, 10.0)])
+def test_a_crossfade_that_lies_between_two_lengths_has_one(
+    tmp_path: Path, rate: int, fade_ms: float, start: float, end: float
+) -> None:
+    path = tmp_path / "clip.wav"
+    soundfile.write(path, np.random.default_rng(4).normal(0, 0.1, 10 * rate), rate)
+    scene = scene_of(
+        inpaint_scene, task="inpaint", source=str(path), start=start, end=end, bpm=120,
+        overlap=0.1, crossfade_ms=fade_ms,
+    )  # fmt: skip
+    finished = scene.finish([part.guide.numpy() for part in scene.parts])
+    assert finished.samples.shape == (1, 10 * rate)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import soundfile
 
 from engine.analysis.tempo import Grid
 from engine.files.audio import Clip
@@ -12,6 +15,8 @@ from engine.sketch.score import ROLES, Key
 from engine.sketch.synth import synthesise
 from engine.tasks.beside import Beside, listen
 from engine.tasks.listening import heard_chroma, is_pitched, key_name, loud_passages_db
+from engine.tasks.sketches import melody_scene
+from tests.engine.tasks.test_host_format import scene_of, tune
 
 RATE_HZ = 44_100
 
@@ -21,7 +26,8 @@ def _clip(samples: np.ndarray, rate: int = RATE_HZ) -> Clip:  # type: ignore[typ
 
 
 def _beside(samples: np.ndarray, rate: int = RATE_HZ) -> Beside:  # type: ignore[type-arg]
-    return Beside(_clip(samples, rate), Grid(120.0, 1.0, 0.0, True), None, 0.0, None)
+    grid, loud_db = Grid(120.0, 1.0, 0.0, True), loud_passages_db(samples, rate)
+    return Beside(_clip(samples, rate), grid, None, 0.0, None, loud_db)
 
 
 def test_keys_are_named_as_people_write_them() -> None:
@@ -77,3 +83,35 @@ def test_only_what_is_accompanied_is_listened_to() -> None:
     heard = near.heard(120.0, -1.0)
     assert heard is not None
     assert heard.beats[0] == pytest.approx(2.0)
+
+
+def test_what_is_accompanied_is_what_sets_the_level() -> None:
+    noise = np.random.default_rng(1).normal(0.0, 0.1, (2, 40 * RATE_HZ))
+    noise[:, : 16 * RATE_HZ] *= 10 ** (-20 / 20)
+    near, whole = (
+        listen(_clip(noise), bpm=120, metre=None, seconds=seconds).gain(("lead",))
+        for seconds in (16.0, 40.0)
+    )
+    assert 20 * np.log10(near / whole) == pytest.approx(-20.0, abs=0.5)
+
+
+def test_bars_are_listened_to_as_seconds_are(tmp_path: Path) -> None:
+    """C for as long as the melody lasts, then much longer and louder F sharp."""
+    time = np.arange(60 * RATE_HZ) / RATE_HZ
+    chords = [
+        sum(np.sin(2 * np.pi * 440 * 2 ** ((pitch - 69) / 12) * time) for pitch in pitches)
+        for pitches in ((60, 64, 67), (66, 70, 73))
+    ]
+    wave = np.where(time < 12.0, 0.02 * chords[0], 0.2 * chords[1])
+    context = str(tmp_path / "context.wav")
+    soundfile.write(context, wave, RATE_HZ, subtype="PCM_24")
+    melody = tune(tmp_path / "tune.mid")
+    told = [
+        scene_of(melody_scene, task="melody", melody=melody, context=context, bpm=120, **length)
+        for length in ({"seconds": 12}, {"bars": 6}, {"bars": 6, "position_beats": 0})
+    ]
+    facts = [scene.facts["beside"] for scene in told]
+    assert facts[0]["key"].startswith("C ")
+    assert [fact["key"] for fact in facts] == [facts[0]["key"]] * 3
+    levels = [float(scene.beside.square().mean()) for scene in told if scene.beside is not None]
+    assert levels == pytest.approx([levels[0]] * 3)

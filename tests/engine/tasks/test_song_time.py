@@ -291,11 +291,38 @@ def test_a_piece_from_words_in_a_songs_time(tmp_path: Path) -> None:
     assert scene.expected_samples == sample_at(16) - sample_at(4)
     structure = next(control for control in scene.controls if control.name == "structure")
     assert structure is not None
-    with pytest.raises(BridgeError, match="metre changes"):
+    with pytest.raises(BridgeError, match="changes within what is to be made"):
         scene_of(
             generate_scene, task="generate", prompt="rock", bars=4, tempo_map=SONG,
             metre="0:4/4,8:3/4",
         )  # fmt: skip
+    later = scene_of(
+        generate_scene, task="generate", prompt="rock", bars=4, bpm=120, position_beats=0,
+        metre="0:4/4,64:7/8",
+    )  # fmt: skip
+    assert later.expected_samples == 8 * RATE_HZ
+
+
+@pytest.mark.parametrize(
+    "told", [{"bpm": 120}, {"bpm": 120, "position_beats": 0}, {"tempo_map": "0:120,64:100"}]
+)
+def test_music_keeps_its_own_metre_where_the_host_names_none(
+    tmp_path: Path, told: dict[str, Any]
+) -> None:
+    waltz = tune(tmp_path / "waltz.mid", changes="0:120", metres="0:3/4")
+    played = scene_of(melody_scene, task="melody", melody=waltz, bars=4, **told)
+    worded = scene_of(generate_scene, task="generate", prompt="waltz", bars=4, **told)
+    source = clip(tmp_path / "clip.wav")
+    beside = scene_of(
+        accompany_scene, task="accompany", source=source, prompt="waltz in 3/4", **told
+    )
+    assert [s.expected_samples for s in (played, worded)] == [6 * RATE_HZ] * 2
+    for scene in (played, worded, beside):
+        assert scene.grid is not None
+        assert scene.grid.metre == Metre(3, 4)
+    changing = tune(tmp_path / "changing.mid", changes="0:120", metres="0:3/4,6:4/4")
+    scene = scene_of(melody_scene, task="melody", melody=changing, bars=4, **told)
+    assert scene.expected_samples == 7 * RATE_HZ, "two bars of three and two of four"
 
 
 @pytest.mark.parametrize(

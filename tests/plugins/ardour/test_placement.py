@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -34,6 +35,8 @@ pytestmark = [
 
 _TAKE_HZ = 48_000
 _CUT = 1_000
+_PATIENCE_S = 40.0
+_POLL_S = 0.02
 _ACTIONS = (
     {"task": "extend", "fields": "prompt=offset=-100"},
     {"task": "extend ", "fields": f"prompt=offset=4410,rate={_TAKE_HZ}"},
@@ -166,9 +169,35 @@ def test_it_is_said_why_a_take_cannot_be_placed(studio: Studio, dialogs: Dialogs
     assert not reply.exists()
 
 
+def test_a_list_that_cannot_be_written_costs_no_take(studio: Studio, dialogs: Dialogs) -> None:
+    pending = studio.session / "daw-bridge.pending"
+    in_the_way = studio.session / "daw-bridge.pending.partial"
+    in_the_way.mkdir()
+    waiting = _awaited(studio, "waiting", sent_s=2**40)
+    late = _awaited(studio, "late", sent_s=0)
+    _await_all(studio, [late, waiting])
+    dialogs.close_next()  # of the list
+    dialogs.close_next()  # of the daemon that does not answer
+    assert pending.read_text().splitlines() == [late, waiting]
+    in_the_way.rmdir()
+    end_s = time.monotonic() + _PATIENCE_S
+    while pending.read_text().splitlines() != [waiting]:
+        assert dialogs.open() == [], "both are said once"
+        assert time.monotonic() < end_s, "the list stays as it was"
+        time.sleep(_POLL_S)
+    pending.unlink()
+
+
 def _await_reply(studio: Studio, name: str, *, sent_s: int) -> None:
     """Leave what the action leaves for the hook."""
-    line = "\t".join((name, "extend", "1", "0", str(sent_s), "1", str(studio.data_dir)))
+    _await_all(studio, [_awaited(studio, name, sent_s=sent_s)])
+
+
+def _awaited(studio: Studio, name: str, *, sent_s: int) -> str:
+    return "\t".join((name, "extend", "1", "0", str(sent_s), "1", str(studio.data_dir)))
+
+
+def _await_all(studio: Studio, lines: list[str]) -> None:
     new = studio.session / "pending.new"
-    new.write_text(line + "\n")
+    new.write_text("".join(f"{line}\n" for line in lines))
     new.rename(studio.session / "daw-bridge.pending")
