@@ -37,7 +37,9 @@ def run(options: argparse.Namespace, config: Config, console: Console) -> None:
         raise BridgeError("unavailable", problem, "start one: daw-bridge serve")
     address = page_address(info)
     opened = not options.no_open and _open(config.data_dir / LEADS_THERE, address)
-    line = "the panel opens in your browser; if it does not, open" if opened else "open"
+    # One that is confined, such as a snap, may not read hidden folders, and says so.
+    line = "the panel opens in your browser; if it does not, or may not read the file, open"
+    line = line if opened else "open"
     warning = "the address carries the token: keep it to yourself"
     console.result({"url": address, "opened": opened}, [f"{line} {address}", warning])
 

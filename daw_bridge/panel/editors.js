@@ -11,7 +11,7 @@ const KINDS = { lane: [Lane, "Draw"], form: [Blocks, "Blocks"], melody: [Piano, 
  * An editor that is opened by a button.
  * @param {string} kind @param {HTMLInputElement} input the text that it draws
  * @param {{value: (name: string) => string}} surroundings what other fields say
- * @returns {{element: HTMLElement, opener: HTMLElement, file?: () => File | null, raw?: () => any,
+ * @returns {{element: HTMLElement, opener: HTMLElement, close: () => void, file?: () => File | null, raw?: () => any,
  *   restore?: (raw: any) => void}}
  */
 export function editorOf(kind, input, surroundings) {
@@ -37,6 +37,7 @@ export function editorOf(kind, input, surroundings) {
   return {
     element,
     opener,
+    close: () => open(false),
     file: editor.file && (() => (element.hidden ? null : editor.file())),
     raw: editor.raw && (() => ({ shown: !element.hidden, drawn: editor.raw() })),
     restore:

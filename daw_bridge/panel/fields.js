@@ -1,8 +1,9 @@
 // A control for each kind of field that the protocol table knows.
 
-import { button, h, size } from "./dom.js";
+import { h } from "./dom.js";
 import { editorOf } from "./editors.js";
-import { shown, state, tell } from "./state.js";
+import { Place } from "./given.js";
+import { shown, state } from "./state.js";
 
 // The parts that `engine.spec.ROLES` names; a test compares them.
 export const ROLES = ["drums", "bass", "chords", "lead"];
@@ -234,43 +235,27 @@ function pathControl(field, id, surroundings) {
     title: field.doc,
   });
   const control = simple(field, id, input);
-  const given = givenTo(input, (file) => give(file));
-  const give = sender(field, input, given.say);
+  const place = new Place(field.name, input);
+  const give = (/** @type {File} */ file) => place.give(file);
   const row = h("div", { class: "row" }, input, ...pickerOf(field, give));
-  const drop = h("div", { class: "drop" }, row, ...given.parts);
+  const drop = h("div", { class: "drop" }, row, ...place.parts);
   control.element.lastElementChild?.replaceWith(drop);
-  input.addEventListener("input", () => given.say(""));
   acceptFiles(drop, give);
   const path = {
     ...control,
     wide: true,
     give,
-    raw: () => ({ value: input.value, ...given.raw() }),
+    values: async () => {
+      const given = await place.settled();
+      return given ? { [field.name]: given.path } : control.values();
+    },
+    raw: () => ({ value: input.value, given: place.given }),
     restore: (raw) => {
       input.value = raw.value;
-      given.say(raw.said, raw.unsent);
+      place.adopt(raw.given);
     },
   };
-  return field.name === "melody" ? withRoll(path, input, row, surroundings) : path;
-}
-
-/** What is said of a file that was given, and a button for one that was not sent. */
-function givenTo(input, give) {
-  const said = h("p", { class: "given", role: "status" });
-  /** @type {File | null} */
-  let unsent = null;
-  const resend = () => {
-    input.focus(); // the button goes
-    if (unsent) give(unsent);
-  };
-  const again = button("Send again", resend, { class: "small", hidden: true });
-  const say = (text, file = null) => {
-    said.textContent = text;
-    said.classList.toggle("bad", Boolean(file));
-    unsent = file;
-    again.hidden = !file;
-  };
-  return { parts: [said, again], say, raw: () => ({ said: said.textContent, unsent }) };
+  return field.name === "melody" ? withRoll(path, input, row, surroundings, place) : path;
 }
 
 /** A button and the input that it stands for. */
@@ -283,11 +268,12 @@ function pickerOf(field, give) {
   return [h("button", { ...look, onclick: click }, "File…"), picker];
 }
 
-/** A path whose file can be drawn in a piano roll, too. @returns {Control} */
-function withRoll(path, input, row, surroundings) {
+/** A path whose file can be drawn in a piano roll, too: what came last counts. @returns {Control} */
+function withRoll(path, input, row, surroundings, place) {
   const roll = editorOf("melody", input, surroundings);
   row.append(roll.opener);
   path.element.append(roll.element);
+  place.taken = roll.close;
   return {
     ...path,
     values: async () => {
@@ -300,27 +286,6 @@ function withRoll(path, input, row, surroundings) {
       path.restore(raw);
       roll.restore?.(raw.drawn);
     },
-  };
-}
-
-/**
- * Sends a file to the daemon and puts what stands for it into the input. One that was not sent is
- * said, too, and the daemon goes on from where it was when it is sent again.
- */
-function sender(field, input, say) {
-  return async (/** @type {File} */ file) => {
-    say(`sending ${file.name}…`);
-    try {
-      input.value = await shown(() =>
-        state.client.upload(file, file.name, (share) =>
-          say(`sending ${file.name}: ${Math.round(100 * share)} %`),
-        ),
-      );
-      say(`${file.name}, ${size(file.size)}, is with the daemon`);
-      tell("given", { name: field.name, file });
-    } catch {
-      say(`${file.name} was not sent`, file); // it was shown why
-    }
   };
 }
 

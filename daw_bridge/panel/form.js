@@ -204,10 +204,11 @@ export async function sendRequest() {
   if (sending) return;
   sending = true;
   byId("send").disabled = true;
+  const asked = task; // another may be chosen while a file is on its way
   try {
     const given = await fields();
     if (!given) return;
-    const told = await shown(() => state.client.ask(task, given));
+    const told = await shown(() => state.client.ask(asked, given));
     noteOwnJob(told.job);
     tell("announce", `${told.job} is accepted`);
     tell("view", "takes");
@@ -221,6 +222,7 @@ export async function sendRequest() {
 }
 
 function estimate() {
+  const asked = task;
   return attempt(async () => {
     const given = await fields();
     if (!given) return;
@@ -232,7 +234,7 @@ function estimate() {
     const about = Object.fromEntries(Object.entries(given).filter(([name]) => allowed.has(name)));
     byId("estimate").textContent = "asking…";
     try {
-      byId("estimate").textContent = worded(await ask("estimate", { ...about, task }));
+      byId("estimate").textContent = worded(await ask("estimate", { ...about, task: asked }));
     } catch (error) {
       byId("estimate").textContent = "";
       throw error;

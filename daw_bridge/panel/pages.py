@@ -19,7 +19,7 @@ _JSON = "application/json"
 TABLE_ADDRESS = "/protocol.json"
 _SCRIPTS = (
     "binary", "blocks", "client", "clip", "colours", "curve", "dom", "editors", "fields", "form",
-    "home", "jobs", "keys", "lane", "list", "listen", "loudness", "main", "marks", "midi",
+    "given", "home", "jobs", "keys", "lane", "list", "listen", "loudness", "main", "marks", "midi",
     "piano", "pictures", "player", "proof", "rating", "recent", "report", "save", "spectrum",
     "state", "take", "wav", "wave",
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from daw_bridge.app import App
 from tests.daw_bridge.panel import telling_engine
@@ -35,13 +36,8 @@ def test_one_chain_of_frames_however_often_it_changes(
     assert 10 <= drawn["asked"] <= 45  # one for each of the 20, and a redraw or two
 
 
-def test_an_upload_that_loses_its_connection_ends_and_is_sent_again(
-    telling: App, connected_panel: ConnectedPanel
-) -> None:
-    panel = connected_panel(telling)
-    panel.task("extend")
-    box = panel.page.locator('[data-field="source"]')
-    # What a socket holds back stays held back when it is closed, as browsers have it.
+def _hold_back(panel: Panel) -> None:
+    """What is sent stays where it is until `letGo`: a socket that is closed keeps it, too."""
     panel.run(
         """async () => {
             const held = Object.getOwnPropertyDescriptor(WebSocket.prototype, "bufferedAmount");
@@ -51,6 +47,94 @@ def test_an_upload_that_loses_its_connection_ends_and_is_sent_again(
                 Object.defineProperty(WebSocket.prototype, "bufferedAmount", held);
         }"""
     )
+
+
+def _clip(name: str, byte: int) -> dict[str, Any]:
+    return {"name": name, "mimeType": "audio/wav", "buffer": bytes([byte]) * 1_000_000}
+
+
+def _last_request(app: App) -> dict[str, Any]:
+    request: dict[str, Any] = ask(app, "jobs", limit=1)["jobs"][0]["request"]
+    return request
+
+
+def test_a_file_on_its_way_is_what_the_form_means(
+    telling: App, connected_panel: ConnectedPanel
+) -> None:
+    """Neither the clip before it, nor nothing, and through a change of the task."""
+    panel = connected_panel(telling)
+    panel.task("extend")
+    panel.fill("seconds", "1")
+    box = panel.page.locator('[data-field="source"]')
+    pick = box.locator("input[type=file]")
+    pick.set_input_files([_clip("first.wav", 1)])
+    box.get_by_text("first.wav, 1.0 MB, is with the daemon").wait_for()
+    _hold_back(panel)
+    pick.set_input_files([_clip("second.wav", 2)])
+    box.get_by_text("sending second.wav: 13 %").wait_for()
+    assert box.locator("input").first.input_value() == ""
+    panel.send()  # waits for it
+    panel.task("loop")
+    panel.task("extend")
+    box.get_by_text("sending second.wav: 13 %").wait_for()
+    panel.run("async () => window.letGo()")
+    box.get_by_text("second.wav, 1.0 MB, is with the daemon").wait_for()
+    panel.accepted(0)
+    source = Path(_last_request(telling)["source"])
+    assert source.read_bytes() == _clip("", 2)["buffer"]
+    assert box.locator("input").first.input_value().startswith("upload:")
+
+
+def test_of_two_files_the_last_counts_and_a_path_counts_before_both(
+    telling: App, connected_panel: ConnectedPanel
+) -> None:
+    panel = connected_panel(telling)
+    panel.task("extend")
+    box = panel.page.locator('[data-field="source"]')
+    pick = box.locator("input[type=file]")
+    _hold_back(panel)
+    pick.set_input_files([_clip("first.wav", 1)])
+    box.get_by_text("sending first.wav: 13 %").wait_for()
+    panel.run("async () => window.letGo()")
+    pick.set_input_files([_clip("second.wav", 2)])
+    box.get_by_text("second.wav, 1.0 MB, is with the daemon").wait_for()
+    panel.page.wait_for_timeout(300)  # the first arrives, too
+    assert box.get_by_text("second.wav, 1.0 MB, is with the daemon").is_visible()
+    _hold_back(panel)
+    pick.set_input_files([_clip("third.wav", 3)])
+    box.get_by_text("sending third.wav: 13 %").wait_for()
+    panel.fill("source", "/clips/typed.wav")
+    panel.run("async () => window.letGo()")
+    panel.page.wait_for_timeout(300)
+    assert box.locator("input").first.input_value() == "/clips/typed.wav"
+    assert box.locator(".given").inner_text() == ""
+
+
+def test_what_was_given_last_is_the_melody(telling: App, connected_panel: ConnectedPanel) -> None:
+    """A roll that is open does not speak for a file that is given after it was drawn."""
+    panel = connected_panel(telling)
+    panel.task("melody")
+    panel.fill("bars", "1")
+    box = panel.page.locator('[data-field="melody"]')
+    box.get_by_role("button", name="Piano roll: open the editor").click()
+    box.locator("canvas").focus()
+    panel.page.keyboard.press("Enter")
+    tune = {"name": "tune.mid", "mimeType": "audio/midi", "buffer": b"MThd, as good as any"}
+    box.locator("input[type=file]").set_input_files([tune])
+    box.get_by_text("tune.mid, 20 bytes, is with the daemon").wait_for()
+    assert not box.locator("canvas").is_visible()
+    panel.send()
+    panel.accepted(0)
+    assert Path(_last_request(telling)["melody"]).read_bytes() == tune["buffer"]
+
+
+def test_an_upload_that_loses_its_connection_ends_and_is_sent_again(
+    telling: App, connected_panel: ConnectedPanel
+) -> None:
+    panel = connected_panel(telling)
+    panel.task("extend")
+    box = panel.page.locator('[data-field="source"]')
+    _hold_back(panel)
     clip = {"name": "long.wav", "mimeType": "audio/wav", "buffer": bytes(range(250)) * 4000}
     box.locator("input[type=file]").set_input_files([clip])
     box.get_by_text("sending long.wav: 13 %").wait_for()
