@@ -11,8 +11,6 @@ import contextlib
 import logging
 import os
 import shutil
-import signal
-import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
@@ -29,7 +27,7 @@ from daw_bridge.jobs.scheduler import Ports, Scheduler
 from daw_bridge.logs import LogOptions, logging_to
 from daw_bridge.metrics import ENDS, Labelled, Metrics, family, gauge, resident_bytes
 from daw_bridge.panel.pages import page
-from daw_bridge.process import settle
+from daw_bridge.process import settle, stop_signals
 from daw_bridge.protocol.table import WEBSOCKET_PATH
 from daw_bridge.registration import (
     ServerInfo,
@@ -375,14 +373,6 @@ def _timing(config: Config) -> Timing:
     )
 
 
-def _stop_signals() -> list[signal.Signals]:
-    """What asks the daemon to stop; a terminal that closes does, unless somebody said otherwise."""
-    asks = [signal.SIGINT, signal.SIGTERM]
-    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        asks.append(signal.SIGHUP)
-    return asks
-
-
 async def serve(config: Config, on_ready: Callable[[App], None] | None = None) -> None:
     """Run a daemon until it is asked to stop, by a client, Ctrl-C or a termination signal.
 
@@ -395,7 +385,7 @@ async def serve(config: Config, on_ready: Callable[[App], None] | None = None) -
     settle(asyncio.get_running_loop())
     async with App(config) as app:
         loop = asyncio.get_running_loop()
-        for number in _stop_signals():
+        for number in stop_signals():
             # Windows has no signal handlers in its event loop; Ctrl-C raises there instead.
             with contextlib.suppress(NotImplementedError):
                 loop.add_signal_handler(number, app.request_stop)

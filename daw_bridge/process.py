@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -22,3 +23,11 @@ def settle(loop: asyncio.AbstractEventLoop) -> None:
     # the others: the process grew with every job. Other libraries need no telling.
     with contextlib.suppress(AttributeError, TypeError, OSError):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+
+
+def stop_signals() -> list[signal.Signals]:
+    """What asks the daemon to stop; a terminal that closes does, unless somebody said otherwise."""
+    asks = [signal.SIGINT, signal.SIGTERM]
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        asks.append(signal.SIGHUP)
+    return asks
