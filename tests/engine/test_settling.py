@@ -35,7 +35,7 @@ STEMS = {
     "task": "generate",
     "prompt": "pop",
     "seconds": 1.0,
-    "intensity": "0:-50,1:-8",
+    "intensity": "0:-10,0.5:-60,1:-10",
     "variation": 1.0,  # a draft that varies its prior meets the level by itself
     "stems": True,
     "roles": "drums,bass",

@@ -174,7 +174,7 @@ def test_a_list_that_cannot_be_written_costs_no_take(studio: Studio, dialogs: Di
     in_the_way = studio.session / "daw-bridge.pending.partial"
     in_the_way.mkdir()
     waiting = _awaited(studio, "waiting", sent_s=2**40)
-    late = _awaited(studio, "late", sent_s=0)
+    late = _awaited(studio, "unheard", sent_s=0)
     _await_all(studio, [late, waiting])
     dialogs.close_next()  # of the list
     dialogs.close_next()  # of the daemon that does not answer
