@@ -174,17 +174,20 @@ def test_a_list_that_cannot_be_written_costs_no_take(studio: Studio, dialogs: Di
     in_the_way = studio.session / "daw-bridge.pending.partial"
     in_the_way.mkdir()
     waiting = _awaited(studio, "waiting", sent_s=2**40)
-    late = _awaited(studio, "unheard", sent_s=0)
-    _await_all(studio, [late, waiting])
-    dialogs.close_next()  # of the list
-    dialogs.close_next()  # of the daemon that does not answer
-    assert pending.read_text().splitlines() == [late, waiting]
+    over = _awaited(studio, "over", sent_s=2**40)
+    reply = studio.data_dir / "replies" / "over.json"
+    reply.parent.mkdir(exist_ok=True)
+    reply.write_text('{"event": "cancelled"}')
+    _await_all(studio, [over, waiting])
+    dialogs.close_next()
+    assert pending.read_text().splitlines() == [over, waiting]
     in_the_way.rmdir()
     end_s = time.monotonic() + _PATIENCE_S
     while pending.read_text().splitlines() != [waiting]:
-        assert dialogs.open() == [], "both are said once"
+        assert dialogs.open() == [], "it is said once"
         assert time.monotonic() < end_s, "the list stays as it was"
         time.sleep(_POLL_S)
+    assert not reply.exists()
     pending.unlink()
 
 
