@@ -11,8 +11,8 @@ const KINDS = { lane: [Lane, "Draw"], form: [Blocks, "Blocks"], melody: [Piano, 
  * An editor that is opened by a button.
  * @param {string} kind @param {HTMLInputElement} input the text that it draws
  * @param {{value: (name: string) => string}} surroundings what other fields say
- * @returns {{element: HTMLElement, opener: HTMLElement, close: () => void, file?: () => File | null, raw?: () => any,
- *   restore?: (raw: any) => void}}
+ * @returns {{element: HTMLElement, opener: HTMLElement, close: () => void,
+ *   file?: () => File | null, raw?: () => any, restore?: (raw: any) => void}}
  */
 export function editorOf(kind, input, surroundings) {
   const [Kind, words] = /** @type {[any, string]} */ (KINDS[kind]);

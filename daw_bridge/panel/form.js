@@ -182,6 +182,8 @@ function restore(name, raw) {
 }
 
 function clear() {
+  for (const control of controls) typed.set(control.name, control.raw());
+  for (const raw of typed.values()) if (raw?.given) raw.given.dropped = true; // on its way for nothing
   typed.clear();
   controls = [];
   chooseTask(task);

@@ -177,7 +177,9 @@ def _counted_as(request: RenderRequest, melody: Melody, song: MusicalTime) -> Mu
 
     One that changes counts from the melody's start on, as in its file.
     """
-    if not melody.metres.is_constant and request.metre is None and request.tempo_from is None:
+    if request.metre is not None:
+        return song
+    if not melody.metres.is_constant and request.tempo_from is None:
         return replace(song, metres=melody.metres)
     return song_time(request, melody.metre) or song
 

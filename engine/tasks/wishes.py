@@ -118,8 +118,8 @@ def loudness_wish(controls: tuple[Control, ...]) -> Intensity | None:
 def spread_db(clip: Samples) -> float:
     """How much louder a clip `[channels, samples]` is than the model's stereo of it.
 
-    Mono and stereo come as they are. Of more channels those that are silent quieten the clip and
-    its stereo alike, and those that are unlike quieten its stereo alone.
+    Mono and stereo come as they are. Of more channels left and right are means, which those that
+    are silent or unlike one another quieten more than the clip.
     """
     if clip.shape[0] <= 2:
         return 0.0

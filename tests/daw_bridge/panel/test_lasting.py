@@ -110,6 +110,29 @@ def test_of_two_files_the_last_counts_and_a_path_counts_before_both(
     assert box.locator(".given").inner_text() == ""
 
 
+def test_what_is_cleared_while_it_is_sent_is_not_shown(
+    telling: App, connected_panel: ConnectedPanel
+) -> None:
+    panel = connected_panel(telling)
+    panel.task("extend")
+    panel.run(
+        """async () => {
+            window.shown = [];
+            (await part("state")).on("given", ({file}) => window.shown.push(file.name));
+        }"""
+    )
+    box = panel.page.locator('[data-field="source"]')
+    _hold_back(panel)
+    box.locator("input[type=file]").set_input_files([_clip("unwanted.wav", 1)])
+    box.get_by_text("sending unwanted.wav: 13 %").wait_for()
+    panel.page.get_by_role("button", name="Clear", exact=True).click()
+    panel.run("async () => window.letGo()")
+    box.locator("input[type=file]").set_input_files([_clip("wanted.wav", 2)])
+    box.get_by_text("wanted.wav, 1.0 MB, is with the daemon").wait_for()
+    panel.page.wait_for_timeout(300)  # the first arrives, too
+    assert panel.run("async () => window.shown") == ["wanted.wav"]
+
+
 def test_what_was_given_last_is_the_melody(telling: App, connected_panel: ConnectedPanel) -> None:
     """A roll that is open does not speak for a file that is given after it was drawn."""
     panel = connected_panel(telling)
