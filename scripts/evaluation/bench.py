@@ -31,6 +31,7 @@ class Plan:
     extensions: int
     recordings: int
     stems: int
+    backings: int
     speed_runs: int
 
     def share(self, part: int) -> Plan:
@@ -40,10 +41,10 @@ class Plan:
 
 
 # A share of 96 pieces has a standard error of 4 points; of 32 it has 7, by which two sets of
-# weights cannot be told apart.
-FULL = Plan(24, 17, 48, 96, 20, 50, 15, 8, 3)
+# weights cannot be told apart. The tune in a backing is a matter of few points, too.
+FULL = Plan(24, 17, 48, 96, 20, 50, 15, 8, 64, 3)
 QUICK_NOTE = "A quick run: a few items of each kind, good for nothing but a first look."
-QUICK = Plan(2, 2, 8, 4, 2, 3, 2, 1, 1)
+QUICK = Plan(2, 2, 8, 4, 2, 3, 2, 1, 2, 1)
 
 
 @dataclass

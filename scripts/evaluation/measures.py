@@ -118,3 +118,12 @@ def middle(values: Sequence[float | None]) -> float | None:
     """Median of what was measured; None where nothing was."""
     known = [value for value in values if value is not None]
     return float(np.median(known)) if known else None
+
+
+def error_of_difference(
+    own: Sequence[float | None], foreign: Sequence[float | None]
+) -> float | None:
+    """Standard error of the mean difference over the items that have both; None of one item."""
+    pairs = zip(own, foreign, strict=True)
+    apart = [a - b for a, b in pairs if a is not None and b is not None]
+    return float(np.std(apart, ddof=1) / np.sqrt(len(apart))) if len(apart) > 1 else None

@@ -12,6 +12,7 @@ from evaluation.frechet import frechet_distance
 from evaluation.measures import (
     Audio,
     auc,
+    error_of_difference,
     key_is,
     level_db,
     level_gaps_db,
@@ -197,3 +198,10 @@ def test_shuffling_keeps_every_grain_and_not_their_order() -> None:
     assert np.allclose(mixed[:, ::grain], 0.0), "each grain is faded in"
     longer = shuffled(source, 3 * source.shape[1] + 7, RATE_HZ, np.random.default_rng(0))
     assert longer.shape == (2, 3 * source.shape[1] + 7)
+
+
+def test_error_of_a_mean_difference_is_of_the_pairs_that_have_both() -> None:
+    own, foreign = [0.5, 0.4, None, 0.9], [0.3, 0.4, 0.2, None]
+    # Differences 0.2 and 0.0: their deviation is 0.2 / sqrt 2, over sqrt 2.
+    assert error_of_difference(own, foreign) == pytest.approx(0.1)
+    assert error_of_difference([0.5], [0.3]) is None

@@ -65,7 +65,7 @@ FOUND: dict[str, Figures] = {
                                for kind in ("mean", "median")}},
     "extensions": {"renders": CONTINUED, "recordings": None},
     "stems": {"pieces": 2, "tunes": 4, "stems": {"available": False},
-              "backings": {name: {"own": own, "unrelated": 0.2}
+              "backings": {name: {"own": own, "unrelated": 0.2, "error": 0.021}
                            for name, own in (("real", 0.3), ("default", 0.24), ("noise", 0.35))}},
     "speed": {"rows": [{"variation": v, "steps": n, "length_s": s, "times_s": [0.4 * n * s / 6]}
                        for v in ("default", "noise") for n in (2, 8) for s in (6.0, 30.0)],
@@ -152,6 +152,7 @@ def test_page_names_what_is_missing_and_who_is_late() -> None:
     told = page(FOUND, {"Cores": "2"}, QUICK_NOTE)
     assert "Real recordings: skipped, the folder holds none" in told
     assert "Stems: not available in this version of the engine." in told
+    assert "| variation 1 | 35 % | 20 % | 2.1 points |" in told
     assert "Tempo over the limit: b (3.75 %)." in told
     assert "A quick run" in told
     assert "- Cores: 2" in told

@@ -37,7 +37,11 @@ def _stems(figures: dict[str, Any]) -> tuple[list[str], list[Verdict]]:
 def _backings(figures: dict[str, Any]) -> tuple[list[str], list[Verdict]]:
     titles = {"real": "real backings: the lead's stem left out", **CALLED}
     rows = [
-        [title, percent(figures[name]["own"]), percent(figures[name]["unrelated"])]
+        [
+            title,
+            *(percent(figures[name][whose]) for whose in ("own", "unrelated")),
+            _points(figures[name]["error"]),
+        ]
         for name, title in titles.items()
     ]
     verdicts = []
@@ -46,7 +50,12 @@ def _backings(figures: dict[str, Any]) -> tuple[list[str], list[Verdict]]:
         limit = None if other is None else other + LEVEL_OF_UNRELATED
         real = figures["real"]["own"]
         verdicts.append(Verdict(f"melody in a backing, {called}", own, limit, "%", ceiling=real))
-    return table(["", "the melody", "an unrelated melody in the key"], rows), verdicts
+    head = ["", "the melody", "an unrelated melody in the key", "standard error of the difference"]
+    return table(head, rows), verdicts
+
+
+def _points(share: float | None) -> str | None:
+    return None if share is None else f"{100 * share:.1f} points"
 
 
 def tell(figures: Figures) -> Told:

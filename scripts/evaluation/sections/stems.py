@@ -14,7 +14,7 @@ from engine.sketch.score import ROLES
 from engine.spec import FIELD_BY_NAME
 from evaluation.bench import Bench
 from evaluation.material import HELD_OUT_SEEDS, Excerpt, excerpts, write_melody
-from evaluation.measures import Audio, mean_auc, residual_db
+from evaluation.measures import Audio, error_of_difference, mean_auc, residual_db
 from evaluation.product import Rendered, render
 from evaluation.sections.melody import accuracy, has_tune, mean_of, request_for, unrelated
 from evaluation.store import Figures
@@ -96,13 +96,20 @@ def measure_backings(
             foreign.setdefault(name, []).append(
                 accuracy(audio, other, e.piece.tempo_bpm, transpose)
             )
-    return {name: {"own": mean_of(own[name]), "unrelated": mean_of(foreign[name])} for name in own}
+    return {
+        name: {
+            "own": mean_of(own[name]),
+            "unrelated": mean_of(foreign[name]),
+            "error": error_of_difference(own[name], foreign[name]),
+        }
+        for name in own
+    }
 
 
 def measure(bench: Bench) -> Figures:
     """Stems and backings of a few held-out tunes."""
     items = excerpts(FIRST_SEED, bench.plan.stems, 8.0, has_tune)
-    tunes = excerpts(items[-1].seed + 1, 2 * bench.plan.stems, 8.0, _has_pitched_backing)
+    tunes = excerpts(items[-1].seed + 1, bench.plan.backings, 8.0, _has_pitched_backing)
     with tempfile.TemporaryDirectory() as folder:
         paths = [write_melody(e, Path(folder) / f"{e.seed}.mid") for e in items]
         figures = {"pieces": len(items), "stems": measure_stems(bench, items, paths)}
