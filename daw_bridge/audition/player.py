@@ -1,7 +1,8 @@
 """What an audio device is given: silence until a moment, then the take, round after round.
 
 The moment is one of the system's clock. A device tells its own clock with every block; the two are
-compared again and again until the audio begins, and never after, so that nothing jumps.
+compared again and again until the audio begins, and never after, so that nothing jumps. Where the
+moment has passed by then, the audio is joined where it would be by now.
 """
 
 from __future__ import annotations
@@ -18,11 +19,18 @@ if TYPE_CHECKING:
     Frames = npt.NDArray[np.float32]
 
 StartsAt = Callable[[], float | None]
-_FADE_S = 0.01  # of a stop by hand
+_FADE_S = 0.01  # of a stop by hand, and of a beginning in the midst of the audio
+_LATE_S = 0.005  # later than asked for by no more, the audio begins with its first frame
 
 
 class Player:
-    """Fills blocks of an output stream."""
+    """Fills blocks of an output stream.
+
+    Attributes:
+        heard_from_s: second of the system's clock at which audio was first heard; None before.
+        skipped_frames: of all rounds, those that should have been heard before that.
+        is_over: the moment had passed so long ago that no round was left.
+    """
 
     def __init__(
         self,
@@ -53,10 +61,14 @@ class Player:
         self._now = now
         self._ahead_s = float("inf")  # system's clock less the device's
         self._at = 0
+        self._fade_in_frames = max(1, round(_FADE_S * sample_rate_hz))
+        self._faded_in = self._fade_in_frames  # how much of that is done; all, where none is needed
         self._stopping = False
         self.begun = starts_at is None
         self.heard_from_s: float | None = None
         self.played_frames = 0
+        self.skipped_frames = 0
+        self.is_over = False
         self.underruns = 0
         self.finished = threading.Event()
 
@@ -73,6 +85,8 @@ class Player:
         self.underruns += underrun and self.begun
         block[:] = 0.0
         silent = 0 if self.begun else self._silence(len(block), clock)
+        if self.is_over:
+            return False
         if silent < len(block):
             if self.heard_from_s is None:
                 self.heard_from_s = self._heard_s(clock) + silent / self._rate
@@ -97,13 +111,30 @@ class Player:
         return float(clock.outputBufferDacTime + self._ahead_s)
 
     def _silence(self, frames: int, clock: Any) -> int:
-        """Frames of a block that come before the start; all of them where it is not known yet."""
+        """Frames of a block that come before the start; all of them where it is not known yet.
+
+        Where the start has passed, what should have been heard since is skipped.
+        """
         heard_s = self._heard_s(clock)
         assert self._starts_at is not None
         start_s = self._starts_at()
         if start_s is None:
             return frames
-        return max(0, min(frames, round((start_s - heard_s) * self._rate)))
+        early = round((start_s - heard_s) * self._rate)
+        if early < -_LATE_S * self._rate:
+            self._skip(-early)
+        return max(0, min(frames, early))
+
+    def _skip(self, frames: int) -> None:
+        """Begin in the midst of the audio, or not at all where all rounds have passed."""
+        if self._left is not None:
+            self.is_over = frames >= self._left
+            if self.is_over:
+                return
+            self._left -= frames
+        self.skipped_frames = frames
+        self._at = frames % len(self._audio)
+        self._faded_in = 0
 
     def _copy(self, block: Frames) -> None:
         """The next frames of the audio; its end is followed by its beginning."""
@@ -114,9 +145,17 @@ class Player:
             block[done : done + count] = self._audio[self._at : self._at + count]
             self._at = (self._at + count) % len(self._audio)
             done += count
+        self._fade_in(block)
         self.played_frames += wanted
         if self._left is not None:
             self._left -= wanted
+
+    def _fade_in(self, block: Frames) -> None:
+        """What is left of the fade at a beginning in the midst; blocks may be shorter than it."""
+        count = min(len(block), self._fade_in_frames - self._faded_in)
+        for frame in range(count):
+            block[frame] *= (self._faded_in + frame + 1) / self._fade_in_frames
+        self._faded_in += count
 
     def _fade(self, block: Frames) -> None:
         count = min(len(block), max(1, round(_FADE_S * self._rate)))

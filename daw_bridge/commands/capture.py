@@ -161,8 +161,19 @@ def _target(options: argparse.Namespace) -> Path:
 
 
 def _melody_flags(given: list[str], recording: Recording) -> list[str]:
-    """The flags of `melody`, with the recording's length where none is given."""
+    """The flags of `melody`, with the recording's length and place in the song, unless given.
+
+    A place needs the song's tempo and bars: they are the recording's where no flag says them.
+    """
+    named = {flag.partition("=")[0] for flag in given}
     flags = list(given)
-    if not any(flag.split("=")[0] in ("--bars", "--seconds") for flag in flags):
+    if named.isdisjoint(("--bars", "--seconds")):
         flags += ["--bars", str(recording.bars)]
+    if recording.position_beats is not None and "--position-beats" not in named:
+        flags += ["--position-beats", repr(recording.position_beats)]
+        if named.isdisjoint(("--bpm", "--tempo-map", "--tempo-from")):
+            flags += ["--bpm", repr(recording.bpm)]
+        # A file of the song's tempo may have metre changes, which a metre would take away.
+        if named.isdisjoint(("--metre", "--tempo-from")):
+            flags += ["--metre", str(recording.metre)]
     return flags

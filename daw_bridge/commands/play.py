@@ -40,7 +40,8 @@ def run(options: argparse.Namespace, config: Config, console: Console) -> None:
     """Play a take or a file.
 
     Raises:
-        BridgeError: what is wrong with a flag, the file or the device.
+        BridgeError: what is wrong with a flag, the file or the device; `unavailable` where the
+            moment to begin passed before a device could be had, by more than all rounds last.
     """
     if options.list:
         _list(console)
@@ -48,15 +49,17 @@ def run(options: argparse.Namespace, config: Config, console: Console) -> None:
     path = _path(options, config)
     rounds = _rounds(options)
     gain_db = cast_field(_GAIN, options.gain_db)
+    wait_s = cast_field(WAIT, options.wait)
     waiting = _moment(options)
     output = choose(outputs(), options.device)
     audio, rate = _prepared(path, output, looped=rounds != 1)
     with cancelled_by_interrupt() as stopped, waiting as starts_at:
         console.note(f"playing {path.name} on {output.name}")
         player = _play(
-            audio * 10 ** (gain_db / 20), rate, output, rounds, starts_at, stopped,
-            cast_field(WAIT, options.wait),
-        )  # fmt: skip
+            audio * 10 ** (gain_db / 20), rate, output, rounds, starts_at, stopped, wait_s
+        )
+    if player.is_over:
+        raise _over(options)
     told = {
         "path": str(path),
         "device": output.name,
@@ -64,9 +67,20 @@ def run(options: argparse.Namespace, config: Config, console: Console) -> None:
         "channels": int(audio.shape[1]),
         "heard_from_s": player.heard_from_s,
         "played_samples": player.played_frames,
+        "skipped_samples": player.skipped_frames,
         "underruns": player.underruns,
     }
     console.result(told, [f"played {player.played_frames / rate:.2f} s"])
+
+
+def _over(options: argparse.Namespace) -> BridgeError:
+    """The refusal of a moment that passed longer ago than all rounds last."""
+    what, later = ("beat", "--at-beat") if options.at_beat is not None else ("moment", "moment")
+    return BridgeError(
+        "unavailable",
+        f"the {what} to begin at passed so long ago that the take is over",
+        f"give a later {later}, or --loop",
+    )
 
 
 def _list(console: Console) -> None:
@@ -160,8 +174,17 @@ def _by_clock(port: str, beat: float) -> Iterator[StartsAt]:
         yield starts_at
 
 
+@contextmanager
+def _by_bars(options: argparse.Namespace) -> Iterator[StartsAt]:
+    """The next bar line of a tempo, from when the context is entered on."""
+    at_s = next_bar_s(options, time.time() + _LEAD_S)
+    yield lambda: at_s
+
+
 def _moment(options: argparse.Namespace) -> Any:
     """A context that gives the moment to begin at; None in it for at once.
+
+    It is entered when the audio is ready, which takes a while: a bar line of now would have passed.
 
     Raises:
         BridgeError: `bad_request` for flags that do not go together or a moment that is over.
@@ -183,8 +206,8 @@ def _moment(options: argparse.Namespace) -> Any:
             )
         return nullcontext(lambda: at_s)
     if options.bpm is not None:
-        at_s = next_bar_s(options, time.time() + _LEAD_S)
-        return nullcontext(lambda: at_s)
+        next_bar_s(options, time.time())  # a mistake is told before the audio is read
+        return _by_bars(options)
     return nullcontext(None)
 
 

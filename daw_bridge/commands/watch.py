@@ -200,12 +200,9 @@ class Watch:
     def _deliver(self, arrival: Arrival, finished: Finished) -> bool:
         """Put the files beside their source; whether that has to be tried again."""
         try:
-            target = put_take(arrival.path, finished.path, _copy)
-            for item in finished.files[1:]:
-                stem = stem_path(target, item["name"])
-                if not os.path.lexists(stem):
-                    _copy(Path(item["path"]), stem)
-            take_back_error(arrival.path)
+            stems = {item["name"]: Path(item["path"]) for item in finished.files[1:]}
+            target = put_take(arrival.path, finished.path, stems, stem_path, _copy)
+            take_back_error(arrival.path, publish)
         except (OSError, BridgeError) as error:
             return self._undelivered(arrival, finished, _reason(error))
         self._backoff.worked()

@@ -53,7 +53,11 @@ def _real_path(text: str, roots: Sequence[Path]) -> Path:
         # Before anything else, so that nothing is told of files outside the roots.
         listed = ", ".join(str(root) for root in roots)
         raise BridgeError(
-            "forbidden", f"{text[:200]!r} is not in an allowed folder", f"allowed: {listed}"
+            "forbidden",
+            f"{text[:200]!r} is not in an allowed folder",
+            # What to do comes first: where a message has little room, its end is cut off.
+            "add its folder to roots in config.toml in the data folder, beside those that "
+            f"daw-bridge config shows, and start the daemon anew; allowed now: {listed}",
         )
     return path
 

@@ -70,7 +70,8 @@ def quantised(
 ) -> list[LiveNote]:
     """Every note moved to the nearest step, with a length of whole steps, one at least.
 
-    What lies nearer to the end than to the last step is moved to that one.
+    What lies nearer to the end than to the last step is moved to that one. Where the steps do not
+    fit into the bars, the last is cut at the end, and so are the notes that last over it.
     """
     step = float(step_beats)
     last = math.ceil(length_beats / step) - 1
@@ -78,7 +79,6 @@ def quantised(
     for note in notes:
         start = min(last, round(note.start_beats / step))
         steps = max(1, round((note.end_beats - note.start_beats) / step))
-        moved.append(
-            LiveNote(start * step, (start + steps) * step, note.pitch, note.velocity, note.channel)
-        )
+        end_beats = min((start + steps) * step, length_beats)
+        moved.append(LiveNote(start * step, end_beats, note.pitch, note.velocity, note.channel))
     return moved

@@ -141,7 +141,9 @@ def test_a_refusal_that_cannot_be_written_is_told_and_the_watcher_goes_on(
         assert f"x.extend-4bras.error.txt cannot be written: {reason}" in told
         resource.prlimit(watcher.pid, resource.RLIMIT_FSIZE, (hard, hard))
         (folder / "y.extend-0.1s.wav").write_bytes(CLIP)
-        wait_for((folder / "y.extend-0.1s.take.wav").exists, "no take")
+        assert watcher.stderr.readline() == "y.extend-0.1s.wav: extend\n"
+        # Said once it is noted: the take is there a moment before.
+        assert watcher.stderr.readline() == "y.extend-0.1s.wav: y.extend-0.1s.take.wav\n"
     with watching(folder, config.data_dir) as watcher:
         assert watcher.stderr is not None
         (folder / "z.extend-0.1s.wav").write_bytes(CLIP)

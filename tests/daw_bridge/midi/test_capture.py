@@ -13,7 +13,13 @@ import mido
 import pytest
 
 from daw_bridge.cli import main
+from daw_bridge.commands.arguments import build_parser
+from daw_bridge.commands.capture import _melody_flags
+from daw_bridge.commands.render import request_of
+from daw_bridge.midi.session import Recording
 from engine.files.midi import read_melody
+from engine.spec import RenderRequest
+from engine.units import Metre
 from tests.daw_bridge.fake_engine import FakeEngine
 from tests.daw_bridge.midi import memory_backend
 
@@ -85,10 +91,64 @@ def test_what_was_played_with_a_hosts_clock_is_accompanied(
     told = json.loads(capsys.readouterr().out)
     asked = told["recipe"]["request"]
     assert (asked["melody"], asked["bars"], asked["prompt"]) == (str(out), 1.0, "soft")
+    # Four beats of count-in, and the song began at 0.
+    assert (asked["position_beats"], asked["metre"]) == (4.0, "4/4")
+    assert asked["bpm"] == pytest.approx(300.0, rel=0.05)
     assert mix.exists()
     melody = read_melody(out)
     assert [note.start_beats for note in melody.notes] == [0.0, 1.0, 2.0]
     assert melody.bpm == pytest.approx(300.0, rel=0.05)
+
+
+def _asked(given: list[str], recording: Recording, tune: Path) -> RenderRequest:
+    flags = _melody_flags(given, recording)
+    return request_of(build_parser().parse_args(["melody", str(tune), *flags]))
+
+
+@pytest.fixture
+def tune(tmp_path: Path) -> Path:
+    path = tmp_path / "tune.mid"
+    path.touch()
+    return path
+
+
+def _recorded(position_beats: float | None, bpm: float = 97.123, metre: str = "7/8") -> Recording:
+    return Recording([], bpm, Metre.parse(metre), 14.0, position_beats)
+
+
+@pytest.mark.parametrize("position_beats", [0.0, 17.5, 3.5 * 300, 0.1 + 0.2, 999_999.75])
+@pytest.mark.parametrize("bpm", [97.123, 20.0, 400.0])
+def test_the_accompaniment_knows_where_in_the_song_it_was_played(
+    tune: Path, position_beats: float, bpm: float
+) -> None:
+    asked = _asked(["--prompt", "soft"], _recorded(position_beats, bpm), tune)
+    assert (asked.position_beats, asked.bpm, asked.metre) == (position_beats, bpm, "7/8")
+    assert (asked.bars, asked.prompt) == (4.0, "soft")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["--bpm=90"], {"position_beats": 17.5, "bpm": 90.0, "metre": "7/8"}),
+        (["--metre", "6/8"], {"position_beats": 17.5, "bpm": 97.123, "metre": "6/8"}),
+        (["--tempo-map=0:90,8:100"], {"position_beats": 17.5, "bpm": None, "metre": "7/8"}),
+        # Its metre changes count, too.
+        (["--tempo-from", "{tune}"], {"position_beats": 17.5, "bpm": None, "metre": None}),
+        (["--position-beats", "8", "--bpm", "90"],
+         {"position_beats": 8.0, "bpm": 90.0, "metre": None}),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_the_song_counts_before_what_was_heard(
+    tune: Path, given: list[str], expected: dict[str, Any]
+) -> None:
+    flags = [flag.format(tune=tune) for flag in given]
+    asked = _asked(flags, _recorded(17.5), tune)
+    assert {name: getattr(asked, name) for name in expected} == expected
+
+
+def test_without_a_hosts_clock_nothing_is_said_of_the_song(tune: Path) -> None:
+    asked = _asked([], _recorded(None), tune)
+    assert (asked.position_beats, asked.bpm, asked.metre, asked.bars) == (None, None, None, 4.0)
 
 
 def test_ports_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -247,6 +247,16 @@ def test_keys_that_overlap_and_repeat() -> None:
     assert triplets[-1].start_beats == pytest.approx(11 / 3)
 
 
+def test_steps_that_do_not_fit_into_the_bars_make_them_no_longer() -> None:
+    """Quarters in a bar of 7/8: the last has half a beat."""
+    notes = [LiveNote(0.0, 3.5, 60, 90), LiveNote(2.9, 3.5, 62, 90), LiveNote(1.0, 2.0, 64, 90)]
+    moved = quantised(notes, Fraction(1), 3.5)
+    assert [(n.start_beats, n.end_beats) for n in moved] == [(0.0, 3.5), (3.0, 3.5), (1.0, 2.0)]
+    data = midi_bytes(moved, bpm=120.0, metre=Metre(7, 8), length_beats=3.5)
+    file = mido.MidiFile(file=io.BytesIO(data))
+    assert sum(message.time for message in file.tracks[0]) == 3.5 * 960
+
+
 @pytest.mark.parametrize(
     ("names", "wanted", "found"),
     [
