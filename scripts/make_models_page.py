@@ -29,7 +29,7 @@ INTRODUCTION = """# Models
 The embedded model, `house`, is always there and needs nothing. For more, take a public one:
 
 ```sh
-pip install "daw-bridge[models]"                       # the libraries that read them
+pip install -e '.[models]'                             # in the checkout; scripts/setup has done it
 daw-bridge models                                      # what is there, and what could be
 daw-bridge models add ace-step-1.5-turbo               # fetch one, or give a folder of yours
 daw-bridge models adapt ace-step-1.5-turbo lora.safetensors --scale 0.8    # with an adapter
@@ -60,8 +60,11 @@ RULES = """
   stable-audio-tools does, for Stable Audio Open small: `model_config.json`, `model.safetensors`
   and a folder `t5-base`. Weights are read from `.safetensors` files. Pickles (`.bin`, `.ckpt`) can
   run code: they are neither fetched nor opened, and neither is any Python file.
-- A model runs on the GPU where there is one, in half precision where that computes in it;
-  `--device` and `--dtype` of `models add` say otherwise for one model.
+- A model runs on an NVIDIA GPU (CUDA) where there is one, in half precision where that computes in
+  it, else on the CPU; `--device` and `--dtype` of `models add` say otherwise for one model. On
+  Apple's chips it runs on the CPU unless it was added with `--device mps`; the embedded one always
+  does. Neither GPU was tried yet: tests and measurements have run on CPUs only
+  ([gpu-queue.md](gpu-queue.md)).
 - What reads prompts (T5, T5Gemma, Qwen with ACE-Step's condition encoder, CLAP) is a large part of
   some models and runs once for each prompt. With `--text-encoder cpu` it stays in the CPU's memory
   and computes there, in single precision whatever the rest does; with `device` it lives beside the

@@ -98,7 +98,8 @@ def _torch(_: Config) -> Iterator[Check]:
         device = torch.cuda.get_device_properties(0)
         yield Check("device", OK, f"{device.name}, {_size(device.total_memory)}")
     elif torch.backends.mps.is_available():
-        yield Check("device", OK, "Apple GPU (mps)")
+        hint = "the Apple GPU is used only for models that were added with --device mps"
+        yield Check("device", OK, f"CPU, {torch.get_num_threads()} threads", hint)
     else:
         hint = "fine for the embedded model; a GPU makes refining much faster"
         yield Check("device", OK, f"CPU, {torch.get_num_threads()} threads", hint)

@@ -1,4 +1,5 @@
-// Writes WAV files of 32-bit floats, which hold every take to the bit.
+// Writes WAV files of 32-bit floats, which hold takes of 16 and 24 bits and of such floats to the
+// bit. Samples of 32-bit integers and doubles come rounded.
 
 const HEAD_BYTES = 58;
 

@@ -183,6 +183,9 @@ def main(given: list[str] | None = None) -> int:
         work(bench, planned, clock, say)
     everything: tuple[Job, ...] = jobs(extent, max(options.items, _FULL_ITEMS))
     kept = {job: figures for job in everything if (figures := results.load(job)) is not None}
+    if not kept:
+        say("nothing is measured with these weights: the page is left as it is")
+        return 1
     found = Found(extent, kept)
     write(options, found, material)
     say(items_said(found))

@@ -11,6 +11,7 @@ from ditto_bench import tables
 from ditto_bench.acceptance import Line, lines, summary
 from ditto_bench.plan import CONTROLS, Extent
 from ditto_bench.results import FEWEST_ITEMS, TOLERANCES, Found
+from engine.models.house.model import weights_digest
 from engine.optimise.methods import DITTO
 
 _SECTIONS = (
@@ -62,8 +63,9 @@ def page(found: Found, facts: Facts) -> str:
     """The document."""
     judged = lines(found)
     text = [_INTRODUCTION]
-    if facts.note:
-        text += [f"**{facts.note}**", ""]
+    for note in (facts.note, weights_note(facts.weights)):
+        if note:
+            text += [f"**{note}**", ""]
     text += ["## What was asked for", "", summary(judged), "", *_judged(judged)]
     text += ["## How it was measured", "", *_how(found, facts), ""]
     if facts.picture:
@@ -74,6 +76,19 @@ def page(found: Found, facts: Facts) -> str:
     return "\n".join(text)
 
 
+def weights_note(measured: str) -> str:
+    """What the page says where other weights ship than those it was measured with.
+
+    Args:
+        measured: digest of the weights; empty is returned where it is that of those that ship.
+    """
+    return "" if measured == weights_digest() else _OTHER_WEIGHTS
+
+
+_OTHER_WEIGHTS = (
+    "Measured with other weights than those that ship, and to be measured again; the digest is at "
+    "the end."
+)
 _PICTURED = (
     "One item of each control. A dot is what comes out: the best iterate, or the noise that the "
     "fast path has found, sampled in as many steps as serve it best. Dotted: where a run stops."

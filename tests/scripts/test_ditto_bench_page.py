@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from ditto_bench.__main__ import machine
+from ditto_bench.__main__ import PAGE, machine
 from ditto_bench.acceptance import Line, lines, summary
-from ditto_bench.page import Facts, page
+from ditto_bench.page import Facts, page, weights_note
 from ditto_bench.plan import Extent, Job, cost, jobs
 from ditto_bench.plots import plot_losses
 from ditto_bench.results import Found, iterations_to_tolerance, race, reuse, updates_to
@@ -20,6 +22,7 @@ from ditto_bench.store import Results
 from evaluation.frechet import frechet_distance
 
 from engine.controls.melody import TOLERANCE_NATS
+from engine.models.house.model import weights_digest
 
 Figures = dict[str, Any]
 EXTENT = Extent()
@@ -207,6 +210,19 @@ def test_the_page_says_what_it_stands_on() -> None:
     shorter = page(Found(Extent(scale=0.1), {}), Facts("abc", None, 0, {}))
     assert "which is 0.1 of the published number" in shorter
     assert "too few items for a Fréchet distance" in shorter
+
+
+def test_the_page_says_where_other_weights_ship() -> None:
+    ours = Facts(weights_digest(), None, 0, {})
+    said = "**Measured with other weights than those that ship, and to be measured again;"
+    assert said not in page(found(True, 1), ours)
+    assert said in page(found(True, 1), replace(ours, weights="abc")).split("## ")[0]
+
+
+def test_the_page_that_is_there_says_so_too() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    (measured,) = re.findall(r"^- Weights: SHA-256 `(\w+)`$", text, re.MULTILINE)
+    assert weights_note(measured) in text.split("## ")[0]
 
 
 def test_the_page_says_where_the_code_has_changed() -> None:

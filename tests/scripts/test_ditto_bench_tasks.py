@@ -182,3 +182,11 @@ def test_a_quick_run_writes_a_page_beside_the_real_one(tmp_path: Path) -> None:
     kept = len(list((tmp_path / "results").glob("*.json")))
     assert main(["--quick", "--folder", str(tmp_path), "--only", "controls"]) == 0
     assert len(list((tmp_path / "results").glob("*.json"))) == kept
+
+
+def test_a_page_of_nothing_is_not_written(tmp_path: Path) -> None:
+    """Results are kept by the weights' digest: with new ones there are none yet."""
+    kept = tmp_path / "benchmarks.md"
+    kept.write_text("measured before", encoding="utf-8")
+    assert main(["--quick", "--page", "--folder", str(tmp_path), "--out", str(kept)]) == 1
+    assert kept.read_text(encoding="utf-8") == "measured before"
