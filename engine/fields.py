@@ -67,7 +67,8 @@ FIELDS: tuple[Field, ...] = (
           "sings or plays", tasks=("melody",), required=("melody",)),
     Field("context", "path", "audio clip that already plays from the same place on; it is listened "
           "to and never in the result", tasks=("melody",)),
-    Field("seconds", "number", "length of new audio", None, "s", 0.05, 600.0, tasks=WITH_LENGTH),
+    Field("seconds", "number", "length of new audio; for melody and generate at most 300 s", None,
+          "s", 0.05, 600.0, tasks=WITH_LENGTH),
     Field("bars", "number", "length in bars", None, "bars", 0.25, 512.0,
           tasks=(*WITH_LENGTH, "loop")),
     Field("side", "choice", "which end to extend", "end", choices=("end", "start"),
@@ -184,9 +185,10 @@ def _as_form(value: Any) -> str:
 
 
 def _as_metre(value: Any) -> str:
-    given = value if isinstance(value, list | tuple) else _as_text(value)
+    if not isinstance(value, str | list | tuple):
+        raise ValueError("must be text")
     try:
-        return str(MetreMap.parse(given))
+        return str(MetreMap.parse(value))
     except ValueError as error:
         raise ValueError(f"must be a time signature: {error}") from None
 

@@ -8,12 +8,15 @@ length is computed as a `fractions.Fraction` and rounded once, at the very end, 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 Number = int | float | str | Fraction
+
+_METRE = re.compile(r"\s*(\d{1,9})\s*/\s*(\d{1,9})\s*")
 
 
 def exact(value: Number) -> Fraction:
@@ -52,10 +55,10 @@ class Metre:
         Raises:
             ValueError: the text is not a time signature.
         """
-        upper, slash, lower = text.strip().partition("/")
-        if not slash or not upper.strip().isdigit() or not lower.strip().isdigit():
-            raise ValueError(f"a metre is written like 4/4 or 7/8, not {text!r}")
-        return cls(int(upper), int(lower))
+        found = _METRE.fullmatch(text)
+        if found is None:
+            raise ValueError(f"a metre is written like 4/4 or 7/8, not {text[:40]!r}")
+        return cls(int(found[1]), int(found[2]))
 
     @property
     def bar_beats(self) -> Fraction:

@@ -15,7 +15,7 @@ function action_params ()
 end
 
 -- Ardour keeps nothing of this file but `factory`, so all that the action uses stands in it.
--- Also returns `write_wav`, for the script without a screen.
+-- Also returns `write_wav`, for the script without a screen, and `keep_wav`.
 function factory (params)
 	local MARGIN_BEATS = 600 -- for the new audio behind the region
 
@@ -94,6 +94,47 @@ function factory (params)
 		return reason
 	end
 
+	-- Length of a file in bytes, and a number that another content hardly ever has: each eight bytes
+	-- change all that follows. Returns nil and what went wrong where it cannot be read.
+	local function content_of (path)
+		local file, reason = io.open (path, "rb")
+		if not file then return nil, reason end
+		local size, number, block = 0, -3750763034362895579, nil
+		block, reason = file:read (65536)
+		while block do
+			size = size + #block
+			block = block .. ("\0"):rep (-#block % 8)
+			for at = 1, #block, 8 do
+				number = (number ~ string.unpack ("<i8", block, at)) * 1099511628211
+				number = number ~ (number >> 29)
+			end
+			block, reason = file:read (65536)
+		end
+		file:close ()
+		if reason then return nil, reason end
+		return size, string.format ("%016x", number)
+	end
+
+	-- Writes what the region plays to a file that is named by its content, so that a clip is one file
+	-- however often it is sent, and no job finds another one there. What is not whole has no such
+	-- name. Returns the path, or nil and what went wrong.
+	local function keep_wav (folder, id, audio)
+		local part = folder .. "/" .. id .. ".part"
+		local reason = write_wav (part, audio)
+		if reason then return nil, reason end
+		local size, name = content_of (part)
+		if not size then os.remove (part) return nil, name end
+		local path = folder .. "/ardour-" .. name .. ".wav"
+		local kept = io.open (path, "rb")
+		local kept_size = kept and kept:seek ("end")
+		if kept then kept:close () end
+		if kept_size == size then os.remove (part) return path end
+		os.remove (path) -- somebody has cut it off; on Windows nothing is renamed to a name that is taken
+		local renamed, why = os.rename (part, path)
+		if not renamed then os.remove (part) return nil, why end
+		return path
+	end
+
 	-- The map as points beat:bpm, and the metres. Ardour lists no points, so each beat is asked,
 	-- and a tick behind it: on a change itself Ardour tells what was before. A point holds up to
 	-- the next, so a beat in which the tempo moves, as on a ramp, gets the mean that lasts as long.
@@ -135,10 +176,12 @@ function factory (params)
 		return region
 	end
 
-	-- Writes the region's audio or notes to a file; returns what went wrong, or nil.
-	local function write_clip (path, region, is_midi)
-		if not is_midi then return write_wav (path, region:to_audioregion ()) end
-		if not region:to_midiregion ():do_export (path) then return path end
+	-- Writes the region's audio or notes to a file. Returns its path, or nil and what went wrong.
+	local function write_clip (folder, id, region, is_midi)
+		if not is_midi then return keep_wav (folder, id, region:to_audioregion ()) end
+		local path = folder .. "/" .. id .. ".mid" -- no two exports of the same notes are the same bytes
+		if not region:to_midiregion ():do_export (path) then return nil, path end
+		return path
 	end
 
 	-- Where the range lies in the region, in samples; nil unless it lies inside.
@@ -196,9 +239,8 @@ function factory (params)
 
 		local rate_hz = Session:nominal_sample_rate ()
 		local id = string.format ("ardour-%d-%d", os.time (), ARDOUR.LuaAPI.monotonic_time ())
-		local clip = folder .. "/exports/" .. id .. (is_midi and ".mid" or ".wav")
-		local reason = write_clip (clip, region, is_midi)
-		if reason then complain ("The region cannot be written: " .. reason) return end
+		local clip, reason = write_clip (folder .. "/exports", id, region, is_midi)
+		if not clip then complain ("The region cannot be written: " .. reason) return end
 		local said = place_of (region)
 		local function say (key, value) said[#said + 1] = key; said[#said + 1] = tostring (value) end
 		local function seconds (samples) return string.format ("%.9g", samples / rate_hz) end
@@ -221,5 +263,5 @@ function factory (params)
 		local ok, problem = pcall (run)
 		if not ok then complain (tostring (problem)) end
 	end
-	return act, write_wav
+	return act, write_wav, keep_wav
 end

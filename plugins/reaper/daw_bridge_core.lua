@@ -14,7 +14,7 @@ local IS_WINDOWS = reaper.GetOS():match("^Win") ~= nil
 local TASKS = { extend = true, loop = true, inpaint = true, vary = true, accompany = true, melody = true }
 -- These become a take of the item: the seam of an extension lies inside the item's own audio.
 local IN_PLACE = { extend = true, loop = true, inpaint = true, vary = true }
-local TAKES_BARS = { extend = true, loop = true, melody = true }
+local TAKES_BARS = { extend = true, loop = true }
 core.SETTINGS = {
   { key = "bars", caption = "Bars", default = "4" },
   { key = "variation", caption = "Variation 0 to 1", default = "" },
@@ -91,7 +91,9 @@ local function work_folder()
 end
 
 -- The words of the command line after the source.
-local function wishes_of(task, start_s, end_s)
+local function wishes_of(task, item)
+  local start_s = reaper.GetMediaItemInfo_Value(item, "D_POSITION")
+  local end_s = start_s + reaper.GetMediaItemInfo_Value(item, "D_LENGTH")
   local tempo_map, metre = song.tempo_and_metre()
   local words = {
     "--tempo-map=" .. tempo_map, "--metre=" .. metre,
@@ -101,6 +103,7 @@ local function wishes_of(task, start_s, end_s)
     if value ~= "" then words[#words + 1] = flag .. "=" .. value end
   end
   if TAKES_BARS[task] then add("--bars", core.setting("bars")) end
+  if task == "melody" then add("--seconds", song.number_text(end_s - start_s)) end
   for _, key in ipairs({ "variation", "prompt", "refine" }) do add("--" .. key, core.setting(key)) end
   if task == "inpaint" then
     local from_s, to_s = song.region(start_s, end_s)
@@ -109,7 +112,7 @@ local function wishes_of(task, start_s, end_s)
   end
   if core.setting("structure") == "y" then add("--structure", song.structure(start_s, end_s)) end
   if core.setting("intensity") == "y" then
-    add("--intensity", song.intensity(start_s, end_s))
+    add("--intensity", song.intensity(item, start_s, end_s))
     add("--intensity-match", "shape") -- a fader says where it is louder, not how loud it sounds
   end
   return words
@@ -234,8 +237,7 @@ local function work(own)
   local task = own.task
   own.project = reaper.EnumProjects(-1) -- by the take's arrival another tab may be in front
   local item, take = chosen(task)
-  local start_s = reaper.GetMediaItemInfo_Value(item, "D_POSITION")
-  local wishes = wishes_of(task, start_s, start_s + reaper.GetMediaItemInfo_Value(item, "D_LENGTH"))
+  local wishes = wishes_of(task, item)
   own.command = command_path()
   own.stem = new_stem(task)
   jobs.begin(own.stem)

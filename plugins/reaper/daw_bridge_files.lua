@@ -89,27 +89,43 @@ local function variable_length(value)
   return bytes
 end
 
--- The item's notes as a MIDI file of one track whose time 0 is the item's start.
-function files.melody_of(item, take, stem)
-  local start_s = reaper.GetMediaItemInfo_Value(item, "D_POSITION")
-  local end_s = start_s + reaper.GetMediaItemInfo_Value(item, "D_LENGTH")
-  local start_quarters = reaper.TimeMap2_timeToQN(0, start_s)
-  local last_tick = math.floor((reaper.TimeMap2_timeToQN(0, end_s) - start_quarters) * TICKS_PER_QUARTER + 0.5)
-  local function tick_of(ppq)
-    local quarters = reaper.MIDI_GetProjQNFromPPQPos(take, ppq) - start_quarters
-    return math.max(0, math.min(last_tick, math.floor(quarters * TICKS_PER_QUARTER + 0.5)))
+-- Where the passes of a looped source begin that the item plays, and how long one is, in ticks of
+-- the source; one pass without an end where the item is not looped. The item's start may lie in any.
+local function passes_of(item, take, start_quarters, end_quarters)
+  local once, endless = { 0 }, math.huge
+  if reaper.GetMediaItemInfo_Value(item, "B_LOOPSRC") == 0 then return once, endless end
+  local length, in_quarters = reaper.GetMediaSourceLength(reaper.GetMediaItemTake_Source(take))
+  length = length / reaper.GetMediaItemTakeInfo_Value(take, "D_PLAYRATE")
+  local later_quarters = start_quarters + length
+  if not in_quarters then
+    later_quarters = reaper.TimeMap2_timeToQN(0, reaper.TimeMap2_QNToTime(0, start_quarters) + length)
   end
-  local events = {}
+  local start_ppq = reaper.MIDI_GetPPQPosFromProjQN(take, start_quarters)
+  local end_ppq = reaper.MIDI_GetPPQPosFromProjQN(take, end_quarters)
+  local pass_ppq = math.floor(reaper.MIDI_GetPPQPosFromProjQN(take, later_quarters) - start_ppq + 0.5)
+  if pass_ppq < 1 then return once, endless end
+  local passes = {}
+  for pass = math.floor(start_ppq / pass_ppq), math.ceil(end_ppq / pass_ppq) - 1 do
+    passes[#passes + 1] = pass * pass_ppq
+  end
+  return passes, pass_ppq
+end
+
+-- Adds the notes of one pass as they sound in the item; none goes on into the next pass.
+local function add_notes(events, take, begin_ppq, pass_ppq, tick_of)
   local _, notes = reaper.MIDI_CountEvts(take)
   for i = 0, notes - 1 do
     local _, _, muted, from, to, channel, pitch, velocity = reaper.MIDI_GetNote(take, i)
-    local on, off = tick_of(from), tick_of(to)
+    local on, off = tick_of(begin_ppq + math.min(from, pass_ppq)), tick_of(begin_ppq + math.min(to, pass_ppq))
     if not muted and off > on then
       events[#events + 1] = { on, 1, string.char(0x90 | channel, pitch, velocity) }
       events[#events + 1] = { off, 0, string.char(0x80 | channel, pitch, 0) }
     end
   end
-  if #events == 0 then refuse("The MIDI item has no notes that sound.") end
+end
+
+-- The bytes of a MIDI file of one track that ends at a tick.
+local function midi_file(events, last_tick)
   table.sort(events, function(a, b) -- ends come before starts, so that repeated notes stay apart
     if a[1] ~= b[1] then return a[1] < b[1] end
     if a[2] ~= b[2] then return a[2] < b[2] end
@@ -122,8 +138,26 @@ function files.melody_of(item, take, stem)
   end
   parts[#parts + 1] = variable_length(last_tick - now) .. "\xff\x2f\x00"
   local body = table.concat(parts)
+  return string.pack(">c4I4I2I2I2c4I4", "MThd", 6, 0, 1, TICKS_PER_QUARTER, "MTrk", #body) .. body
+end
+
+-- The item's notes, those of its loops too, as a MIDI file whose time 0 is the item's start.
+function files.melody_of(item, take, stem)
+  local start_s = reaper.GetMediaItemInfo_Value(item, "D_POSITION")
+  local end_s = start_s + reaper.GetMediaItemInfo_Value(item, "D_LENGTH")
+  local start_quarters = reaper.TimeMap2_timeToQN(0, start_s)
+  local end_quarters = reaper.TimeMap2_timeToQN(0, end_s)
+  local last_tick = math.floor((end_quarters - start_quarters) * TICKS_PER_QUARTER + 0.5)
+  local function tick_of(ppq)
+    local quarters = reaper.MIDI_GetProjQNFromPPQPos(take, ppq) - start_quarters
+    return math.max(0, math.min(last_tick, math.floor(quarters * TICKS_PER_QUARTER + 0.5)))
+  end
+  local events = {}
+  local passes, pass_ppq = passes_of(item, take, start_quarters, end_quarters)
+  for _, begin_ppq in ipairs(passes) do add_notes(events, take, begin_ppq, pass_ppq, tick_of) end
+  if #events == 0 then refuse("The MIDI item has no notes that sound.") end
   local path = stem .. "-melody.mid"
-  write_file(path, string.pack(">c4I4I2I2I2c4I4", "MThd", 6, 0, 1, TICKS_PER_QUARTER, "MTrk", #body) .. body)
+  write_file(path, midi_file(events, last_tick))
   return path
 end
 

@@ -55,6 +55,7 @@ def test_a_take_lands_on_the_track_of_its_clip(studio: Studio, action: int, task
     before, new, take = studio.sent("clip", action)
     assert take["task"] == task
     assert np.array_equal(studio.clip_that_was_sent(), studio.clip[CLIP_STARTS:])
+    assert len(list((studio.data_dir / "exports").iterdir())) == 1  # the clip, however often sent
     assert new.track == "Stem"
     assert new.position == CLIP_AT + int(str(take["offset_samples"]))
     _holds(new, take)

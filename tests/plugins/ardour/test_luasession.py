@@ -152,6 +152,15 @@ def test_a_region_on_a_change_has_the_tempo_behind_it(saved: Saved) -> None:
         telling.run("loop", "bars=1", "late clip")
 
 
+def _kept(saved: Saved, folder: Path) -> list[str]:
+    """What the action tells of each clip that it keeps in a folder: the path or what went wrong."""
+    action = str(PLUGIN / "daw_bridge_action.lua")
+    given = {"ACTION": action, "TARGETS": str(folder), "REGION": _CLIP}
+    told = lua(Path(__file__).parent / "keep.lua", saved.variables | given)
+    head = "KEPT\t"
+    return [line.removeprefix(head) for line in told.splitlines() if line.startswith(head)]
+
+
 @_needs_full_disk
 def test_a_clip_that_a_full_disk_cuts_off_is_said_and_removed(saved: Saved, tmp_path: Path) -> None:
     targets = {name: tmp_path / f"{name}.wav" for name in ("long", "short")}
@@ -165,6 +174,26 @@ def test_a_clip_that_a_full_disk_cuts_off_is_said_and_removed(saved: Saved, tmp_
     wrote = sorted(line for line in told.splitlines() if line.startswith("WROTE"))
     assert wrote == [f"WROTE\t{name}\tNo space left on device" for name in targets]
     assert [target for target in targets.values() if target.is_symlink()] == []
+
+
+def test_a_clip_that_is_sent_again_is_one_file(saved: Saved, tmp_path: Path) -> None:
+    told = _kept(saved, tmp_path)
+    first, again, elsewhere, other, whole_again = told
+    assert first == again == elsewhere == whole_again
+    assert other != first
+    assert sorted(str(path) for path in tmp_path.iterdir()) == sorted({first, other})
+    samples = [soundfile.read(path, dtype="float32")[0] for path in (first, other)]
+    assert np.array_equal(samples[0], saved.sent)
+    [differing] = np.argwhere(samples[1] != saved.sent)
+    assert (tuple(differing), samples[1][-1, 1]) == ((len(saved.sent) - 1, 1), 0.25)
+
+
+@_needs_full_disk
+def test_a_clip_that_cannot_be_kept_leaves_nothing(saved: Saved, tmp_path: Path) -> None:
+    for name in ("one", "two", "three", "four", "five"):
+        (tmp_path / f"{name}.part").symlink_to(_FULL)
+    assert _kept(saved, tmp_path) == ["No space left on device"] * 5
+    assert list(tmp_path.iterdir()) == []
 
 
 @_needs_full_disk

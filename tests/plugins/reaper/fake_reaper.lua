@@ -15,10 +15,10 @@ local API = { -- arguments > returns; s text, n number, i integer, b boolean, f 
   AddMediaItemToTrack = "K>I", AddTakeToMediaItem = "I>T", CountTempoTimeSigMarkers = "p>i",
   CreateTakeAudioAccessor = "T>A", DeleteExtState = "ssb>", DestroyAudioAccessor = "A>",
   EnumProjectMarkers = "i>ibnnsi", EnumProjects = "i>Ps?",
-  Envelope_Evaluate = "Enni>innnn", ExecProcess = "si>s?",
+  Envelope_Evaluate = "Enni>innnn", Envelope_GetParentTake = "E>T?ii", ExecProcess = "si>s?",
   GetActiveTake = "I>T?", GetAudioAccessorSamples = "AiiniR>i", GetAudioAccessorStartTime = "A>n",
-  GetEnvelopeScalingMode = "E>i", GetExtState = "ss>s", GetMediaItemInfo_Value = "Is>n",
-  GetMediaItemTakeInfo_Value = "Ts>n", GetMediaItemTake_Source = "T>S", GetMediaItem_Track = "I>K",
+  GetEnvelopeScalingMode = "E>i", GetEnvelopeStateChunk = "Esb>bs", GetExtState = "ss>s", GetMediaItemInfo_Value = "Is>n",
+  GetMediaItemTakeInfo_Value = "Ts>n", GetMediaItemTake_Item = "T>I", GetMediaItemTake_Source = "T>S", GetMediaItem_Track = "I>K",
   GetMediaSourceFileName = "S>s", GetMediaSourceLength = "S>nb", GetMediaSourceNumChannels = "S>i",
   GetMediaSourceParent = "S>S?", GetMediaSourceSampleRate = "S>i", GetMediaTrackInfo_Value = "Ks>n",
   GetOS = ">s", GetProjExtState = "pss>is", GetProjectPath = ">s", GetSelectedEnvelope = "p>E?",
@@ -26,7 +26,8 @@ local API = { -- arguments > returns; s text, n number, i integer, b boolean, f 
   GetSet_LoopTimeRange = "bbnnb>nn", GetTakeNumStretchMarkers = "T>i",
   GetTempoTimeSigMarker = "pi>bninniib", GetTrack = "pi>K?", GetUserFileNameForRead = "sss>bs",
   GetUserInputs = "siss>bs", InsertTrackAtIndex = "ib>", MIDI_CountEvts = "T>iiii",
-  MIDI_GetNote = "Ti>bbbnniii", MIDI_GetProjQNFromPPQPos = "Tn>n", Main_OnCommand = "ii>", MarkProjectDirty = "p>",
+  MIDI_GetNote = "Ti>bbbnniii", MIDI_GetPPQPosFromProjQN = "Tn>n", MIDI_GetProjQNFromPPQPos = "Tn>n",
+  Main_OnCommand = "ii>", MarkProjectDirty = "p>",
   PCM_Source_CreateFromFile = "s>S?", RecursiveCreateDirectory = "si>i",
   ScaleFromEnvelopeMode = "in>n", SelectProjectInstance = "p>",
   SetActiveTake = "T>", SetExtState = "sssb>",
@@ -73,7 +74,11 @@ local function project_of(object)
   return object
 end
 local track = project.tracks[1]
-local item = { kind = "I", D_POSITION = scene.position_s, D_LENGTH = scene.length_s, takes = {}, track = track }
+local item = {
+  kind = "I", D_POSITION = scene.position_s, D_LENGTH = scene.length_s, B_LOOPSRC = scene.is_looped and 1 or 0,
+  takes = {}, track = track,
+}
+local other_item = { kind = "I", D_POSITION = 0, takes = {}, track = track }
 local source = { kind = "S", path = scene.source, length_s = scene.source_length_s }
 if scene.section_s then -- a section's source has no name of its own
   source = { kind = "S", path = "", length_s = scene.source_length_s, parent = source }
@@ -83,6 +88,7 @@ local take = {
   I_CHANMODE = scene.channel_mode or 0, source = source, item = item,
 }
 item.takes[1], item.active, track.items[1] = take, take, item
+local parents = { take = take, other = { kind = "T", D_PLAYRATE = 1, item = other_item } } -- of the envelope
 local queue, messages, console = {}, {}, {}
 local ext = { command = scene.command }
 for key, value in pairs(scene.settings) do project.settings[key] = value end
@@ -111,6 +117,9 @@ local function qn_of(time_s)
   end
   return qn + (time_s - now) * bpm / 60
 end
+
+-- Where the source of a MIDI take begins, in the item or before it.
+local function source_qn() return qn_of(item.D_POSITION - take.D_STARTOFFS / take.D_PLAYRATE) end
 
 local function time_of(qn)
   local low, high = 0, 10000
@@ -176,7 +185,9 @@ local impl = {
   EnumProjects = function(i) assert(i == -1); return in_front, "song.rpp" end,
   SelectProjectInstance = function(p) in_front = of(p) end,
   Envelope_Evaluate = function(_, at) return 1, scene.envelope(at), 0, 0, 0 end,
+  Envelope_GetParentTake = function() return parents[scene.envelope_of], -1, -1 end,
   GetEnvelopeScalingMode = function() return 0 end,
+  GetEnvelopeStateChunk = function() return true, (scene.envelope_state or "<VOLENV2") .. "\nACT 1 -1\n>\n" end,
   ScaleFromEnvelopeMode = function(_, v) return v end,
   GetSelectedEnvelope = function() return scene.envelope and { kind = "E" } or nil end,
   ExecProcess = function(line, timeout_ms)
@@ -200,13 +211,17 @@ local impl = {
   GetMediaItemInfo_Value = function(i, key) return (assert(i[key], key)) end,
   SetMediaItemInfo_Value = function(i, key, v) inside(i); i[key] = v; return true end,
   GetMediaItemTakeInfo_Value = function(t, key) return (assert(t[key], key)) end,
+  GetMediaItemTake_Item = function(t) return t.item end,
   GetMediaItemTake_Source = function(t) return t.source end,
   SetMediaItemTake_Source = function(t, s) inside(t); t.source = s; return true end,
   GetSetMediaItemTakeInfo_String = function(t, key, v) inside(t); t[key] = v; return true, v end,
   SetActiveTake = function(t) inside(t); t.item.active = t end,
   GetMediaItem_Track = function(i) return i.track end,
   GetMediaSourceFileName = function(s) return s.path end,
-  GetMediaSourceLength = function(s) return s.length_s, false end,
+  GetMediaSourceLength = function(s)
+    if s == source and scene.source_quarters then return scene.source_quarters, true end
+    return s.length_s, false
+  end,
   GetMediaSourceNumChannels = function() return CHANNELS end,
   GetMediaSourceSampleRate = function() return RATE_HZ end,
   GetMediaSourceParent = function(s) return s.parent end,
@@ -232,7 +247,8 @@ local impl = {
     local n = scene.notes[i + 1]
     return true, false, n[6] or false, n[1], n[2], n[4] or 0, n[3], n[5] or 100
   end,
-  MIDI_GetProjQNFromPPQPos = function(_, ppq) return qn_of(scene.position_s) + ppq / 960 end,
+  MIDI_GetPPQPosFromProjQN = function(t, qn) return (qn - source_qn()) * 960 * t.D_PLAYRATE end,
+  MIDI_GetProjQNFromPPQPos = function(t, ppq) return source_qn() + ppq / 960 / t.D_PLAYRATE end,
   PCM_Source_CreateFromFile = function(path)
     local f = io.open(path, "rb"); if not f then return nil end
     local size = f:seek("end"); f:close(); return { kind = "S", path = path, length_s = size / 1e5 }
