@@ -156,7 +156,15 @@ class MetreMap:
         if isinstance(given, str) and ":" not in given:
             return cls.constant(Metre.parse(given))
         points = _points(given, "0:4/4,16:3/4")
-        changes = tuple((beat, Metre.parse(str(metre))) for beat, metre in points)
+        return cls.of([(beat, Metre.parse(str(metre))) for beat, metre in points])
+
+    @classmethod
+    def of(cls, changes: Sequence[tuple[Fraction, Metre]]) -> MetreMap:
+        """The map of changes whose beats rise, without those that change no bar line.
+
+        Raises:
+            ValueError: there is none, or their beats do not rise.
+        """
         kept = [pair for place, pair in enumerate(changes) if _starts(changes, place)]
         return cls(tuple(kept))
 
@@ -312,7 +320,8 @@ def _host_bpm(value: Any, beat: Fraction) -> Fraction:
 def _points(given: Any, example: str) -> list[tuple[Fraction, Any]]:
     """Pairs of a beat and something, from text or a list; the first at beat 0, beats rising."""
     if isinstance(given, str):
-        given = [point.split(":") for point in given.split(",") if point.strip()]
+        words = given.split(",", MOST_CHANGES + 1)  # so many are too many, however long the rest is
+        given = [word.split(":", 2) for word in words if word.strip()]
     if not isinstance(given, Sequence) or not 0 < len(given) <= MOST_CHANGES:
         raise ValueError(f"must be 1 to {MOST_CHANGES} points such as {example}")
     points: list[tuple[Fraction, Any]] = []

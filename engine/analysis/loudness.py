@@ -11,6 +11,8 @@ from engine.analysis.spectra import Samples
 FLOOR_DB = -120.0
 _BLOCK_S, _OVERLAP = 0.4, 0.75
 _ABSOLUTE_GATE_LUFS, _RELATIVE_GATE_LU = -70.0, -10.0
+_FINER = 4  # times the rate, as BS.1770 wants at least
+_PEAK_BLOCK, _PEAK_MARGIN = 1 << 18, 64  # samples; the filter reaches over ten
 
 
 def _k_weighting(rate_hz: int) -> npt.NDArray[np.float64]:
@@ -71,8 +73,12 @@ def loudness_lufs(samples: Samples, sample_rate_hz: int) -> float:
 def true_peak_dbfs(samples: Samples) -> float:
     """Peak between the samples, found at four times the rate; -120 for silence."""
     peak = float(np.max(np.abs(samples), initial=0.0))
-    for start in range(0, samples.shape[1], 1 << 18):  # in blocks: long clips would need gigabytes
-        part = samples[:, max(0, start - 64) : start + (1 << 18) + 64]
-        finer = scipy.signal.resample_poly(part, 4, 1, axis=1)
-        peak = max(peak, float(np.max(np.abs(finer))))
+    # In blocks, because long clips would need gigabytes.
+    for start in range(0, samples.shape[1], _PEAK_BLOCK):
+        first = max(0, start - _PEAK_MARGIN)
+        part = samples[:, first : start + _PEAK_BLOCK + _PEAK_MARGIN]
+        finer = scipy.signal.resample_poly(part, _FINER, 1, axis=1)
+        # The margins' outer ends are cuts of ours, and ring as no clip does.
+        own = finer[:, _FINER * (start - first) : _FINER * (start - first + _PEAK_BLOCK)]
+        peak = max(peak, float(np.max(np.abs(own))))
     return round(max(FLOOR_DB, float(20 * np.log10(max(peak, 1e-12)))), 2)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from engine.analysis.spectra import TINY, Samples, log_mel, stft_magnitude
+from engine.analysis.spectra import TINY, Samples, as_one, log_mel, spokesman, stft_magnitude
 
 _COMPRESSION = (
     256.0  # log(1 + |X|) of the plain 1024-point Hann STFT, where a full-scale sine is 256
@@ -40,7 +40,7 @@ def seam_figures(
     Returns:
         `at_sample`, `step_ratio`, `flux_ratio`, `timbre_ratio`, `level_step_db`; always finite.
     """
-    mono, own = samples.mean(axis=0), source.mean(axis=0)
+    mono, own = _single(samples, source)
     before, after = _around(mono, sample_rate_hz, at_sample)
     return {
         "at_sample": int(at_sample),
@@ -71,6 +71,14 @@ def wrap_figures(
     own = samples if source is None else source
     figures = seam_figures(twice, sample_rate_hz, repeats * samples.shape[1], source=own)
     return {**figures, "at_sample": 0}
+
+
+def _single(samples: Samples, source: Samples) -> tuple[Samples, Samples]:
+    """Result and source as one channel each, the same of both where they have as many."""
+    if len(samples) != len(source):
+        return as_one(samples, spokesman(samples)), as_one(source, spokesman(source))
+    channel = spokesman(samples, source)
+    return as_one(samples, channel), as_one(source, channel)
 
 
 def _rounded(value: float) -> float:

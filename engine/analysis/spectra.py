@@ -14,16 +14,37 @@ Samples = npt.NDArray[np.float64]
 
 ANALYSIS_RATE_HZ = 22_050
 TINY = 1e-10
+_CANCELLED = 1e-3  # of a channel's energy is left in the mean
+
+
+def spokesman(*clips: Samples) -> int | None:
+    """The channel to hear instead of the mean where the channels of a clip cancel in it.
+
+    Args:
+        clips: `[channels, samples]` each, of as many channels as each other.
+
+    Returns:
+        The loudest channel of all clips together; None where the mean does for every clip.
+    """
+    energies = [np.sum(clip**2, axis=1) for clip in clips]
+    cancels = any(
+        np.sum(clip.mean(axis=0) ** 2) < _CANCELLED * np.mean(energy)
+        for clip, energy in zip(clips, energies, strict=True)
+    )
+    return int(np.argmax(np.sum(energies, axis=0))) if cancels else None
+
+
+def as_one(samples: Samples, channel: int | None) -> Samples:
+    """One channel `[samples]` of `[channels, samples]`, as `spokesman` says, or their mean."""
+    return np.asarray(samples.mean(axis=0) if channel is None else samples[channel])
 
 
 def mono_at(samples: Samples, sample_rate_hz: int, rate_hz: int = ANALYSIS_RATE_HZ) -> Samples:
     """Mix `[channels, samples]` to one channel at another rate; float64 `[samples]`.
 
-    The loudest polarity survives: a clip whose channels cancel is analysed by its first channel.
+    A clip whose channels cancel is analysed by its loudest one.
     """
-    mixed = samples.mean(axis=0)
-    if np.sum(mixed**2) < 1e-3 * np.mean(np.sum(samples**2, axis=1)):
-        mixed = samples[int(np.argmax(np.sum(samples**2, axis=1)))]
+    mixed = as_one(samples, spokesman(samples))
     if rate_hz == sample_rate_hz:
         return np.ascontiguousarray(mixed)
     return np.asarray(soxr.resample(mixed, sample_rate_hz, rate_hz, quality="HQ"))

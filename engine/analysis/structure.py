@@ -1,4 +1,4 @@
-"""Self-similarity of audio over time, by features other than any optimiser's."""
+"""Timbre of audio over time, by features other than any optimiser's."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ _SILENT = 1e-6
 FRAME_RATE_HZ = ANALYSIS_RATE_HZ / _HOP
 
 
-def self_similarity(
+def unit_timbres(
     samples: Samples, sample_rate_hz: int, context_s: float = 1.0
 ) -> npt.NDArray[np.float64]:
-    """Cosines of timbre between all pairs of frames `[frames, frames]`, -1 to 1.
+    """Unit vectors of timbre `[frames, 13]` of `[channels, samples]`.
+
+    The product of two rows is their similarity, -1 to 1; rows are chosen before they are
+    multiplied, because the matrix of all pairs of a long file would need gigabytes.
 
     Thirteen mel cepstral coefficients without the one of level, each normalised over time, smoothed
     over `context_s`. Frame i is centred on second i / `FRAME_RATE_HZ`.
@@ -33,5 +36,4 @@ def self_similarity(
     if window >= 3:
         cepstrum = scipy.signal.savgol_filter(cepstrum, window, 1, axis=0)
     length = np.linalg.norm(cepstrum, axis=1, keepdims=True)
-    unit = cepstrum / np.maximum(length, _SILENT)
-    return np.asarray(unit @ unit.T, dtype=np.float64)
+    return np.asarray(cepstrum / np.maximum(length, _SILENT), dtype=np.float64)

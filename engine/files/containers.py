@@ -20,7 +20,9 @@ from engine.spec import BridgeError
 Samples = npt.NDArray[np.float64]
 
 _MAX_RIFF_BYTES = (1 << 32) - (1 << 14)  # the other chunks are smaller than the difference
-_STREAMED_SIZES = (0, 0xFFFFFFFF, 0x7FFFFFFF)  # written by programs that could not seek back
+# What programs write that cannot seek back: 0, or about 2 or 4 GiB, of which SoX's 0x7F000000 for
+# AIFF, rounded down to whole frames, is the least. No file of that size is read.
+_LEAST_UNKNOWN_BYTES = 0x7EFF0000
 _FORMAT_PCM, _FORMAT_FLOAT, _FORMAT_EXTENSIBLE = 1, 3, 0xFFFE
 _GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")
 
@@ -151,7 +153,8 @@ def _missing_in_chunks(data: bytes, order: str, wanted: bytes) -> int:
         (size,) = struct.unpack(f"{order}I", data[position + 4 : position + 8])
         position += 8
         if name == wanted:
-            return 0 if size in _STREAMED_SIZES else max(0, position + size - len(data))
+            unknown = size == 0 or size >= _LEAST_UNKNOWN_BYTES
+            return 0 if unknown else max(0, position + size - len(data))
         position += size + size % 2
     return max(0, position - len(data))
 

@@ -13,9 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from heapq import heappop, heappush
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import mido
 import numpy as np
@@ -33,8 +33,6 @@ LOW_BPM, HIGH_BPM = 5.0, 1000.0
 _DRUM_CHANNEL = 9
 _DEFAULT_BPM = Fraction(120)
 _HINT = "export the melody again as a standard MIDI file"
-
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,26 +225,20 @@ def _tempo_map(
                 f"{LOW_BPM:g} to {HIGH_BPM:g} bpm are taken",
             )
         changes[ticks / division] = Fraction(60_000_000, message.tempo)
-    return TempoMap(_without_repeats(changes))
+    runs = groupby(sorted(changes.items()), key=lambda change: change[1])
+    return TempoMap(tuple(next(run) for _, run in runs))
 
 
 def _metres(tracks: list[list[tuple[int, Any]]], division: Fraction, name: str) -> MetreMap:
-    """The time signatures, the first one from the start on; 4/4 without any."""
-    changes: dict[Fraction, Metre] = {}
+    """The time signatures; 4/4 before the first one, as the format says, and without any."""
+    changes = {Fraction(0): Metre(4, 4)}
     for ticks, message in _meta(tracks, "time_signature"):
         try:
             metre = Metre(message.numerator, message.denominator)
         except ValueError as error:
             raise BridgeError("bad_midi", f"{name} has an unusable metre: {error}", _HINT) from None
-        changes.setdefault(ticks / division if changes else Fraction(0), metre)
-    return MetreMap(_without_repeats(changes or {Fraction(0): Metre(4, 4)}))
-
-
-def _without_repeats(changes: dict[Fraction, Value]) -> tuple[tuple[Fraction, Value], ...]:
-    """Rising changes without those that change nothing."""
-    rising = sorted(changes.items(), key=lambda change: change[0])
-    pairs = zip([None, *(value for _, value in rising)], rising, strict=False)
-    return tuple(change for before, change in pairs if change[1] != before)
+        changes[ticks / division] = metre
+    return MetreMap.of(sorted(changes.items(), key=lambda change: change[0]))
 
 
 def _sounding(

@@ -23,8 +23,8 @@ _MAX_CHUNKS = 1000
 def read_tags(data: bytes) -> Tags:
     """The tags of a WAV file's bytes; empty ones for any other file.
 
-    What was rounded in the file stays rounded: a length in whole beats, a tempo in single
-    precision. Writing the tags again gives the same chunks.
+    What was rounded in the file stays rounded, such as a tempo in single precision, and a length
+    that is not whole beats is not there. Writing the tags again gives the same chunks.
     """
     if data[:4] not in (b"RIFF", b"RF64") or data[8:12] != b"WAVE":
         return Tags()
@@ -66,7 +66,7 @@ def _with_tempo(tags: Tags, body: bytes) -> Tags:
         metre = Metre(metre_beats, unit)
     except ValueError:
         return tags
-    return replace(tags, bpm=bpm, length_beats=float(beats), metre=metre)
+    return replace(tags, bpm=bpm, length_beats=float(beats) or None, metre=metre)
 
 
 def _texts(body: bytes) -> dict[str, str]:

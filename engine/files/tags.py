@@ -17,6 +17,7 @@ _MOST_CHARACTERS = 400
 _UNITY_NOTE = 60
 _FORWARD, _ENDLESS = 0, 0
 _ONE_SHOT, _STRETCHED = 0x01, 0x04
+_ROUNDING_BEATS = 1e-3  # half a sample is less at every rate and tempo
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,8 @@ def riff_chunks(
     chunks = chunk(b"bext", _broadcast(tags, sample_rate_hz, channels, bits))
     if tags.loops:
         chunks += chunk(b"smpl", _sampler(sample_rate_hz, length_samples))
-    if tags.bpm is not None and tags.length_beats is not None:
-        chunks += chunk(b"acid", _acid(tags, tags.bpm, tags.length_beats))
+    if tags.bpm is not None:
+        chunks += chunk(b"acid", _acid(tags, tags.bpm))
     return chunks + chunk(b"LIST", _info(tags))
 
 
@@ -82,12 +83,23 @@ def _sampler(sample_rate_hz: int, length_samples: int) -> bytes:
     return head + struct.pack("<6I", 0, _FORWARD, 0, length_samples - 1, 0, _ENDLESS)
 
 
-def _acid(tags: Tags, bpm: float, length_beats: float) -> bytes:
-    """As ACID writes it: flags, root note, two constants, beats, metre, tempo."""
-    flags = _STRETCHED if tags.loops else _ONE_SHOT
-    beats = min(max(0, round(length_beats)), 0xFFFFFFFF)
+def _acid(tags: Tags, bpm: float) -> bytes:
+    """As ACID writes it: flags, root note, two constants, beats, metre, tempo.
+
+    Hosts stretch a file until its beats fit theirs, unless it is a one-shot. What is not whole
+    beats long is one and tells none: a bar of 7/8 told as 4 beats would be out by a seventh.
+    """
+    beats = _whole_beats(tags.length_beats)
+    flags = _STRETCHED if tags.loops and beats else _ONE_SHOT
     counted = (beats, tags.metre.unit, tags.metre.beats, bpm)
     return struct.pack("<IHHfIHHf", flags, _UNITY_NOTE, 0x8000, 0.0, *counted)
+
+
+def _whole_beats(length_beats: float | None) -> int:
+    """The length where it is a whole number but for rounding to samples; else 0."""
+    if length_beats is None or abs(length_beats - round(length_beats)) > _ROUNDING_BEATS:
+        return 0
+    return min(max(0, round(length_beats)), 0xFFFFFFFF)
 
 
 def _info(tags: Tags) -> bytes:

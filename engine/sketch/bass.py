@@ -11,14 +11,22 @@ from engine.sketch.form import Setting, pick
 from engine.sketch.grid import STEP_BEATS
 from engine.sketch.score import ChordSpan, Note
 
-LOW, HIGH = 28, 50
+# The lowest note of what plays, as MIDI pitch: E1 on a bass; C2 on a cello, on pizzicato strings
+# and on a baritone saxophone; B flat 1 on a bassoon.
+_LOWEST, _LOWEST_OF = 28, {42: 36, 45: 36, 67: 36, 70: 34}
+_SPAN = 23  # semitones from a part's lowest note: an octave of roots, and one above each of them
 _MARKS = "Rr5O37a"
 
 
-def bass_notes(rng: np.random.Generator, setting: Setting, active: tuple[bool, ...]) -> list[Note]:
-    """The bass part on the straight grid, section by section where `active`."""
+def bass_notes(
+    rng: np.random.Generator, setting: Setting, active: tuple[bool, ...], program: int
+) -> list[Note]:
+    """The bass part on the straight grid, section by section where `active`.
+
+    It keeps to two octaves that begin on the program's lowest note or up to three semitones above.
+    """
     lines = _choose_lines(rng, setting)
-    low = LOW + int(rng.integers(0, 4))
+    low = _LOWEST_OF.get(program, _LOWEST) + int(rng.integers(0, 4))
     notes: list[Note] = []
     for index, section in enumerate(setting.sections):
         if not active[index]:
@@ -68,15 +76,16 @@ def _tone(mark: str, chord: ChordSpan, following: ChordSpan, low: int) -> int:
     if mark == "O":
         return root + 12
     if mark == "5":
-        fifth = next((step for step in quality if step in (6, 7, 8)), 7)
-        return root + fifth if root + fifth <= HIGH else root + fifth - 12
+        return root + next((step for step in quality if step in (6, 7, 8)), 7)
     if mark == "3":
         return root + next((step for step in quality if step in (3, 4)), 7)
     if mark == "7":
         return root + next((step for step in quality if step in (9, 10, 11)), 10)
     if mark == "a":
         target = _root(following, low)
-        return target - 1 if target > root else target + (2 if target < root else -5)
+        if target == root:
+            return theory.fold(target - 5, low, low + _SPAN)
+        return target - 1 if target > root else target + 2
     return root
 
 
@@ -129,11 +138,12 @@ def _walk(
         after = setting.chord_at(start_beats + float(end))
         if here is not chord:
             chord = here
-            ladder = theory.ladder(theory.chord_scale(setting.key, here.pitch_classes), low, 55)
+            scale = theory.chord_scale(setting.key, here.pitch_classes)
+            ladder = theory.ladder(scale, low, low + _SPAN)
             pitch = _root(here, low)
         elif after is not here:
             target = _root(after, low)
-            pitch = target + (1 if pitch > target else -1)
+            pitch = target + (1 if pitch > target or target == low else -1)
         else:
             index = ladder.index(theory.nearest(pitch, ladder))
             stride = direction * (1 if rng.random() < 0.7 else 2)

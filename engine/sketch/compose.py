@@ -209,7 +209,7 @@ def write_part(
     if role == "drums":
         notes = drum_notes(rng, setting, active)
     elif role == "bass":
-        notes = perform_voice(bass_notes(rng, setting, active))
+        notes = perform_voice(bass_notes(rng, setting, active, program))
     elif role == "chords":
         notes = chord_notes(rng, setting, active, program)
     else:

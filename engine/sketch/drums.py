@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.sketch import grid, patterns
+from engine.sketch.drumkit import choked_by
 from engine.sketch.form import Section, Setting, pick
 from engine.sketch.grid import STEP_BEATS
 from engine.sketch.patterns import DRUM_PITCHES
@@ -97,7 +98,7 @@ def _with_fill(rng: np.random.Generator, lines: dict[str, str], steps: int) -> d
 def _bar_notes(
     rng: np.random.Generator, lines: dict[str, str], start_beats: float, intensity: float
 ) -> list[Note]:
-    notes = []
+    notes: list[Note] = []
     for name, line in lines.items():
         for step, mark in enumerate(line):
             if mark == "." or (mark == "?" and rng.random() < 0.5):
@@ -106,4 +107,13 @@ def _bar_notes(
             velocity = int(np.clip(level + rng.normal(0.0, 4.0), 12, 127))
             pitch = DRUM_PITCHES["O" if mark == "O" else name]
             notes.append(Note(start_beats + step * STEP_BEATS, _HIT_BEATS, pitch, velocity))
-    return notes
+    return _unchoked(notes)
+
+
+def _unchoked(notes: list[Note]) -> list[Note]:
+    """The strokes without those that would silence another of the same step.
+
+    A hi-hat is not opened and closed at once; in human timing either stroke may come later.
+    """
+    closing = {(n.start_beats, pitch) for n in notes for pitch in choked_by(n.pitch)}
+    return [note for note in notes if (note.start_beats, note.pitch) not in closing]

@@ -176,7 +176,7 @@ def plan_chords(
     for letter in _MATERIALS:
         names = group if rng.random() < 0.75 else pick(rng, style.progressions)
         loops[letter] = [
-            _coloured(rng, name, style.colour)
+            _coloured(rng, name, style.colour, key)
             for name in pick(rng, PROGRESSIONS[key.mode][names]).split()
         ]
         rates[letter] = rate if rng.random() < 0.7 else float(rng.choice(style.bars_per_chord))
@@ -185,7 +185,7 @@ def plan_chords(
     for section in sections:
         bars = _spread(loops[section.letter], section.bars, rates[section.letter])
         if section.last and homeward and section.bars > 1:
-            bars[-1] = [_coloured(rng, "I" if _is_bright(key) else "i", style.colour)]
+            bars[-1] = [_coloured(rng, "I" if _is_bright(key) else "i", style.colour, key)]
         for offset, names_in_bar in enumerate(bars):
             spans += _bar_spans(names_in_bar, section.start_bar + offset, metre, key)
     return merge_chords(spans)
@@ -195,12 +195,12 @@ def _is_bright(key: Key) -> bool:
     return key.mode in ("major", "mixolydian")
 
 
-def _coloured(rng: np.random.Generator, name: str, colour: float) -> str:
+def _coloured(rng: np.random.Generator, name: str, colour: float, key: Key) -> str:
     """Now and then a richer chord of the same function, written as a numeral again."""
-    _, quality = theory.numeral(name)
-    if rng.random() >= colour or quality not in theory.COLOURS:
+    options = theory.colours(key, *theory.numeral(name))
+    if rng.random() >= colour or not options:
         return name
-    rich = pick(rng, theory.COLOURS[quality])
+    rich = pick(rng, options)
     roman = name[: len(name) - len(name.lstrip("b#iIvV"))]
     is_minor = roman.lstrip("b#").islower()
     return roman + (rich[1:] if is_minor and rich.startswith("m") else rich)

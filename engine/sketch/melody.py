@@ -41,8 +41,8 @@ def lead_notes(
         if not active[index]:
             continue
         lift = 3 if section.letter == "B" else 0
-        phrase, pitch = _phrase(rng, setting, section, materials[section.letter], low, high, pitch)
         pitch = min(high, pitch + lift)
+        phrase, pitch = _phrase(rng, setting, section, materials[section.letter], low, high, pitch)
         notes += phrase
     return notes
 

@@ -38,14 +38,15 @@ QUALITIES: dict[str, tuple[int, ...]] = {
     "madd9": (0, 3, 7, 2),
 }
 
-# How a plain triad may be coloured without changing its function.
-COLOURS: dict[str, tuple[str, ...]] = {
+# How a plain chord may be coloured without changing its function.
+_COLOURS: dict[str, tuple[str, ...]] = {
     "": ("add9", "maj7", "6", "sus2"),
     "m": ("m7", "madd9", "m7", "m9"),
     "7": ("9", "7", "7"),
     "maj7": ("maj9", "maj7"),
     "m7": ("m9", "m7"),
 }
+_DOMINANT, _DOMINANT_COLOURS = 7, ("7", "9")  # semitones above the tonic; a triad's sevenths there
 
 _DEGREES = {"i": 0, "ii": 2, "iii": 4, "iv": 5, "v": 7, "vi": 9, "vii": 11}
 _NUMERAL = re.compile(r"^([b#]*)([iIvV]+)(.*)$")
@@ -78,6 +79,23 @@ def numeral(text: str) -> tuple[int, str]:
     if quality not in QUALITIES:
         raise ValueError(f"unknown chord quality {quality!r} in {text!r}")
     return root % 12, quality
+
+
+def colours(key: Key, degree: int, quality: str) -> tuple[str, ...]:
+    """Richer qualities of a chord `degree` semitones above the tonic, all of them in the key.
+
+    Only what a colour adds must be of the key's scale, not the chord itself: V in minor has its
+    raised leading note. One that is named twice is meant twice as often.
+    """
+    options = _COLOURS.get(quality, ())
+    if degree == _DOMINANT and quality == "":
+        options += _DOMINANT_COLOURS
+    own, scale = QUALITIES[quality], SCALES[key.mode]
+    return tuple(
+        rich
+        for rich in options
+        if all((degree + step) % 12 in scale for step in QUALITIES[rich] if step not in own)
+    )
 
 
 def scale_pitch_classes(key: Key) -> tuple[int, ...]:

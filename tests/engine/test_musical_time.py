@@ -124,6 +124,20 @@ def test_bars_through_metre_changes() -> None:
     ]  # fmt: skip
 
 
+def test_a_change_that_moves_no_bar_line_is_none() -> None:
+    four, three = Metre(4, 4), Metre(3, 4)
+    told = [
+        (Fraction(beat), metre) for beat, metre in ((0, four), (8, four), (10, four), (16, three))
+    ]
+    metres = MetreMap.of(told)
+    assert metres == MetreMap.parse("0:4/4,8:4/4,10:4/4,16:3/4")
+    assert metres.changes == (told[0], told[2], told[3])
+    with pytest.raises(ValueError, match="at least one"):
+        MetreMap.of([])
+    with pytest.raises(ValueError, match="rise"):
+        MetreMap.of([told[2], told[0]])
+
+
 def test_a_change_inside_a_bar_ends_it() -> None:
     metres = MetreMap.parse("0:4/4,6:3/4")
     assert list(metres.bar_lines(0, 12)) == [0, 4, 6, 9]

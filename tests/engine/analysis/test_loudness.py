@@ -48,3 +48,20 @@ def test_the_peak_between_the_samples() -> None:
     wave *= np.hanning(4_800) ** 0.1
     assert np.abs(wave).max() == pytest.approx(0.7071, abs=1e-3)
     assert true_peak_dbfs(wave[None]) == pytest.approx(0.0, abs=0.1)
+
+
+@pytest.mark.parametrize("seconds", [3.0, 30.0])
+def test_the_peak_of_a_low_tone_is_its_own_however_long_it_is(seconds: float) -> None:
+    """Long clips are measured in blocks, and no cut of theirs is part of the clip."""
+    rate = 44_100
+    time_s = np.arange(round(seconds * rate)) / rate
+    faded = np.clip(np.minimum(time_s, seconds - time_s), 0.0, 1.0)
+    wave = 0.5 * faded * np.sin(2 * np.pi * 50 * time_s)
+    assert true_peak_dbfs(wave[None]) == pytest.approx(-6.02, abs=0.05)
+
+
+@pytest.mark.parametrize("at", [(1 << 18) - 1, 1 << 18, (1 << 18) + 1])
+def test_a_peak_between_two_blocks_is_found(at: int) -> None:
+    wave = np.zeros(1 << 19)
+    wave[at - 1 : at + 1] = 0.5
+    assert true_peak_dbfs(wave[None]) == pytest.approx(20 * np.log10(4 / np.pi * 0.5), abs=0.2)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.analysis.seams import seam_figures, wrap_figures
+from engine.analysis.spectra import mono_at
 from tests.engine.analysis.signals import real_loop
 
 RATE = 44_100
@@ -48,6 +49,35 @@ def test_a_change_of_colour_stands_out() -> None:
     joined = np.concatenate([dark[:, : 2 * RATE], noise[:, 2 * RATE :]], axis=1)
     assert seam_figures(joined, RATE, 2 * RATE, source=dark)["timbre_ratio"] > 5
     assert seam_figures(dark, RATE, 2 * RATE, source=dark)["timbre_ratio"] < 1.1
+
+
+def test_channels_that_cancel_are_heard() -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, (1, 4 * RATE))
+    dark = scipy.signal.sosfilt(scipy.signal.butter(2, 500, fs=RATE, output="sos"), noise, axis=1)
+    joined = np.concatenate([dark[:, : 2 * RATE], noise[:, 2 * RATE :]], axis=1)
+    alone = seam_figures(joined, RATE, 2 * RATE, source=dark)
+    both = seam_figures(
+        np.vstack([joined, -joined]), RATE, 2 * RATE, source=np.vstack([dark, -dark])
+    )
+    assert alone["timbre_ratio"] > 5
+    assert both == pytest.approx(alone, rel=1e-3)
+    loudest = mono_at(np.vstack([dark, -2 * dark, dark]), RATE, RATE)
+    np.testing.assert_array_equal(loudest, -2 * dark[0])
+    wrapped = wrap_figures(np.vstack([joined, -joined]), RATE)
+    assert wrapped == pytest.approx(wrap_figures(joined, RATE), rel=1e-3)
+    assert wrapped["timbre_ratio"] > 0
+
+
+def test_result_and_source_are_heard_by_the_same_channel() -> None:
+    """What is new may be no wider than one channel where the source's cancel: no step in level."""
+    noise = np.random.default_rng(0).normal(0, 0.1, (1, 4 * RATE))
+    source = np.vstack([noise[:, : 2 * RATE], -noise[:, : 2 * RATE]])
+    new = np.vstack([noise[:, 2 * RATE :]] * 2)
+    figures = seam_figures(np.hstack([source, new]), RATE, 2 * RATE, source=source)
+    assert figures["level_step_db"] == pytest.approx(0.0, abs=0.3)
+    assert figures["timbre_ratio"] < 1.5
+    of_one = seam_figures(np.hstack([source, new]), RATE, 2 * RATE, source=noise)
+    assert np.isfinite(of_one["timbre_ratio"])
 
 
 def test_the_level_step_is_in_decibels() -> None:

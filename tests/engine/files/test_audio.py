@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import struct
 import subprocess
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from engine.files.audio import (
     MAX_CHANNELS,
+    MAX_FILE_BYTES,
     check_samples,
     lossless_subtype,
     quantise,
@@ -166,6 +168,35 @@ def test_a_streamed_wav_without_sizes_is_read(tmp_path: Path) -> None:
         data[at : at + 4] = b"\xff\xff\xff\xff"
     path = tmp_path / "streamed.wav"
     path.write_bytes(bytes(data))
+    assert read_clip(path).length_samples == tone().shape[1]
+
+
+@pytest.mark.parametrize(
+    "size",
+    [0x7FFFF000, 0x7FFFEFFE, 0x7FFFFF00, 0x7FFFFFFF - 36, 0x7FFFFFFF, 0x80000000, 0xFFFFFFDB],
+)
+def test_sizes_that_only_mean_that_nobody_knew_are_no_truncation(tmp_path: Path, size: int) -> None:
+    """What SoX, ALSA's arecord and others write into a pipe."""
+    data = bytearray(encode(tone(), 44_100, "PCM_16", "WAV"))
+    at = data.index(b"data") + 4
+    data[4:8] = struct.pack("<I", min(size + 36, 0xFFFFFFFF))
+    data[at : at + 4] = struct.pack("<I", size)
+    path = tmp_path / "streamed.wav"
+    path.write_bytes(data)
+    np.testing.assert_array_equal(read_clip(path).samples, quantise(tone(), "PCM_16"))
+    data[at : at + 4] = struct.pack("<I", MAX_FILE_BYTES)
+    assert truncated_by_bytes(bytes(data)) > 0  # the largest that is read is a size in earnest
+
+
+def test_a_streamed_aiff_is_read(tmp_path: Path) -> None:
+    """SoX says 0x7F000000 bytes, rounded down to whole frames."""
+    path = tmp_path / "streamed.aiff"
+    soundfile.write(path, tone(3).T, 44_100, "PCM_24", format="AIFF")
+    data, frames = bytearray(path.read_bytes()), 0x7F000000 // 9
+    for name, offset, value in ((b"COMM", 10, frames), (b"SSND", 4, 9 * frames + 8)):
+        at = data.index(name) + offset
+        data[at : at + 4] = struct.pack(">I", value)
+    path.write_bytes(data)
     assert read_clip(path).length_samples == tone().shape[1]
 
 

@@ -141,6 +141,41 @@ def test_tempo_changes_move_seconds_and_not_beats() -> None:
     assert at_fixed.tolist() == [60, 62, -1]
 
 
+def metres(*changes: tuple[float, int, int]) -> str:
+    """The metre map of a file with these signatures: beat, beats, unit."""
+    signatures = [
+        (beat, mido.MetaMessage("time_signature", numerator=beats, denominator=unit))
+        for beat, beats, unit in changes
+    ]
+    return str(melody_from_bytes(midi(signatures, note(0, 1, 60))).metres)
+
+
+def test_a_metre_that_is_told_again_restarts_the_bar() -> None:
+    assert metres((0, 4, 4), (6, 4, 4)) == "0:4/4,6:4/4"
+    assert metres((0, 4, 4), (8, 4, 4)) == "4/4"
+    assert metres((0, 3, 4), (7, 7, 8), (14, 7, 8)) == "0:3/4,7:7/8"
+
+
+def test_before_the_first_signature_is_common_time() -> None:
+    assert metres() == "4/4"
+    assert metres((0, 7, 8)) == "7/8"
+    assert metres((8, 3, 4)) == "0:4/4,8:3/4"
+    assert metres((8, 4, 4)) == "4/4"
+    assert metres((6, 4, 4)) == "0:4/4,6:4/4"
+
+
+def test_of_two_signatures_at_once_the_last_counts() -> None:
+    assert metres((0, 4, 4), (0, 3, 4)) == "3/4"
+    assert metres((0, 4, 4), (8, 6, 8), (8, 5, 4)) == "0:4/4,8:5/4"
+    data = midi([tempo(0, 90), tempo(0, 60)], note(0, 1, 60))
+    assert melody_from_bytes(data).bpm == pytest.approx(60)
+
+
+def test_a_tempo_that_is_told_again_is_no_change() -> None:
+    data = midi([tempo(0, 60), tempo(2, 60), tempo(4, 120), tempo(5, 60)], note(0, 1, 60))
+    assert str(melody_from_bytes(data).tempo_map) == "0:60,4:120,5:60"
+
+
 def test_chroma_is_one_hot_with_silent_rests() -> None:
     melody = melody_from_bytes(midi([tempo(0, 60)], note(0, 1, 60) + note(2, 1, 71)))
     chroma = melody_chroma(melody, 40, 10.0)

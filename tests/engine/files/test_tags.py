@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import soundfile
 from daw_bridge.takes.wav import read_wav_info, read_wav_raw
 from engine.files.audio import read_clip, write_audio
 from engine.files.containers import encode, truncated_by_bytes
+from engine.files.tag_reading import read_tags
 from engine.files.tags import Tags
 from engine.job import Job
 from engine.spec import RenderRequest
@@ -97,6 +99,25 @@ def test_loop_points_and_tempo_by_the_byte() -> None:
     assert bpm == pytest.approx(123.4)
 
 
+@pytest.mark.parametrize(
+    ("length_beats", "flags", "told"),
+    [(14.0, 4, 14), (14.0004, 4, 14), (3.5, 1, 0), (14.01, 1, 0), (13.6, 1, 0), (None, 1, 0)],
+)
+def test_no_number_of_beats_is_told_that_is_not_whole(
+    length_beats: float | None, flags: int, told: int
+) -> None:
+    """Hosts take the tempo from it: a bar of 7/8 told as 4 beats would be out by a seventh."""
+    tags = replace(LOOP, length_beats=length_beats)
+    data = encode(noise(), 44_100, "PCM_16", "WAV", tags)
+    body = chunks_of(data)[b"acid"]
+    (found,), counted = struct.unpack_from("<I", body), struct.unpack_from("<IHHf", body, 12)
+    assert (found, *counted[:3]) == (flags, told, 8, 7)
+    assert counted[3] == pytest.approx(123.4)
+    again = read_tags(data)
+    assert (again.length_beats, again.metre, again.loops) == (told or None, LOOP.metre, True)
+    assert encode(noise(), 44_100, "PCM_16", "WAV", again) == data
+
+
 @pytest.mark.parametrize("container", ["WAV", "FLAC", "AIFF"])
 def test_libsndfile_reads_the_texts(tmp_path: Path, container: str) -> None:
     path = tmp_path / f"take.{container.lower()}"
@@ -125,7 +146,8 @@ def test_a_render_says_what_it_is(tmp_path: Path, fields: dict[str, Any], loops:
     report, found = events[-1].report, chunks_of((tmp_path / "mix.wav").read_bytes())
     assert (b"smpl" in found) == loops
     beats, lower, upper, bpm = struct.unpack_from("<IHHf", found[b"acid"], 12)
-    assert (beats, lower, upper, bpm) == (round(report["length_beats"]), 4, 4, 120)
+    length_beats = report["length_beats"]
+    assert (beats, lower, upper, bpm) == (length_beats if length_beats % 1 == 0 else 0, 4, 4, 120)
     said = found[b"bext"][:256].rstrip(b"\0").decode()
     for part in (fields["task"], "seed 5", "120 bpm", "1 bar,", report["model"]["digest"]):
         assert part in said

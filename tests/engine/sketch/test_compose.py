@@ -163,6 +163,36 @@ def test_melodies_repeat_and_vary() -> None:
     assert repeated >= 15
 
 
+@pytest.mark.parametrize("style", ["house", "techno", "disco", "trap"])
+def test_no_closed_hat_falls_on_an_open_one(style: str) -> None:
+    """It would choke it, or not, by chance of human timing."""
+    opened = 0
+    for seed in range(25):
+        piece = made(seed, style=style, roles=("drums",), bars=8, metre=(4, 4))
+        notes = piece.parts[0].notes
+        closing = np.array([n.start_beats for n in notes if n.pitch in (42, 44)])
+        for note in notes:
+            if note.pitch == 46:
+                opened += 1
+                off_ms = np.abs(closing - note.start_beats).min(initial=9.0) * 6e4 / piece.tempo_bpm
+                assert off_ms > 2 * MAX_SHIFT_MS
+    assert opened > 20
+
+
+def test_the_second_part_is_what_is_lifted() -> None:
+    """The lead rises more into the B than into the A after it."""
+    lifts: dict[str, list[float]] = {"B": [], "A": []}
+    for seed in range(150):
+        form = [("A", 0), ("B", 4), ("A", 8)]
+        piece = made(seed, style="pop", bars=12, roles=("lead",), metre=(4, 4), sections=form)
+        notes = piece.parts[0].notes
+        for letter, at in (("B", 16.0), ("A", 32.0)):
+            before = [n.pitch for n in notes if n.start_beats < at - 0.1]
+            after = [n.pitch for n in notes if n.start_beats >= at - 0.1]
+            lifts[letter].append(after[0] - before[-1])
+    assert np.mean(lifts["B"]) > np.mean(lifts["A"]) + 0.3
+
+
 def test_a_cut_piece_ends_where_it_is_cut() -> None:
     piece = cut_piece(made(2, bars=8, metre=(4, 4)), 13.7)
     assert piece.length_beats == 13.7

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
-from engine.sketch import grid, patterns, styles, theory
+from engine.sketch import form, grid, patterns, styles, theory
 from engine.sketch.score import MODES, Key
 
 
@@ -97,6 +100,50 @@ def test_a_scale_bends_to_its_chord(key: Key, chord: str, expected: str) -> None
     root, quality = theory.numeral(chord)
     tones = theory.pitch_classes((key.tonic + root) % 12, quality)
     assert set(theory.chord_scale(key, tones)) == {names[name] for name in expected.split()}
+
+
+@pytest.mark.parametrize(
+    ("mode", "numeral", "expected"),
+    [
+        ("major", "I", "add9 maj7 6 sus2"),
+        ("major", "V", "add9 6 sus2 7 9"),
+        ("major", "iii", "m7 m7"),
+        ("major", "iv", "madd9"),
+        ("minor", "V", "7"),
+        ("minor", "v", "m7 m7"),
+        ("minor", "bVII", "add9 6 sus2"),
+        ("mixolydian", "I", "add9 6 sus2"),
+        ("dorian", "IV", "add9 6 sus2"),
+        ("minor", "V7", "7 7"),
+        ("major", "V7", "9 7 7"),
+        ("minor", "iio", ""),
+    ],
+)
+def test_a_colour_stays_in_the_key(mode: str, numeral: str, expected: str) -> None:
+    assert theory.colours(Key(0, mode), *theory.numeral(numeral)) == tuple(expected.split())
+    assert theory.colours(Key(7, mode), *theory.numeral(numeral)) == tuple(expected.split())
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_richest_style_adds_no_tone_from_outside_the_key(mode: str) -> None:
+    """Its chords without colours bring the same tones from outside, and no others."""
+    key = Key(2, mode)
+    sections = form.plan_sections(np.random.default_rng(0), 16)
+    row = replace(styles.STYLES["pop"], progressions=("pop", "folk", "classical"), colour=1.0)
+    names = [styles.PROGRESSIONS[mode][group] for group in row.progressions]
+    plain = {theory.numeral(name) for group in names for loop in group for name in loop.split()}
+    known = {(key.tonic + root) % 12: set[int]() for root, _ in plain}
+    for root, quality in plain:
+        known[(key.tonic + root) % 12] |= set(theory.pitch_classes(key.tonic + root, quality))
+    dominants = set()
+    for seed in range(60):
+        for chord in form.plan_chords(np.random.default_rng(seed), row, (4, 4), key, sections):
+            foreign = set(chord.pitch_classes) - set(theory.scale_pitch_classes(key))
+            assert foreign <= known[chord.root], (chord.root, chord.quality)
+            if chord.root == (key.tonic + 7) % 12:
+                dominants.add(chord.quality)
+    assert "maj7" not in dominants
+    assert ("7" in dominants) == (mode in ("major", "minor"))
 
 
 def test_voices_move_little() -> None:
