@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from engine.chain import windows_of
 from engine.controls.together import Together
 from engine.job import SCENES, Host, Job
 from engine.models.contracts import Denoiser
@@ -26,7 +27,7 @@ from engine.rendering import Rendering
 from engine.sampling.loop import GradientPolicy
 from engine.spec import RenderRequest
 from engine.tasks.scene import Part
-from engine.timeline import RenderSettings, WindowTask, windows_of
+from engine.window_task import RenderSettings, WindowTask
 
 _SHORT_STEPS = 8  # of the rehearsal's tensors
 _UNREACHED = 1e9  # a loss that no goal is content with

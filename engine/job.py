@@ -17,12 +17,13 @@ from torch import Tensor
 
 from engine.cache import CacheKey, cache_key
 from engine.checkpoints import Checkpoints
+from engine.costs import iterations_of
 from engine.files.audio import MAX_FILE_BYTES, write_audio
 from engine.files.quantise import quantise
 from engine.meter import Meter
 from engine.models.studio import Habits, Model
 from engine.opening import open_named
-from engine.rendering import Rendering, iterations_of
+from engine.rendering import Rendering
 from engine.report import build_report
 from engine.spec import Done, Event, Progress, RenderRequest, Stem
 from engine.tagging import tags_of
@@ -31,9 +32,9 @@ from engine.tasks.clips import extend_scene, inpaint_scene, loop_scene
 from engine.tasks.scene import Finished, Scene
 from engine.tasks.sketches import generate_scene, melody_scene
 from engine.tasks.varied import vary_scene
-from engine.timeline import RenderSettings
+from engine.window_task import RenderSettings
 
-SAMPLER_VERSION = "14"  # part of every cache key: raise it when a request renders differently
+SAMPLER_VERSION = "15"  # part of every cache key: raise it when a request renders differently
 MIX = "mix"
 SCENES: dict[str, Callable[[RenderRequest, Model], Scene]] = {
     "extend": extend_scene,
@@ -59,8 +60,8 @@ class Host(Protocol):
         """
         ...
 
-    def digest_of(self, name: str) -> str:
-        """Its digest, for which nothing is loaded.
+    def identity_of(self, name: str) -> str:
+        """All of it that renders depend on, for which nothing is loaded.
 
         Raises:
             BridgeError: `not_found`.
@@ -216,8 +217,8 @@ class Job:
             if path is not None:
                 asked[f"{name}_digest"] = _digest(path)
         source = _digest(request.source or request.melody or "")
-        digest = self.host.digest_of(request.model)
-        return cache_key(source, asked, digest, SAMPLER_VERSION)
+        model = self.host.identity_of(request.model)
+        return cache_key(source, asked, model, SAMPLER_VERSION)
 
     def _resolved(self) -> dict[str, Any]:
         """The settings as rendered, defaults filled in."""

@@ -54,9 +54,9 @@ class Engine:
         """The model of that name, loaded."""
         return self.shelf.get(name)
 
-    def digest_of(self, name: str) -> str:
-        """A model's digest, for which nothing is loaded."""
-        return self.shelf.digest_of(name)
+    def identity_of(self, name: str) -> str:
+        """All of a model that its renders depend on, for which nothing is loaded."""
+        return self.shelf.identity_of(name)
 
     def habits_of(self, name: str) -> Habits:
         """How a model is used where a request leaves it open."""

@@ -12,33 +12,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.chain import is_undone, render_timeline, timeline_noise, windows_of
 from engine.checkpoints import Checkpoint, Checkpoints
+from engine.costs import StepCosts, decode_cost, refine_cost, start_cost
 from engine.files.quantise import quantise
 from engine.meter import Meter
 from engine.models.studio import Model
-from engine.optimise.fast import FastSettings
 from engine.optimise.problem import OptimisedNoise
-from engine.optimise.surrogate import DECODES, POLISH_STEPS
+from engine.optimise.surrogate import DECODES
 from engine.spec import ROLES, Event, Preview
 from engine.tasks.scene import Finished, Part, Scene
-from engine.timeline import (
-    INVERSION,
-    RenderSettings,
-    Timeline,
-    WindowOutcome,
-    is_undone,
-    led_in,
-    render_timeline,
-    timeline_noise,
-    windows_of,
-)
+from engine.timeline import Timeline, led_in
+from engine.window_task import INVERSION, RenderSettings, WindowOutcome
 from engine.windows import Window
 
-_REFINE = 32
 _ADDED_SEED = 0x5EED  # another stream than that of the initial noises
-_GRADIENT_COST = 3.0  # of a call with its gradient
-_UNDOING_COST = 4.0  # of a step of a guided run
-_DECODE_STEPS_COST = 20.0  # decoding a second of audio costs about as much as so many model calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +122,14 @@ class Rendering:
 
     def begins_as_drafted(self, part: Part) -> bool:
         """Whether the refinement of the first window has its draft's noise and hears what that
-        heard: other candidates are new, and so is what has been refined beside it."""
+        heard, by the same rule: other candidates are new, and so is what has been refined beside
+        it."""
         before = takewhile(lambda other: other is not part, self.scene.parts)
         heard_anew = any(other.refined for other in before)
-        return self.settings.candidates == 1 and not (heard_anew or part.timeline.inverted)
+        other_rule = self.model.habits.added_noise  # see `WindowTask.problem`
+        return self.settings.candidates == 1 and not (
+            heard_anew or other_rule or part.timeline.inverted
+        )
 
     def tensors(self) -> dict[str, Tensor]:
         """Latent of every part, and the noise where it is there, for the cache."""
@@ -190,7 +182,7 @@ class Rendering:
         if timeline.inverted:
             calls += self.settings.steps * (1 + INVERSION.refinements)
         known = start_cost(self.settings) if again and self.begins_as_drafted(part) else 0.0
-        return calls * windows - known + _decode_cost(timeline) * (2 if again else 1)
+        return calls * windows - known + decode_cost(timeline) * (2 if again else 1)
 
     def _render(
         self,
@@ -214,7 +206,7 @@ class Rendering:
         drafted: Tensor | None,
     ) -> tuple[Tensor, tuple[WindowOutcome, ...]]:
         since = time.perf_counter()
-        costs = _StepCosts.of(settings)
+        costs = StepCosts.of(settings)
         named = stage if len(self.scene.parts) == 1 else f"{stage} {part.name}"
         last: list[OptimisedNoise | None] = [None]
 
@@ -235,7 +227,7 @@ class Rendering:
                 self.noise_of(part).to(self.device),
                 settings,
                 added=None if self._added is None else self._added.to(self.device),
-                score=lambda window, latents: self._score(part, window, latents),
+                score=lambda window, new, latents: self._score(part, window, new, latents),
                 keep=keep if self.checkpoints is not None else None,
                 check=self.meter.check,
                 drafted=drafted,
@@ -246,26 +238,30 @@ class Rendering:
 
     def _restored(self, evaluations: int) -> None:
         """Take what an earlier run of the job has done already out of the work."""
-        share = evaluations / (self.settings.refine + 1)
-        self.meter.total -= min(1.0, share) * refine_cost(self.settings)
+        share = min(1.0, evaluations / (self.settings.refine + 1))
+        if self.settings.sparing:  # each candidate is told of by itself
+            share /= self.settings.candidates
+        self.meter.total -= share * refine_cost(self.settings)
 
     @torch.no_grad()
-    def _score(self, part: Part, window: Window, latents: Tensor) -> Tensor:
-        """How far decoded candidates of a window are from what was wished, by other means.
+    def _score(
+        self, part: Part, window: Window, new: tuple[int, int], latents: Tensor
+    ) -> dict[str, Tensor]:
+        """How far the new steps of a window's candidates are from what was wished, by other means.
 
-        `[candidates]`; NaN where no wish can be judged by them.
+        Decoded; `[candidates]` of each wish that can be judged by them.
         """
-        codec, totals = self.model.codec, []
-        starts_s = part.timeline.starts_s + window.start * part.timeline.step_s
+        codec, timeline = self.model.codec, part.timeline
+        starts_s = timeline.starts_s + window.start * timeline.step_s
+        first_s, last_s = (timeline.starts_s + step * timeline.step_s for step in new)
+        found: dict[str, list[float]] = {}
         for latent in latents:
             samples = codec.decode(latent).double().cpu().numpy()
-            found = [
-                control.weight * each.score
-                for control in part.timeline.controls
-                if (each := control.compare(samples, codec.sample_rate_hz, starts_s)) is not None
-            ]
-            totals.append(sum(found) if found else math.nan)
-        return torch.tensor(totals)
+            for control in timeline.controls:
+                said = control.compare(samples, codec.sample_rate_hz, starts_s, (first_s, last_s))
+                found.setdefault(control.name, []).append(math.nan if said is None else said.score)
+        scores = {name: torch.tensor(each) for name, each in found.items()}
+        return {name: each for name, each in scores.items() if bool(each.isfinite().all())}
 
     def _decode(self, part: Part, latent: Tensor) -> Tensor:
         """Audio of a rendered part `[2, samples]`."""
@@ -281,7 +277,7 @@ class Rendering:
                 change=variation,
             )[0]
             audio = led_in(part.guide, decoded.cpu(), part.timeline, variation)
-        self.meter.advance("decode", _decode_cost(part.timeline))
+        self.meter.advance("decode", decode_cost(part.timeline))
         self.meter.stage("decode", since)
         return audio
 
@@ -304,72 +300,6 @@ class Rendering:
         if "first_preview" not in self.meter.timings_s:
             self.meter.stage("first_preview", self.meter.started_s)
         return finished
-
-
-def iterations_of(method: str) -> int:
-    """How long a method refines where nobody says it: enough to be heard in a minute."""
-    return FastSettings().iterations if method == "fast" else _REFINE
-
-
-@dataclass(frozen=True, slots=True)
-class _StepCosts:
-    """What the meter counts, in model calls, for each sampler step and each evaluation told."""
-
-    call: float
-    evaluation: float = 0.0
-
-    @classmethod
-    def of(cls, settings: RenderSettings) -> _StepCosts:
-        if not settings.refine:
-            return cls(1.0)
-        beside = 1 if settings.sparing else settings.candidates
-        if settings.method == "fast":
-            return cls(1.0 * beside, _GRADIENT_COST * beside)
-        return cls(_GRADIENT_COST * beside)
-
-
-def refine_cost(settings: RenderSettings) -> float:
-    """Model calls of a window's refinement, as the meter counts them: each differentiated one is
-    three. What comes after the result is not among them."""
-    evaluations = settings.refine + 1
-    match settings.method:
-        case "fast":
-            return settings.candidates * _guided_cost(settings)
-        case "ditto-2":
-            return _GRADIENT_COST * (
-                evaluations * settings.candidates + POLISH_STEPS + sum(DECODES) + settings.steps
-            )
-        case "ditto" | "ditto-published":
-            return _GRADIENT_COST * settings.steps * evaluations * settings.candidates
-        case "doodl":
-            return 2 * _GRADIENT_COST * settings.steps * evaluations * settings.candidates
-        case _:
-            return _GRADIENT_COST * settings.steps * settings.candidates
-
-
-def start_cost(settings: RenderSettings) -> float:
-    """What of `refine_cost` is the plain run from a window's start."""
-    match settings.method:
-        case "fast":
-            return settings.candidates * settings.steps
-        case "ditto-2":
-            return _GRADIENT_COST * settings.steps
-        case _:
-            return 0.0
-
-
-def _guided_cost(settings: RenderSettings) -> float:
-    """Of the start's own sampling and of guided runs, all but the last of them undone."""
-    longest = FastSettings().steps
-    runs = math.ceil(settings.refine / longest)
-    undone = max(0, runs - 1) * longest
-    evaluations = settings.refine + runs
-    guided = settings.refine + _GRADIENT_COST * evaluations
-    return settings.steps + guided + _UNDOING_COST * undone
-
-
-def _decode_cost(timeline: Timeline) -> float:
-    return timeline.steps * timeline.step_s * _DECODE_STEPS_COST
 
 
 def _noises(scene: Scene, seed: int, candidates: int) -> dict[str, Tensor]:

@@ -20,8 +20,8 @@ from engine.files.midi import melody_pitches
 from engine.musical_time import MusicalTime
 from engine.render.splice import source_samples_identical
 from engine.tasks.scene import Finished, Samples, Scene
-from engine.timeline import WindowOutcome
 from engine.units import Metre
+from engine.window_task import WindowOutcome
 
 _MOST_BARS = 400
 _SAME_BEAT = Fraction(1, 500)

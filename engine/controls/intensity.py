@@ -17,6 +17,7 @@ import numpy.typing as npt
 import scipy.signal
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from engine.analysis.intensity import intensity_curve, smoothed, smoothing_window
 from engine.controls.control import (
@@ -179,14 +180,33 @@ def level_db(log_mel: Tensor, sample_rate_hz: int) -> Tensor:
     return 10.0 * torch.log10(power + _FLOOR_POWER)
 
 
-@lru_cache(maxsize=16)
-def smoothing(frames: int, frame_s: float) -> Tensor:
-    """The Savitzky-Golay filter as a matrix `[frames, frames]`, its ends included; float64."""
-    window = smoothing_window(frames, 1.0 / frame_s)
+def smooth(values: Tensor, frame_s: float) -> Tensor:
+    """Curves `[..., frames]` through the Savitzky-Golay filter over a second, as `smoothed` has it.
+
+    Of first order it is the mean around each frame; near the ends it follows the line that fits
+    the first or the last window best.
+    """
+    window = smoothing_window(values.shape[-1], 1.0 / frame_s)
     if window < 3:
-        return torch.eye(frames, dtype=torch.float64)
-    filtered = scipy.signal.savgol_filter(np.eye(frames), window, 1, axis=0)
-    return torch.from_numpy(np.ascontiguousarray(filtered))
+        return values
+    middle = functional.avg_pool1d(values.reshape(1, -1, values.shape[-1]), window, stride=1)
+    first, last = (part.to(values) for part in _end_lines(window))
+    return torch.cat(
+        [
+            values[..., :window] @ first.T,
+            middle.reshape(*values.shape[:-1], -1),
+            values[..., -window:] @ last.T,
+        ],
+        dim=-1,
+    )
+
+
+@lru_cache(maxsize=16)
+def _end_lines(window: int) -> tuple[Tensor, Tensor]:
+    """What a window's first half and its last are of its values, `[window // 2, window]` each."""
+    half = window // 2
+    lines = torch.from_numpy(scipy.signal.savgol_filter(np.eye(window), window, 1, axis=0).copy())
+    return lines[:half], lines[window - half :]
 
 
 def intensity_objective(
@@ -211,7 +231,7 @@ def intensity_objective(
 
     def loss(latent: Tensor) -> Tensor:
         level = level_db(log_mel(latent), sample_rate_hz)
-        level = level @ smoothing(level.shape[-1], frame_s).to(level).T
+        level = smooth(level, frame_s)
         if match == "level":
             return ((level - target_db).square() * weight).sum(dim=-1)
         mine = level - (level * weight).sum(dim=-1, keepdim=True)

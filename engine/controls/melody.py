@@ -6,6 +6,7 @@ middle C the bands are cut as in Music ControlNet (Wu et al. 2023), where accomp
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -64,7 +65,8 @@ class Tune:
         result = np.where(found >= 0, found, np.nan)
         right = float(np.mean(found[sounding] == wished[sounding] % 12))
         figures = {"melody_accuracy": right}
-        return Comparison("curve", times_s, target, result, 1.0 - right, figures)
+        score = -math.log(max(right, _PROBABILITY_FLOOR))
+        return Comparison("curve", times_s, target, result, score, figures)
 
 
 def melody_objective(

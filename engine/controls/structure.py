@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from engine.analysis.structure import FRAME_RATE_HZ, self_similarity
+from engine.analysis.structure import FRAME_RATE_HZ, unit_timbres
 from engine.controls.control import (
     ALL,
     Comparison,
@@ -27,7 +27,7 @@ from engine.controls.control import (
     Setting,
     Span,
 )
-from engine.controls.intensity import smoothing
+from engine.controls.intensity import smooth
 from engine.curves import Form
 
 COEFFICIENTS = 20  # with the first, that of level, which is left out
@@ -36,6 +36,7 @@ WEIGHT = 1.0  # DITTO, appendix H
 TOLERANCE = 0.02  # mean squared cosine; our choice, somewhat below DITTO's published 0.024
 _SILENT = 1e-4
 _LEAST_S = 0.5  # a part of the form that a window must reach into
+_WHOLE = 0.95  # of what was asked for has to be heard for a judgement
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +74,26 @@ class Structure:
     def compare(
         self, samples: Samples, sample_rate_hz: int, starts_s: float = 0.0, new_s: Span = ALL
     ) -> Comparison | None:
-        found = self_similarity(samples, sample_rate_hz, self.context_s)
-        times_s = starts_s + np.arange(len(found)) / FRAME_RATE_HZ
+        timbres = unit_timbres(samples, sample_rate_hz, self.context_s)
+        times_s = starts_s + np.arange(len(timbres)) / FRAME_RATE_HZ
         step = np.floor((times_s - self.starts_s) / self.step_s + 1e-6).astype(int)
         inside = (step >= 0) & (step < len(self.target))
         inside &= self.asked.cpu().numpy()[np.clip(step, 0, len(self.asked) - 1)] > 0
-        times_s, step, found = times_s[inside], step[inside], found[np.ix_(inside, inside)]
-        if len(times_s) < 2:
+        times_s, step, timbres = times_s[inside], step[inside], timbres[inside]
+        new = (times_s >= new_s[0]) & (times_s <= new_s[1])
+        if len(times_s) < 2 or not new.any() or not self._heard_whole(times_s):
             return None
         target = self.target.double().cpu().numpy()[np.ix_(step, step)]
-        error = float(np.mean((found - target) ** 2))
+        found = timbres @ timbres.T
+        error = float(np.mean((found - target)[new] ** 2))
         return Comparison("matrix", times_s, target, found, error, {"structure_mse": error})
+
+    def _heard_whole(self, times_s: npt.NDArray[np.float64]) -> bool:
+        """Whether these are the moments of all that was asked for: features are centred over time,
+        and those of a part by itself say nothing about the whole."""
+        asked = np.flatnonzero(self.asked.cpu().numpy() > 0)
+        wanted_s = (asked[-1] + 1 - asked[0]) * self.step_s
+        return bool(times_s[-1] - times_s[0] >= _WHOLE * wanted_s - 2.0 / FRAME_RATE_HZ)
 
 
 class _TimelineStructure:
@@ -143,7 +153,7 @@ def timbre_features(levels: Tensor, context_s: float, step_s: float) -> Tensor:
     cepstrum = cepstrum / spread
     if context_s > 0.0:
         window_s = step_s / context_s  # the matrix smooths a second of its own clock
-        cepstrum = smoothing(cepstrum.shape[1], window_s).to(cepstrum) @ cepstrum
+        cepstrum = smooth(cepstrum.transpose(1, 2), window_s).transpose(1, 2)
     return cepstrum / (cepstrum.square().sum(dim=-1, keepdim=True) + _SILENT**2).sqrt()
 
 
@@ -186,12 +196,12 @@ def read(form: Form, setting: Setting) -> Structure:
 def read_file(path: str, setting: Setting) -> Structure:
     """Structure transfer: the self-similarity of a recording, stretched over the result."""
     samples, rate_hz = setting.hear(path)
-    found = torch.from_numpy(self_similarity(samples, rate_hz)).float()
+    timbres = unit_timbres(samples, rate_hz)
     times_s = setting.times_s()
     asked = (times_s >= -1e-9) & (times_s < setting.length_s)
-    place = np.clip(times_s / setting.length_s, 0.0, 1.0) * (len(found) - 1)
-    nearest = torch.from_numpy(np.round(place).astype(np.int64))
-    target = found[nearest][:, nearest]
+    place = np.clip(times_s / setting.length_s, 0.0, 1.0) * (len(timbres) - 1)
+    nearest = timbres[np.round(place).astype(np.int64)]
+    target = torch.from_numpy(nearest @ nearest.T).float()
     return Structure(
         target, torch.from_numpy(asked).float(), CONTEXT_S, setting.starts_s, setting.step_s
     )

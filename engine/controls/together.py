@@ -46,7 +46,7 @@ class Together:
                 [
                     goal.weight * loss / norm
                     for goal, loss, norm in zip(
-                        self.goals, losses, self._gradient_norms(latent), strict=True
+                        self.goals, losses, _gradient_norms(losses, latent), strict=True
                     )
                 ]
             ).sum(dim=0)
@@ -59,11 +59,11 @@ class Together:
             return False
         return all(bool((self.last[goal.name] <= goal.tolerance).all()) for goal in self.goals)
 
-    def _gradient_norms(self, latent: Tensor) -> list[Tensor]:
-        """Norm of each goal's gradient at the latent, item by item `[batch]`."""
-        found = []
-        for goal in self.goals:
-            leaf = latent.detach().requires_grad_(True)
-            (gradient,) = torch.autograd.grad(goal.loss(leaf).sum(), leaf)
-            found.append(gradient.flatten(1).norm(dim=1).clamp_min(_SMALLEST_NORM))
-        return found
+
+def _gradient_norms(losses: Sequence[Tensor], latent: Tensor) -> list[Tensor]:
+    """Norm of each loss's gradient at the latent, item by item `[batch]`."""
+    found = []
+    for loss in losses:
+        (gradient,) = torch.autograd.grad(loss.sum(), latent, retain_graph=True)
+        found.append(gradient.flatten(1).norm(dim=1).clamp_min(_SMALLEST_NORM))
+    return found

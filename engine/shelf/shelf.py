@@ -84,6 +84,21 @@ class Shelf:
             return self._registry.get(name).digest
         return self._house.digest if self._house is not None else weights_digest()
 
+    def identity_of(self, name: str) -> str:
+        """All of a model that its renders depend on, for which nothing is loaded.
+
+        Its digest, and of a public one the precision of its weights and where prompts are read.
+
+        Raises:
+            BridgeError: `not_found`.
+        """
+        digest = self.digest_of(name)
+        if name == EMBEDDED:
+            return digest
+        installed = self._registry.get(name)
+        dtype = installed.dtype or str(dtype_for(installed.device or self.device))
+        return f"{digest} {dtype.removeprefix('torch.')} {installed.text_encoder}"
+
     def habits_of(self, name: str) -> Habits:
         """How a model is used where a request leaves it open; nothing is loaded.
 

@@ -111,7 +111,7 @@ class FakeHost:
     def model(self, name: str) -> Any:
         return self._model
 
-    def digest_of(self, name: str) -> str:
+    def identity_of(self, name: str) -> str:
         return str(self._model.digest)
 
     def habits_of(self, name: str) -> Habits:

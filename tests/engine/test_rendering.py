@@ -13,6 +13,7 @@ import pytest
 import soundfile
 import torch
 
+from engine.costs import refine_cost
 from engine.job import SCENES, settings_for
 from engine.meter import Meter
 from engine.models.house.network import Globals
@@ -304,14 +305,14 @@ def test_a_draft_that_is_known_is_not_made_again(
 class _Listening:
     """A control that cannot judge anything, and remembers where it was asked to."""
 
-    weight = 1.0
+    name, weight = "listening", 1.0
 
     def __init__(self) -> None:
         self.heard_s: list[float] = []
 
-    def compare(self, _: object, rate_hz: int, starts_s: float) -> None:
+    def compare(self, _: object, rate_hz: int, starts_s: float, new_s: tuple[float, float]) -> None:
         assert rate_hz == RATE_HZ
-        self.heard_s.append(starts_s)
+        self.heard_s += [starts_s, *new_s]
 
 
 def test_candidates_are_judged_where_they_lie_in_the_result(clip: Path) -> None:
@@ -320,10 +321,23 @@ def test_candidates_are_judged_where_they_lie_in_the_result(clip: Path) -> None:
     (part,) = run.scene.parts
     control = _Listening()
     timeline = replace(part.timeline, controls=(control,))  # type: ignore[arg-type]
-    window = Window(3, timeline.steps)
-    scores = run.rendering._score(replace(part, timeline=timeline), window, timeline.prior)
-    assert bool(scores.isnan().all())
+    window, new = Window(3, timeline.steps), (9, 20)
+    part = replace(part, timeline=timeline)
+    assert run.rendering._score(part, window, new, timeline.prior) == {}
     known_s = float(timeline.known.sum()) * timeline.step_s
     assert 0.5 < known_s < 3.0, "a part of the clip"
-    begins_s = SECONDS - known_s + 3 * timeline.step_s
-    assert control.heard_s == [pytest.approx(begins_s, abs=2 * timeline.step_s)]
+    begins_s = SECONDS - known_s
+    wanted = [begins_s + step * timeline.step_s for step in (3, *new)]
+    assert control.heard_s == pytest.approx(wanted, abs=2 * timeline.step_s)
+
+
+def test_candidates_that_were_restored_one_by_one_are_taken_off_once(clip: Path) -> None:
+    """The meter counts all of them at once, and each tells of its own evaluations."""
+    run = Run(task="extend", source=str(clip), seconds=4, refine=9, candidates=4, method="ditto")
+    rendering = run.rendering
+    rendering.settings = replace(rendering.settings, sparing=True)
+    whole = rendering.meter.total
+    for _ in range(4):
+        rendering._restored(10)
+    assert rendering.meter.total == pytest.approx(whole - refine_cost(rendering.settings))
+    assert rendering.meter.total > 0.0

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from engine.costs import iterations_of
 from engine.models.house.model import HABITS
-from engine.rendering import iterations_of
 from engine.spec import (
     ERROR_CODES,
     FIELD_BY_NAME,

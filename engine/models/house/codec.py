@@ -186,12 +186,9 @@ class SpectralCodec:
         first, last = span or (0, latent.shape[-1])
         return frames[..., FRAMES_PER_STEP * first : FRAMES_PER_STEP * last]
 
-    def channel_gains(self, latent: Tensor) -> Tensor:
-        """Amplitude of left and right against their mean, per mel band `[..., 2, 192, 2 steps]`."""
-        return self.log_mel_and_gains(latent)[1]
-
     def log_mel_and_gains(self, latent: Tensor) -> tuple[Tensor, Tensor]:
-        """`log_mel` and `channel_gains` with the refiner run once."""
+        """`log_mel`, and the amplitude of left and right against their mean in each mel band,
+        `[..., 2, 192, 2 steps]`."""
         frames = self.linear_log_mel(latent)
         pan = (latent[..., SPECTRAL_CHANNELS:, :] * _PAN_SCALE).clamp(-1.0, 1.0)
         fine = pan.repeat_interleave(MEL_BANDS // PAN_BANDS, dim=-2)

@@ -42,12 +42,15 @@ class MelCodec:
         self._filters = torch.from_numpy(filters).to(autoencoder.device)
 
     def encode(self, audio: Tensor) -> Tensor:
-        """`[..., 2, samples]` to `[..., channels, steps]` of the mean of both sides."""
-        mono = audio.mean(dim=-2).reshape(-1, audio.shape[-1])
+        """`[..., 2, samples]` to `[..., channels, steps]` of the mean of both sides.
+
+        The audio may be on another device than the network; the latent comes back to it.
+        """
+        mono = audio.to(self._autoencoder.device).mean(dim=-2).reshape(-1, audio.shape[-1])
         mono = functional.pad(mono, (0, -mono.shape[-1] % self.step_samples))
         mel = self.log_mel(mono)[:, None].to(self._autoencoder.dtype)
         picture = self._autoencoder.encode(mel).latent_dist.mode() * self._scale
-        latent = self.from_picture(picture.float())
+        latent = self.from_picture(picture.float()).to(audio.device)
         return latent.reshape(*audio.shape[:-2], *latent.shape[-2:])
 
     def decode(

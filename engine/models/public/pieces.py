@@ -98,9 +98,13 @@ class PieceCodec(ABC):
         self.latent_channels = channels
 
     def encode(self, audio: Tensor) -> Tensor:
-        """`[..., 2, samples]` to `[..., channels, steps]`; the last step is filled with silence."""
-        batch = stereo_batch(audio, self.step_samples).to(self._network.dtype)
-        latent = self._pieces.encode(self._latent, batch).float()
+        """`[..., 2, samples]` to `[..., channels, steps]`; the last step is filled with silence.
+
+        The audio may be on another device than the network; the latent comes back to it.
+        """
+        batch = stereo_batch(audio, self.step_samples)
+        batch = batch.to(self._network.device, self._network.dtype)
+        latent = self._pieces.encode(self._latent, batch).float().to(audio.device)
         return latent.reshape(*audio.shape[:-2], *latent.shape[-2:])
 
     def decode(

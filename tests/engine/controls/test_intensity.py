@@ -17,7 +17,7 @@ from engine.controls.intensity import (
     intensity_objective,
     lane_of_json,
     level_db,
-    smoothing,
+    smooth,
 )
 from engine.models.house.codec import SAMPLE_RATE_HZ, log_mel_and_pan
 from engine.models.house.spectra import mel_filter_bank
@@ -31,7 +31,7 @@ def _level(audio: np.ndarray) -> np.ndarray:
     pairs, _ = log_mel_and_pan(torch.from_numpy(audio).float())
     log_mel = pairs.reshape(-1, 192).T[None]
     level = level_db(log_mel, SAMPLE_RATE_HZ)[0].double()
-    return (smoothing(len(level), FRAME_S) @ level).numpy()
+    return smooth(level, FRAME_S).numpy()
 
 
 def _noise(seconds: float = 4.0) -> np.ndarray:
@@ -76,18 +76,33 @@ def test_band_powers_agree_with_the_codecs_own_filters() -> None:
     assert torch.allclose(band_powers(192, SAMPLE_RATE_HZ)[wide], expected[wide], rtol=2e-2)
 
 
-def test_the_smoothing_matrix_is_scipys_filter_over_a_second() -> None:
+def test_smoothing_is_scipys_filter_over_a_second() -> None:
     curve = np.random.default_rng(0).standard_normal(300)
     window = smoothing_window(300, 1 / FRAME_S)
     assert window * FRAME_S == pytest.approx(1.0, abs=0.02)
     assert window % 2 == 1
     filtered = scipy.signal.savgol_filter(curve, window, 1)
-    assert np.allclose(smoothing(300, FRAME_S).numpy() @ curve, filtered, atol=1e-12)
+    assert np.allclose(smooth(torch.from_numpy(curve), FRAME_S).numpy(), filtered, atol=1e-12)
     line = np.linspace(-40, -10, 300)
-    assert np.allclose(smoothing(300, FRAME_S).numpy() @ line, line, atol=1e-9)
+    assert np.allclose(smooth(torch.from_numpy(line), FRAME_S).numpy(), line, atol=1e-9)
     assert smoothing_window(5, 86.0) == 5
     assert smoothing_window(4, 86.0) == 3
     assert smoothing_window(1, 86.0) == 1
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 40, 87, 88, 500])
+def test_smoothing_keeps_shapes_and_ends(frames: int) -> None:
+    curves = np.random.default_rng(1).standard_normal((2, 3, frames))
+    window = smoothing_window(frames, 1 / FRAME_S)
+    wanted = curves if window < 3 else scipy.signal.savgol_filter(curves, window, 1, axis=-1)
+    assert np.allclose(smooth(torch.from_numpy(curves), FRAME_S).numpy(), wanted, atol=1e-12)
+
+
+def test_smoothing_a_long_curve_takes_no_square_of_it() -> None:
+    """Ten minutes at a hundred frames a second: a matrix of them would have 29 gigabytes."""
+    curve = np.cumsum(np.random.default_rng(2).standard_normal(60_000))
+    wanted = scipy.signal.savgol_filter(curve, smoothing_window(60_000, 100.0), 1)
+    assert np.allclose(smooth(torch.from_numpy(curve), 0.01).numpy(), wanted, atol=1e-9)
 
 
 def test_the_loss_is_the_squared_distance_in_db_or_the_lack_of_correlation() -> None:

@@ -159,6 +159,23 @@ def test_balanced_goals_pull_with_their_shares_and_keep_the_value() -> None:
     assert torch.allclose(pull, wanted, rtol=1e-9)
 
 
+def test_balanced_goals_are_evaluated_once() -> None:
+    """The codec's spectrum behind them may be the dearest part of an iteration."""
+    calls: list[str] = []
+
+    def goal(name: str) -> Goal:
+        def loss(latent: Tensor) -> Tensor:
+            calls.append(name)
+            return latent.square().mean(dim=(1, 2))
+
+        return Goal(name, "", 1.0, 0.0, loss)
+
+    balanced = Together([goal("a"), goal("b")], balanced=True)
+    latent = latents(2).requires_grad_(True)
+    torch.autograd.grad(balanced(latent).sum(), latent)
+    assert calls == ["a", "b"]
+
+
 def test_goals_are_reached_in_their_own_units() -> None:
     def at(value: float) -> Objective:
         return lambda latent: latent.new_full((latent.shape[0],), value)

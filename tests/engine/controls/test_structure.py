@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.analysis.structure import self_similarity
+from engine.analysis.structure import unit_timbres
 from engine.controls import structure
 from engine.controls.control import Scope, Setting
 from engine.controls.structure import form_similarity, timbre_features
@@ -110,13 +111,72 @@ def test_the_independent_check_knows_the_form_of_real_audio(letters: str, form: 
     assert right.figures["structure_mse"] == right.score
 
 
+def test_the_independent_check_judges_what_is_new() -> None:
+    samples = _form_audio("ABB")
+    length_s = samples.shape[1] / RATE_HZ
+    part_s = length_s / 3
+    setting = _setting(steps=int(length_s / STEP_S), length_s=length_s)
+    wish = structure.read(Form.parse("ABA"), setting)
+    old, new = (
+        wish.compare(samples, RATE_HZ, new_s=span)
+        for span in ((0.0, 0.9 * part_s), (2.1 * part_s, length_s))
+    )
+    assert old is not None
+    assert new is not None
+    assert new.score > 1.5 * old.score, "the last part is what is wrong"
+    assert wish.compare(samples, RATE_HZ, new_s=(100.0, 101.0)) is None
+
+
+def test_the_independent_check_leaves_a_part_of_the_result_alone() -> None:
+    """Its features are centred over what is heard, so a part by itself says nothing."""
+    samples = _form_audio("ABA")
+    length_s = samples.shape[1] / RATE_HZ
+    setting = _setting(steps=int(length_s / STEP_S), length_s=length_s)
+    wish = structure.read(Form.parse("ABA"), setting)
+    half = samples.shape[1] // 2
+    assert wish.compare(samples[:, :half], RATE_HZ) is None
+    assert wish.compare(samples[:, half:], RATE_HZ, half / RATE_HZ) is None
+
+
 def test_structure_transfer_takes_the_recordings_own_form() -> None:
     setting = _setting()
     wish = structure.read_file("song.wav", setting)
     labels = np.array([int(3 * i / STEPS) % 2 for i in range(STEPS)])
     away = (wish.target - form_similarity(labels)).abs()
     assert float(away.median()) < 0.1
-    assert np.allclose(np.diag(self_similarity(_form_audio("AB"), RATE_HZ)), 1.0)
+    assert np.allclose(np.linalg.norm(unit_timbres(_form_audio("AB"), RATE_HZ), axis=1), 1.0)
+
+
+def test_the_similarity_is_that_of_the_whole_recording() -> None:
+    """Features are normalised over the whole file, whichever of its moments are compared."""
+    samples = _form_audio("ABA")
+    timbres = unit_timbres(samples, RATE_HZ)
+    every = timbres @ timbres.T
+    setting = _setting()
+    place = setting.times_s() / setting.length_s * (len(every) - 1)
+    nearest = np.round(place).astype(int)
+    found = structure.read_file("song.wav", setting).target.numpy()
+    np.testing.assert_allclose(found, every[np.ix_(nearest, nearest)], atol=1e-6)
+    said = structure.read(Form.parse("ABA"), setting).compare(samples, RATE_HZ)
+    assert said is not None
+    asked = len(said.times_s)
+    np.testing.assert_allclose(said.result, every[:asked, :asked], atol=1e-12)
+
+
+def test_a_long_recording_needs_no_matrix_of_all_its_moments(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Half an hour has 38 760 of them: the cosines of all pairs would be 12 GB."""
+    frames = 8000
+    long = np.tile(np.eye(13), (frames // 13 + 1, 1))[:frames]
+    monkeypatch.setattr(structure, "unit_timbres", lambda *_: long)
+    tracemalloc.start()
+    wish = structure.read_file("song.wav", _setting())
+    said = wish.compare(np.zeros((2, 1)), RATE_HZ)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert said is not None
+    assert peak_bytes < 8 * frames**2 / 20
 
 
 @pytest.mark.parametrize(
@@ -132,7 +192,7 @@ def test_a_form_that_does_not_fit_is_refused(form: str, changes: dict[str, Any],
 
 
 def test_silence_has_no_timbre_and_breaks_nothing() -> None:
-    found = self_similarity(np.zeros((2, RATE_HZ)), RATE_HZ)
+    found = unit_timbres(np.zeros((2, RATE_HZ)), RATE_HZ)
     assert np.isfinite(found).all()
     levels = torch.zeros(1, 192, 40, dtype=torch.float64, requires_grad=True)
     features = timbre_features(levels, 1.0, STEP_S)

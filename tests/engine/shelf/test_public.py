@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from engine.controls.intensity import intensity_objective
+from engine.costs import iterations_of
 from engine.job import settings_for
 from engine.models.public.contract import PublicModel, Told
 from engine.models.public.folder import ModelFolder
 from engine.models.public.opening import open_model
 from engine.models.studio import FrameConditions, Words, step_seconds
 from engine.optimise.problem import Problem
-from engine.rendering import iterations_of
 from engine.sampling.steps import STEP_RULES
 from engine.shelf.public import PublicStudio
 from engine.spec import RenderRequest

@@ -95,6 +95,20 @@ def test_a_model_runs_where_it_is_told_to(models_file: Path, real_steps: Path) -
     assert (dtype_for("cpu"), dtype_for("mps")) == (torch.float32, torch.float16)
 
 
+def test_a_model_added_anew_in_another_precision_is_another_to_the_cache(
+    models_file: Path, real_steps: Path
+) -> None:
+    registry, shelf = Registry(models_file), Shelf("cpu", models_file)
+    found = []
+    for options in ({}, {"dtype": "float32"}, {"dtype": "float16"}, {"text_encoder": "cpu"}):
+        registry.add(real_steps / "mldm", "music", **options)  # type: ignore[arg-type]
+        found.append(shelf.identity_of("music"))
+    assert found[0] == found[1], "single precision is what a CPU is given anyway"
+    assert len(set(found)) == 3
+    assert all(shelf.digest_of("music") in one for one in found)
+    assert shelf.identity_of("house") == shelf.digest_of("house")
+
+
 def test_a_device_that_is_not_there_is_said(
     models_file: Path, real_steps: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

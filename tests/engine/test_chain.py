@@ -1,0 +1,158 @@
+"""Windows of a timeline: whose noise is kept, what the wishes hear, by which rule they are met."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import cast
+
+import pytest
+import torch
+from torch import Tensor
+
+from engine import window_task
+from engine.chain import render_timeline, timeline_noise
+from engine.controls.control import Objective, Scope
+from engine.models.house.model import HouseModel
+from engine.models.studio import Words
+from engine.optimise.problem import OptimisedNoise, Problem
+from engine.sampling.steps import StepRule, dpm_solver_2m, euler, ping_pong
+from engine.timeline import Timeline
+from engine.window_task import RenderSettings, WindowOutcome, WindowTask
+from engine.windows import Window, fade_in
+from tests.engine.fake_model import FakeModel, fake_model
+
+CHANNELS, STEPS = 128, 40
+SETTINGS = RenderSettings(variation=0.5, steps=2, refine=2)
+
+
+class Quiet:
+    """The new steps should be silent; judged by the latent that a decoded one begins with."""
+
+    name, unit, weight, tolerance = "quiet", "squared latent", 1.0, 0.0
+
+    def objective(self, scope: Scope) -> Objective | None:
+        free = scope.free
+        return lambda latent: (latent.square() * free).mean(dim=(1, 2))
+
+    def compare(self, *_: object) -> None:
+        return None
+
+
+def timeline(model: FakeModel, known_steps: int = 10) -> Timeline:
+    generator = torch.Generator().manual_seed(1)
+    prior = torch.randn(1, CHANNELS, STEPS, generator=generator)
+    known = torch.zeros(1, 1, STEPS)
+    known[..., :known_steps] = 1.0
+    return Timeline(prior, known, model.told(Words("", 1.0)), 1024 / 44_100, controls=(Quiet(),))
+
+
+def noises(count: int = 1) -> Tensor:
+    return torch.randn(count, CHANNELS, STEPS, generator=torch.Generator().manual_seed(2))
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_the_noise_of_a_step_is_that_of_the_window_which_made_it(backwards: bool) -> None:
+    """A later window goes on from what an earlier one made; its own noise there made nothing."""
+    windows = [Window(0, 24), Window(18, 40)]
+    if backwards:
+        windows.reverse()
+    outcomes = [
+        WindowOutcome(
+            window, torch.empty(0), torch.full((1, 3, window.stop - window.start), at), {}
+        )
+        for at, window in enumerate(windows, start=1)
+    ]
+    used = timeline_noise(torch.zeros(1, 3, STEPS), outcomes)
+    first, second = windows
+    assert bool((first.of(used) == 1.0).all())
+    rest = slice(0, 18) if backwards else slice(24, 40)
+    assert bool((used[..., rest] == 2.0).all())
+    assert second.start < first.stop or first.start < second.stop
+
+
+def task(model: FakeModel, settings: RenderSettings, blend: Tensor | None = None) -> WindowTask:
+    made, window = timeline(model), Window(0, STEPS)
+    return WindowTask(
+        cast(HouseModel, model), made, window, made.prior, made.known, settings, blend=blend
+    )
+
+
+def test_wishes_hear_what_is_let_in_and_the_overlap_what_is_made() -> None:
+    model, _ = fake_model()
+    blend = fade_in(timeline(model).known[0, 0], 12.0)
+    plain, blended = task(model, SETTINGS), task(model, SETTINGS, blend)
+    latent = noises()
+    heard = blended.let_in(latent)
+    assert torch.equal(heard[..., :10], blended.prior[..., :10])
+    torch.testing.assert_close(heard[..., 24:], latent[..., 24:])
+    losses = [{goal.name: goal.loss for goal in one.goals} for one in (plain, blended)]
+    assert torch.equal(losses[0]["overlap"](latent), losses[1]["overlap"](latent))
+    assert torch.equal(losses[1]["quiet"](latent), losses[0]["quiet"](heard))
+    assert not torch.equal(losses[1]["quiet"](latent), losses[0]["quiet"](latent))
+
+
+def test_the_losses_told_are_those_of_what_is_kept() -> None:
+    model, house = fake_model()
+    latent, outcomes = render_timeline(house, timeline(model), noises(), SETTINGS)
+    free = (timeline(model).known == 0).float()
+    assert outcomes[0].losses["quiet"] == pytest.approx(
+        float((latent.square() * free).mean()), rel=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "method", "wanted"),
+    [
+        ("ping-pong", "ditto-2", euler),
+        ("ping-pong", "fast", euler),
+        ("sde-dpm-solver-2m", "ditto", dpm_solver_2m),
+        ("sde-dpm-solver-2m", "fast", euler),
+    ],
+)
+def test_noise_is_optimised_by_a_rule_that_adds_none(
+    monkeypatch: pytest.MonkeyPatch, rule: str, method: str, wanted: StepRule
+) -> None:
+    """Under what a stochastic rule adds the initial noise hardly counts, and is lost for good."""
+    model, _ = fake_model()
+    model.habits = replace(model.habits, rule=rule, added_noise=True)
+    asked: list[Problem] = []
+
+    def run(_: str, problem: Problem, noise: Tensor, **__: object) -> OptimisedNoise:
+        asked.append(problem)
+        return OptimisedNoise.of(noise, problem.generate(noise, "none"), problem.objective)
+
+    monkeypatch.setattr(window_task, "run_method", run)
+    one = task(model, replace(SETTINGS, method=method))
+    one.added = torch.zeros(8, CHANNELS, STEPS)
+    outcome = one.refine(noises(), lambda _: None, None)
+    assert (asked[0].rule, asked[0].added) == (wanted, None)
+    again = asked[0].generate(torch.as_tensor(outcome.noise), "none")
+    assert torch.equal(again, outcome.latent)
+    drafts = one.problem(lambda _: None)
+    assert (drafts.rule is ping_pong) == (rule == "ping-pong"), "drafts are the model's own"
+
+
+def test_candidates_are_judged_as_they_will_be_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By other means where those know a wish, by its loss where they do not; what is known is the
+    musician's own audio whatever a run makes of it."""
+    model, _ = fake_model()
+    heard: list[tuple[tuple[int, int], Tensor]] = []
+    latents = noises(3)
+
+    def run(_: str, problem: Problem, noise: Tensor, **__: object) -> OptimisedNoise:
+        return OptimisedNoise.of(noise, latents, problem.objective)
+
+    def score(_: Window, new: tuple[int, int], told: Tensor) -> Mapping[str, Tensor]:
+        heard.append((new, told))
+        return {"quiet": torch.tensor([3.0, 1e3, 2.0])}
+
+    monkeypatch.setattr(window_task, "run_method", run)
+    latents[2, :, :10] += 100.0  # far from what is known there, which the overlap minds
+    one = task(model, replace(SETTINGS, candidates=3))
+    chosen = one.refine(noises(3), lambda _: None, score)
+    assert torch.equal(chosen.latent, latents[:1])
+    ((new, told),) = heard
+    assert new == (10, STEPS)
+    assert torch.equal(told[:, :, :10], one.prior[..., :10].expand(3, -1, -1))
+    assert torch.equal(told[:, :, 10:], latents[:, :, 10:])
