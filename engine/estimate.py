@@ -243,7 +243,7 @@ class _Rehearsal(WindowTask):
             for goal in task.goals
         )
         self.denoiser = self._counted(network)
-        self.inverted = task.inverted
+        self.inverted, self.blend = task.inverted, None
         self.evaluations, self.policy = 0, "none"
         self._measured = measured
 

@@ -122,14 +122,10 @@ class Rendering:
 
     def begins_as_drafted(self, part: Part) -> bool:
         """Whether the refinement of the first window has its draft's noise and hears what that
-        heard, by the same rule: other candidates are new, and so is what has been refined beside
-        it."""
+        heard: other candidates are new, and so is what has been refined beside it."""
         before = takewhile(lambda other: other is not part, self.scene.parts)
         heard_anew = any(other.refined for other in before)
-        other_rule = self.model.habits.added_noise  # see `WindowTask.problem`
-        return self.settings.candidates == 1 and not (
-            heard_anew or other_rule or part.timeline.inverted
-        )
+        return self.settings.candidates == 1 and not (heard_anew or part.timeline.inverted)
 
     def tensors(self) -> dict[str, Tensor]:
         """Latent of every part, and the noise where it is there, for the cache."""
@@ -179,10 +175,15 @@ class Rendering:
         told = bool(timeline.controls) or bool(timeline.known.any()) or windows > 1
         again = bool(self.settings.refine) and part.refined and told
         calls = self.settings.steps + (refine_cost(self.settings) if again else 0.0)
+        # What a model refines by another rule than its own is compared with its own draft.
+        compared = again and self.model.habits.added_noise
+        own_draft = StepCosts.of(self.settings).call * self.settings.steps if compared else 0.0
+        known = again and self.begins_as_drafted(part)
+        saved = (own_draft if compared else start_cost(self.settings)) if known else 0.0
         if timeline.inverted:
             calls += self.settings.steps * (1 + INVERSION.refinements)
-        known = start_cost(self.settings) if again and self.begins_as_drafted(part) else 0.0
-        return calls * windows - known + decode_cost(timeline) * (2 if again else 1)
+        sampled = (calls + own_draft) * windows - saved
+        return sampled + decode_cost(timeline) * (2 if again else 1)
 
     def _render(
         self,

@@ -133,6 +133,26 @@ def test_noise_is_optimised_by_a_rule_that_adds_none(
     assert (drafts.rule is ping_pong) == (rule == "ping-pong"), "drafts are the model's own"
 
 
+def test_a_models_own_draft_stays_where_its_refinement_is_worse(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, _ = fake_model()
+    model.habits = replace(model.habits, rule="ping-pong", added_noise=True)
+
+    def run(_: str, problem: Problem, noise: Tensor, **__: object) -> OptimisedNoise:
+        return OptimisedNoise.of(noise, torch.full_like(noise, 9.0), problem.objective)
+
+    monkeypatch.setattr(window_task, "run_method", run)
+    one = task(model, SETTINGS)
+    one.added = torch.zeros(8, CHANNELS, STEPS)
+    own = one.draft(noises(), lambda _: None)
+    kept = one.refine(noises(), lambda _: None, None)
+    assert torch.equal(kept.latent, own.latent)
+    assert kept.losses == own.losses
+    known = torch.zeros(1, CHANNELS, STEPS)
+    assert one.refine(noises(), lambda _: None, None, known).latent is known, "not made again"
+
+
 def test_candidates_are_judged_as_they_will_be_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     """By other means where those know a wish, by its loss where they do not; what is known is the
     musician's own audio whatever a run makes of it."""

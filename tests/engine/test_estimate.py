@@ -75,6 +75,7 @@ def counter(engine: Engine) -> Iterator[Counter]:
         slow({"method": "freedom"}),
         slow({"method": "multidiffusion"}),
         {"method": "ditto", "seconds": 8.0, "refine": 1},  # two windows
+        {"method": "fast", "candidates": 2},
         {"refine": 0},
         {"variation": 0.0},
     ],

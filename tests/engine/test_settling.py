@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine import timeline
+from engine import window_task
 from engine.cache import Entry
 from engine.job import Job
 from engine.optimise import inversion
@@ -130,14 +130,14 @@ def test_the_noise_that_is_added_is_what_undoing_at_once_gives(
         name.replace("latent", "noise") for name in before if name.endswith(".latent")
     }
 
-    run_method = timeline.run_method
+    run_method = window_task.run_method
 
     def at_once(*given: Any, **how: Any) -> Any:
         run = run_method(*given, **how)
         assert run.noise.isfinite().all()
         return run
 
-    monkeypatch.setattr(timeline, "run_method", at_once)
+    monkeypatch.setattr(window_task, "run_method", at_once)
     eager = create_engine(tmp_path / "eager")
     eager.shelf = watched.engine.shelf
     watched.engine = eager

@@ -6,8 +6,8 @@ import json
 import struct
 from typing import Any
 
+from engine.costs import iterations_of
 from engine.models.house.model import HABITS
-from engine.rendering import iterations_of
 from tests.plugins.live.device import generator, parameters
 from tests.plugins.live.fake_live import PLUGIN
 
