@@ -17,19 +17,24 @@ _SILENT_POWER = 1e-10
 def levelled(
     wave: NDArray[np.float32], role: str, gain_db: float, sample_rate_hz: int
 ) -> NDArray[np.float32]:
-    """A stem [2, n] brought to its role's level plus `gain_db`; silence stays silence.
+    """A stem [2, n] brought to its role's level plus `gain_db`; silence stays silence."""
+    return wave * np.float32(level_gain(wave, role, gain_db, sample_rate_hz))
+
+
+def level_gain(wave: NDArray[np.float32], role: str, gain_db: float, sample_rate_hz: int) -> float:
+    """What a stem [2, n] has to be multiplied by to have its role's level plus `gain_db`.
 
     The level is the 90th percentile of the power in windows of 0.3 s.
     """
     window = max(1, min(wave.shape[1], round(_WINDOW_S * sample_rate_hz)))
     whole = wave.shape[1] // window * window
     if whole == 0:
-        return wave
+        return 1.0
     power = np.mean(np.square(wave[:, :whole].reshape(2, -1, window)), axis=(0, 2))
     loud = float(np.percentile(power, 90.0))
     loud = loud if loud > _SILENT_POWER else float(power.max())
     if loud < _SILENT_POWER:
-        return wave
-    wanted = 10.0 ** ((LEVEL_DB[role] + gain_db - 10.0 * np.log10(loud)) / 20.0)
+        return 1.0
+    wanted = float(10.0 ** ((LEVEL_DB[role] + gain_db - 10.0 * np.log10(loud)) / 20.0))
     room = STEM_PEAK[role] / float(np.abs(wave).max())
-    return wave * np.float32(min(wanted, room))
+    return min(wanted, room)

@@ -9,29 +9,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.sketch.drumkit import choked_by, drum_wave, pan_of
-from engine.sketch.levels import levelled
+from engine.sketch.levels import level_gain
 from engine.sketch.score import Note, Part, Piece
 from engine.sketch.timbre import Timbre, timbre_of, tone
 
 _PEAK = 0.9
 _CHOKE_S = 0.006
+_RINGS_S = 7.0  # the longest cymbal needs 6.4 s
 _VELOCITY_EXPONENT = 1.5
 
 
-def synthesise(piece: Piece, sample_rate_hz: int) -> dict[str, NDArray[np.float32]]:
+def synthesise(
+    piece: Piece, sample_rate_hz: int, *, rings_out: bool = False
+) -> dict[str, NDArray[np.float32]]:
     """Every part of a piece as stereo [2, n] by role, n = `piece.length_samples(rate)`.
 
     Note onsets fall on `piece.samples_at(start_beats, rate)`. No stem and no sum of them all
     exceeds 0.9. Raises `ValueError` for a sample rate below 8000 Hz.
+
+    Args:
+        rings_out: longer by 7 s, in which everything that sounds at the end rings out.
     """
     if sample_rate_hz < 8000:
         raise ValueError(f"the sample rate must be at least 8000 Hz, not {sample_rate_hz}")
     length = piece.length_samples(sample_rate_hz)
+    ringing = round(_RINGS_S * sample_rate_hz) if rings_out else 0
     stems: dict[str, NDArray[np.float32]] = {}
     for part in piece.parts:
         play = _drums if part.role == "drums" else _pitched
-        wave = play(part, piece, length, sample_rate_hz)
-        wave = levelled(wave, part.role, part.gain_db, sample_rate_hz)
+        wave = play(part, piece, length + ringing, sample_rate_hz)
+        # The piece itself says how loud it is, however long its end rings.
+        gain = level_gain(wave[:, :length], part.role, part.gain_db, sample_rate_hz)
+        wave = wave * np.float32(gain)
         stems[part.role] = stems[part.role] + wave if part.role in stems else wave
     if not stems:
         return stems

@@ -47,6 +47,19 @@ def test_a_loop_is_exact_and_its_wrap_cannot_be_heard(tmp_path: Path, task: str)
     assert report["losses"]["refined"]["loop"] < report["losses"]["draft"]["loop"]
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_what_sounds_at_the_end_of_a_sketch_goes_on_in_its_next_round(
+    tmp_path: Path, seed: int
+) -> None:
+    """Cut off at the end, a kick or a bass note leaves a step where the round begins again."""
+    _, report = _render(
+        tmp_path, task="generate", prompt="funk", bars=2, bpm=133.3, seamless=True, seed=seed,
+        variation=0, refine=0,
+    )  # fmt: skip
+    (wrap,) = report["seams"]
+    assert wrap["step_ratio"] < 1.0
+
+
 def test_stems_of_a_loop_sum_to_it(tmp_path: Path) -> None:
     paths, report = _render(
         tmp_path, task="generate", prompt="pop", bars=1, bpm=120, seamless=True, stems=True,

@@ -141,3 +141,15 @@ def test_drum_waves_are_shared_and_cannot_be_changed() -> None:
     assert wave is drum_wave(36, 0, RATE_HZ)
     with pytest.raises(ValueError, match="read-only"):
         wave[0] = 1.0
+
+
+def test_what_rings_out_is_the_same_music_and_its_end() -> None:
+    notes = tuple(Note(float(beat), 1.0, pitch, 100) for beat, pitch in ((0, 36), (3, 36), (3, 49)))
+    piece = piece_of(Part("drums", 0, notes, 0.0, 0.0))
+    short, long = (synthesise(piece, RATE_HZ, rings_out=out)["drums"] for out in (False, True))
+    end = short.shape[1]
+    assert np.array_equal(long[:, :end], short)
+    steps = np.abs(np.diff(long, axis=1)).max(axis=0)
+    assert steps[end - 1] < 2.0 * steps[end - 200 : end - 1].max(), "nothing is cut at the end"
+    assert np.abs(long[:, end : end + RATE_HZ // 10]).max() > 1e-3
+    assert not long[:, -RATE_HZ // 100 :].any(), "it has rung out"
