@@ -106,7 +106,7 @@ def settings_for(request: RenderRequest, habits: Habits) -> RenderSettings:
     """The request's numbers, with the model's habits where it leaves them open.
 
     Of models that were distilled to few steps the fast path is their own: the noise optimised
-    through one or two of them, what is added held as it is.
+    through one or two of them.
     """
     variation, method = request.variation, request.method
     if method == "fast" and habits.few_steps:
