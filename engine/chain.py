@@ -88,6 +88,9 @@ def is_undone(outcomes: Iterable[WindowOutcome]) -> bool:
 def timeline_noise(noise: Tensor, outcomes: Iterable[WindowOutcome]) -> Tensor:
     """The noise that a timeline was made of `[1, channels, steps]`, on the CPU.
 
+    Each step's is that of the window which made it: what a later window found beneath the steps
+    that it only went on from is not kept.
+
     What is not there yet is looked for, window by window; that may raise to stop.
 
     Args:
@@ -98,7 +101,6 @@ def timeline_noise(noise: Tensor, outcomes: Iterable[WindowOutcome]) -> Tensor:
     for outcome in outcomes:
         window = outcome.window
         found = outcome.noise.find()[0] if isinstance(outcome.noise, Later) else outcome.noise
-        # What a window only goes on from was made by the one before, of that one's noise.
         made = torch.where(window.of(taken), window.of(used), found.cpu())
         used[..., window.start : window.stop] = made
         taken[window.start : window.stop] = True

@@ -178,6 +178,8 @@ class Rendering:
         # What a model refines by another rule than its own is compared with its own draft.
         compared = again and self.model.habits.added_noise
         own_draft = StepCosts.of(self.settings).call * self.settings.steps if compared else 0.0
+        if timeline.inverted:  # the variation is the draft
+            own_draft = 0.0
         known = again and self.begins_as_drafted(part)
         saved = (own_draft if compared else start_cost(self.settings)) if known else 0.0
         if timeline.inverted:

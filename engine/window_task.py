@@ -184,7 +184,8 @@ class WindowTask:
         if not self.settings.refine or not self.goals:
             return self._outcome(latent, noise_of(problem, state), ())
         varied = inverted(problem, latent, INVERSION)
-        return self.refine(noise_of(problem, varied), step, None)
+        drafted = latent if self.habits.added_noise else None
+        return self.refine(noise_of(problem, varied), step, None, drafted)
 
     def refine(
         self, noises: Tensor, step: Step, score: Score | None, drafted: Tensor | None = None
@@ -192,7 +193,8 @@ class WindowTask:
         """Meet the goals by the settings' method; a window without any is sampled once.
 
         Args:
-            drafted: what the only noise gives unrefined, where that is known.
+            drafted: what the only noise gives unrefined, where that is known; where the model's
+                rule adds noise, what the refinement must not be worse than.
         """
         if not self.goals:
             return self.draft(noises[:1], step)
@@ -245,8 +247,8 @@ class WindowTask:
     def _no_worse_than_the_models_own(
         self, refined: WindowOutcome, noise: Tensor, drafted: Tensor | None, step: Step
     ) -> WindowOutcome:
-        """The refined window, or the model's own draft by its own rule where that is nearer to what
-        is wished: the methods have compared theirs with a draft by another rule."""
+        """The refined window, or the draft by the model's own rule where that is nearer to what is
+        wished: the methods have compared theirs with a draft by another rule."""
         latent = self.problem(step).generate(noise, "none") if drafted is None else drafted
         own = self._outcome(latent, noise, refined.curve)
         apart = [

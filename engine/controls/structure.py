@@ -83,7 +83,7 @@ class Structure:
         new = (times_s >= new_s[0]) & (times_s <= new_s[1])
         if len(times_s) < 2 or not new.any() or not self._heard_whole(times_s):
             return None
-        target = self.target.double().cpu().numpy()[np.ix_(step, step)]
+        target = self.target.cpu().numpy()[np.ix_(step, step)].astype(np.float64)
         found = timbres @ timbres.T
         error = float(np.mean((found - target)[new] ** 2))
         return Comparison("matrix", times_s, target, found, error, {"structure_mse": error})

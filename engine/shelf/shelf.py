@@ -87,7 +87,8 @@ class Shelf:
     def identity_of(self, name: str) -> str:
         """All of a model that its renders depend on, for which nothing is loaded.
 
-        Its digest, and of a public one the precision of its weights and where prompts are read.
+        Its digest, and of a public one the precision of its weights and where prompts are to be
+        read, as it was said when the model was added.
 
         Raises:
             BridgeError: `not_found`.

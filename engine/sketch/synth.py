@@ -20,7 +20,7 @@ _VELOCITY_EXPONENT = 1.5
 
 
 def synthesise(
-    piece: Piece, sample_rate_hz: int, *, rings_out: bool = False
+    piece: Piece, sample_rate_hz: int, *, repeats: bool = False
 ) -> dict[str, NDArray[np.float32]]:
     """Every part of a piece as stereo [2, n] by role, n = `piece.length_samples(rate)`.
 
@@ -28,12 +28,13 @@ def synthesise(
     exceeds 0.9. Raises `ValueError` for a sample rate below 8000 Hz.
 
     Args:
-        rings_out: longer by 7 s, in which everything that sounds at the end rings out.
+        repeats: the piece begins again at its end. The stems are longer by 7 s, in which what
+            sounds at the end rings out; strokes of the next round silence it, and are not heard.
     """
     if sample_rate_hz < 8000:
         raise ValueError(f"the sample rate must be at least 8000 Hz, not {sample_rate_hz}")
     length = piece.length_samples(sample_rate_hz)
-    ringing = round(_RINGS_S * sample_rate_hz) if rings_out else 0
+    ringing = round(_RINGS_S * sample_rate_hz) if repeats else 0
     stems: dict[str, NDArray[np.float32]] = {}
     for part in piece.parts:
         play = _drums if part.role == "drums" else _pitched
@@ -113,11 +114,12 @@ def _tones(
 
 
 def _drums(part: Part, piece: Piece, length: int, sample_rate_hz: int) -> NDArray[np.float32]:
-    """Strokes ring out, unless a later one silences them."""
+    """Strokes ring out, unless a later one silences them, of the next round also."""
     out = np.zeros((2, length), dtype=np.float32)
     onsets: dict[int, list[int]] = defaultdict(list)
     for note in part.notes:
-        onsets[note.pitch].append(piece.samples_at(note.start_beats, sample_rate_hz))
+        begin = piece.samples_at(note.start_beats, sample_rate_hz)
+        onsets[note.pitch] += [begin, begin + piece.length_samples(sample_rate_hz)]
     stops = {
         pitch: np.sort(np.concatenate([onsets.get(other, []) for other in choked_by(pitch)]))
         for pitch in list(onsets)

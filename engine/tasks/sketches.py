@@ -303,7 +303,7 @@ def sketch_scene(
 
 def _played(sketch: Sketch, wrap: int, seamless: bool) -> dict[str, Stereo]:
     """The sketch as sound by role; with `wrap` samples of the next round where it is a loop."""
-    stems = synthesise(sketch.piece, STUDIO_RATE_HZ, rings_out=seamless)
+    stems = synthesise(sketch.piece, STUDIO_RATE_HZ, repeats=seamless)
     if seamless:
         begun = {role: stem[:, sketch.starts_at :] for role, stem in stems.items()}
         return wrapped(begun, sketch.length, wrap)

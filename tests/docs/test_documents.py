@@ -10,7 +10,9 @@ import pytest
 
 from daw_bridge import __version__
 from daw_bridge.commands.arguments import PLACEMENT_FIELDS, build_parser, flag_name
-from engine.spec import FIELDS
+from engine.files.audio import MAX_SECONDS, MIN_SECONDS
+from engine.spec import FIELD_BY_NAME, FIELDS
+from engine.tasks import clips, pulse
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -61,3 +63,13 @@ def test_speed_page_was_written_by_the_script() -> None:
 def test_benchmark_page_was_written_by_the_script() -> None:
     text = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
     assert "Written by `./scripts/bench_ditto`" in text
+
+
+def test_lengths_are_those_that_the_engine_takes() -> None:
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"from {MIN_SECONDS:g} s to {MAX_SECONDS / 60:g} minutes" in readme
+    assert f"`melody` and `generate` make {pulse.LONGEST_RESULT_S:g} s at most" in readme
+    assert f"`extend` adds {clips.LONGEST_NEW_S:g} s at most" in readme
+    assert f"lasts at most {clips.LONGEST_RESULT_S:g} s" in readme
+    said = FIELD_BY_NAME["seconds"].doc
+    assert f"melody and generate at most {pulse.LONGEST_RESULT_S:g} s" in said

@@ -146,10 +146,23 @@ def test_drum_waves_are_shared_and_cannot_be_changed() -> None:
 def test_what_rings_out_is_the_same_music_and_its_end() -> None:
     notes = tuple(Note(float(beat), 1.0, pitch, 100) for beat, pitch in ((0, 36), (3, 36), (3, 49)))
     piece = piece_of(Part("drums", 0, notes, 0.0, 0.0))
-    short, long = (synthesise(piece, RATE_HZ, rings_out=out)["drums"] for out in (False, True))
+    short, long = (synthesise(piece, RATE_HZ, repeats=out)["drums"] for out in (False, True))
     end = short.shape[1]
     assert np.array_equal(long[:, :end], short)
     steps = np.abs(np.diff(long, axis=1)).max(axis=0)
     assert steps[end - 1] < 2.0 * steps[end - 200 : end - 1].max(), "nothing is cut at the end"
     assert np.abs(long[:, end : end + RATE_HZ // 10]).max() > 1e-3
     assert not long[:, -RATE_HZ // 100 :].any(), "it has rung out"
+
+
+def test_the_next_round_of_a_loop_chokes_what_rings_over_its_end() -> None:
+    def hats(*strokes: tuple[float, int]) -> NDArray[np.float32]:
+        notes = tuple(Note(beat, 0.1, pitch, 100) for beat, pitch in strokes)
+        piece = piece_of(Part("drums", 0, notes, 0.0, 0.0))
+        return synthesise(piece, RATE_HZ, repeats=True)["drums"][:, round(8.0 * 0.5 * RATE_HZ) :]
+
+    choked, free = hats((0.25, 42), (7.9, 46)), hats((2.0, 38), (7.9, 46))
+    later = round(0.25 * 0.5 * RATE_HZ) + round(0.01 * RATE_HZ)
+    assert np.abs(choked[:, : later // 2]).max() > 1e-4, "it rings on until then"
+    assert not choked[:, later:].any()
+    assert np.abs(free[:, later:]).max() > 1e-4
