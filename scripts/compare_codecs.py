@@ -213,6 +213,8 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     codec = load_codec(options.folder / "codec.safetensors")
     clips = load_clips(options.recordings, options.renders)
+    if not clips.real:
+        parser.error(f"{options.recordings} holds no loops: apt-get install sonic-pi-samples")
     with torch.no_grad():
         shipped = shipped_rows(clips, codec)
         parts = inverse_rows(clips, codec)

@@ -132,15 +132,21 @@ def read_time(path: str | Path) -> tuple[TempoMap, MetreMap]:
 
 
 def melody_chroma(
-    melody: Melody, frames: int, frame_rate_hz: float, tempo: float | TempoMap | None = None
+    melody: Melody,
+    frames: int,
+    frame_rate_hz: float,
+    tempo: float | TempoMap | None = None,
+    *,
+    place: float = 0.5,
 ) -> npt.NDArray[np.float32]:
     """One-hot pitch class of the melody per frame, `[frames, 12]`, C first; rests are all zero.
 
     Args:
-        frame_rate_hz: frame i is judged at its middle, (i + 1/2) / frame_rate_hz seconds.
+        frame_rate_hz: frame i is judged at (i + `place`) / frame_rate_hz seconds.
         tempo: quarter notes a minute, fixed or as a map, in place of the file's own.
+        place: where in each frame, by itself at its middle.
     """
-    pitches = melody_pitches(melody, np.asarray((np.arange(frames) + 0.5) / frame_rate_hz), tempo)
+    pitches = melody_pitches(melody, np.asarray((np.arange(frames) + place) / frame_rate_hz), tempo)
     chroma = np.zeros((frames, 12), dtype=np.float32)
     sounding = np.flatnonzero(pitches >= 0)
     chroma[sounding, pitches[sounding] % 12] = 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -25,11 +26,15 @@ from engine.timeline import Timeline
 
 MIX = "mix"
 _PLAYS_THE_TUNE = "lead"
+_EXACTLY = 1e-6  # of a step: a note that begins at one is not to be missed by rounding
 
 
 @dataclass(frozen=True, slots=True)
 class Tune:
     """A melody as the model is told it: chroma and onsets, each `[1, 12, steps]` of 0 and 1.
+
+    As in training (`scripts/train_data.py`) a step has the note that sounds at its beginning, and
+    an onset is at the first step of its note; a note is not told before it begins.
 
     Attributes:
         control: the wish that it be heard.
@@ -43,26 +48,30 @@ class Tune:
     def of(cls, melody: Melody, length: int, step_samples: int, tempo: float | TempoMap) -> Tune:
         """The melody from sample 0 to `length`, at a fixed tempo or through changes."""
         steps, steps_hz = -(-length // step_samples), STUDIO_RATE_HZ / step_samples
-        chroma = melody_chroma(melody, steps, steps_hz, tempo)
+        chroma = melody_chroma(melody, steps, steps_hz, tempo, place=_EXACTLY)
         onsets = np.zeros_like(chroma)
         for note in melody.notes:
             if isinstance(tempo, TempoMap):
-                step = int(tempo.seconds_at(note.start_beats) * STUDIO_RATE_HZ / step_samples)
+                begins = float(tempo.seconds_at(note.start_beats)) * steps_hz
             else:
-                step = int(note.start_beats * 60.0 / tempo * steps_hz)
+                begins = note.start_beats * 60.0 / tempo * steps_hz
+            step = math.ceil(begins - _EXACTLY)
             if step < steps:
                 onsets[step, note.pitch % 12] = 1.0
-        told = [torch.from_numpy(np.ascontiguousarray(x.T))[None] for x in (chroma, onsets)]
-        wish = TuneControl(told[0], lambda times: melody_pitches(melody, times, tempo))
-        return cls(told[0], told[1], wish)
+        heard = melody_chroma(melody, steps, steps_hz, tempo)
+        told, begun, wished = (
+            torch.from_numpy(np.ascontiguousarray(x.T))[None] for x in (chroma, onsets, heard)
+        )
+        wish = TuneControl(wished, lambda times: melody_pitches(melody, times, tempo))
+        return cls(told, begun, wish)
 
     def repeated(self, period: float, steps: int) -> Tune:
         """The tune of a loop of `period` steps, told for so many steps from its start on."""
         places = torch.arange(steps).double()
         own = (places - period * torch.floor(places / period + 1e-9)).long()
         own = own.clamp_max(self.chroma.shape[-1] - 1)
-        chroma = self.chroma[..., own]
-        return Tune(chroma, self.onsets[..., own], replace(self.control, chroma=chroma))
+        wish = replace(self.control, chroma=self.control.chroma[..., own])
+        return Tune(self.chroma[..., own], self.onsets[..., own], wish)
 
 
 def parts_of(

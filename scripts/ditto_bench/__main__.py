@@ -19,7 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
-from evaluation.judges import load_judges
+from evaluation.judges import judges_digest, load_judges
 from evaluation.store import FOLDER as EVALUATION
 from evaluation.store import ROOT
 
@@ -168,7 +168,8 @@ def main(given: list[str] | None = None) -> int:
     extent = extent_of(options, tunes=bool(material.tunes))
     planned = jobs(extent, options.items, options.only or SECTIONS)
     planned = tuple(job for job in planned if is_asked(job, options))
-    kind = "shipped clips" if options.quick else "held-out music"
+    # Distances are taken between points of one embedding, which is the analyses' own.
+    kind = "shipped clips" if options.quick else f"held-out music heard by {judges_digest()}"
     results = Results(options.folder, model.digest, kind)
     if options.forecast:
         say(forecast_s(results, planned))

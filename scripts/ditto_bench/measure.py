@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -34,7 +35,17 @@ class OutOfTimeError(Exception):
 
 
 class MissingError(Exception):
-    """A job cannot be done before another one is."""
+    """A job cannot be done: not before another one is, or not on this system."""
+
+
+def _peak_of(job: Job) -> Figures:
+    try:
+        return peak_of(job)
+    except subprocess.CalledProcessError as error:  # only Linux tells what a process held at most
+        reason = (error.stderr or "").strip().splitlines()[-1:] or ["it failed"]
+        raise MissingError(
+            f"the memory of {job.method} in {job.steps} steps: {reason[0]}"
+        ) from None
 
 
 @dataclass
@@ -61,7 +72,7 @@ class Bench:
         """
         match job.kind:
             case "memory":
-                found: Figures = peak_of(job)
+                found: Figures = _peak_of(job)
             case "music":
                 found = {"points": self._points(self.material.music(job.item).window)}
             case _:

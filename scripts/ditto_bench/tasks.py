@@ -23,7 +23,7 @@ from ditto_bench.material import (
     noise_of,
     prompt_of,
 )
-from ditto_bench.tunes import Cut
+from ditto_bench.tunes import EXACTLY, Cut
 from engine.controls import intensity, structure
 from engine.controls.control import Control, Goal, Scope, Setting
 from engine.controls.intensity import WEIGHT_BESIDE_MELODY, Intensity
@@ -139,7 +139,7 @@ def _frames(material: Material, controls: Sequence[Control], cut: Cut | None) ->
     """The model's own conditions for what is asked."""
     found = {}
     if cut is not None:
-        found["melody_chroma"] = cut.chroma(WINDOW_STEPS, STEP_S)
+        found["melody_chroma"] = cut.chroma(WINDOW_STEPS, STEP_S, EXACTLY)
         found["melody_onsets"] = cut.onsets(WINDOW_STEPS, STEP_S)
     for control in controls:
         if isinstance(control, Intensity):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -20,6 +21,7 @@ _SEED = 20_261_000
 _TEMPO_BPM = (84.0, 132.0)
 _SHORTEST_NOTE_S = 0.14  # of the quick notes; faster ones are shorter than the checks can resolve
 _FEWEST_NOTES = 6
+EXACTLY = 1e-6  # of a step: a note that begins at one is not to be missed by rounding
 
 Times = npt.NDArray[np.float64]
 
@@ -45,19 +47,19 @@ class Cut:
             found[(beats >= note.start_beats) & (beats < note.end_beats)] = note.pitch
         return found
 
-    def chroma(self, steps: int, step_s: float) -> Tensor:
-        """0/1 pitch classes at the middle of each latent step `[1, 12, steps]`."""
-        pitches = self.pitches_at((np.arange(steps) + 0.5) * step_s)
+    def chroma(self, steps: int, step_s: float, place: float = 0.5) -> Tensor:
+        """0/1 pitch classes at a place of each step, its middle by itself `[1, 12, steps]`."""
+        pitches = self.pitches_at((np.arange(steps) + place) * step_s)
         chroma = torch.zeros(1, 12, steps)
         for step in np.flatnonzero(pitches >= 0):
             chroma[0, pitches[step] % 12, step] = 1.0
         return chroma
 
     def onsets(self, steps: int, step_s: float) -> Tensor:
-        """1 where a note begins `[1, 12, steps]`."""
+        """1 at the first step of each note `[1, 12, steps]`."""
         onsets = torch.zeros(1, 12, steps)
         for note in self.notes:
-            step = int(note.start_beats * 60.0 / self.tempo_bpm / step_s)
+            step = math.ceil(note.start_beats * 60.0 / self.tempo_bpm / step_s - EXACTLY)
             onsets[0, note.pitch % 12, min(step, steps - 1)] = 1.0
         return onsets
 

@@ -176,13 +176,22 @@ def _sources() -> Sequence[str]:
     return (
         *(f"scripts/evaluation/{name}.py" for name in own),
         *(f"engine/analysis/{name}.py" for name in ("spectra", "constant_q", "tempo")),
-        "scripts/training_pieces.py",
+        "engine/sketch",
+        *(
+            f"scripts/{name}.py"
+            for name in ("training_pieces", "_effects", "_fluidsynth", "_tunes")
+        ),
     )
+
+
+def judges_digest() -> str:
+    """What tells analyses that were trained by other code or on other music apart."""
+    return code_digest(_sources())[:12]
 
 
 def load_judges(folder: Path, say: Say) -> Judges:
     """The judges of this folder, trained when they are not there or not of today's code."""
-    path = folder / f"judges-{code_digest(_sources())[:12]}.pt"
+    path = folder / f"judges-{judges_digest()}.pt"
     if path.exists():
         return _unpacked(torch.load(path, weights_only=True))
     judges = train_judges(say)

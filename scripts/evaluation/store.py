@@ -16,7 +16,14 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".training" / "evaluation"
 # What a figure depends on; the pages only tell what was measured.
-MEASURING = ("engine", "scripts/evaluation", "scripts/training_pieces.py", "scripts/_effects.py")
+MEASURING = (
+    "engine",
+    "scripts/evaluation",
+    "scripts/training_pieces.py",
+    "scripts/_effects.py",
+    "scripts/_fluidsynth.py",
+    "scripts/_tunes.py",
+)
 _TELLING = ("pages", "page.py", "verdicts.py", "__main__.py", "store.py")
 
 Figures = dict[str, Any]

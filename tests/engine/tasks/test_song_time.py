@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -141,7 +142,7 @@ def test_what_the_model_is_told_follows_the_map(tmp_path: Path) -> None:
     timeline = scene.parts[0].timeline
     assert timeline.beat is not None
     assert timeline.melody_onsets is not None
-    steps = {int(seconds_at(beat) * RATE_HZ / 1024): pitch for beat, pitch in TUNE}
+    steps = {math.ceil(seconds_at(beat) * RATE_HZ / 1024): pitch for beat, pitch in TUNE}
     told = np.argwhere(timeline.melody_onsets[0].numpy().T > 0).tolist()
     assert told == [[step, pitch % 12] for step, pitch in sorted(steps.items())]
     for step in (0, 40, 100, 250, 300, 420):
