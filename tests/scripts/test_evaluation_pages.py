@@ -226,7 +226,8 @@ def test_a_damaged_result_is_measured_anew(tmp_path: Path) -> None:
 
 def test_results_belong_to_the_code_that_measures(tmp_path: Path) -> None:
     names = ("engine/job.py", "scripts/evaluation/measures.py", "scripts/evaluation/page.py",
-             "scripts/training_pieces.py", "scripts/_effects.py")  # fmt: skip
+             "scripts/training_pieces.py", "scripts/_effects.py", "scripts/_fluidsynth.py",
+             "scripts/_tunes.py")  # fmt: skip
     for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("a = 1\n", encoding="utf-8")
