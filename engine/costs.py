@@ -79,4 +79,5 @@ def _guided_cost(settings: RenderSettings) -> float:
 
 
 def decode_cost(timeline: Timeline) -> float:
+    """Of decoding a timeline once."""
     return timeline.steps * timeline.step_s * _DECODE_STEPS_COST
