@@ -118,6 +118,15 @@ def choose_style(rng: np.random.Generator, tempo_bpm: float, metre: tuple[int, i
     return form.weighted(rng, weights)
 
 
+def usual_tempo_bpm(style: Style, metre: tuple[int, int]) -> tuple[float, float]:
+    """Slowest and fastest quarter notes a minute that are usual for a style in a metre."""
+    low, high = style.tempo_bpm
+    if metre[1] == 8 and metre[0] % 3 == 0:
+        # The pulse of 6/8 is a dotted quarter; the same walking pace counts faster in quarters.
+        return max(84.0, 1.1 * low), min(190.0, 1.4 * high)
+    return low, high
+
+
 def choose_setting(
     rng: np.random.Generator,
     style: str | None,
@@ -172,10 +181,7 @@ def _choose_mode(rng: np.random.Generator, row: Style, mood: str | None) -> str:
 def _choose_tempo(
     rng: np.random.Generator, row: Style, metre: tuple[int, int], mood: str | None
 ) -> float:
-    low, high = row.tempo_bpm
-    if metre[1] == 8 and metre[0] % 3 == 0:
-        # The pulse of 6/8 is a dotted quarter; the same walking pace counts faster in quarters.
-        low, high = max(84.0, 1.1 * low), min(190.0, 1.4 * high)
+    low, high = usual_tempo_bpm(row, metre)
     place = float(rng.random())
     place = 0.5 * place if mood in ("calm", "sad", "dreamy") else place
     place = 0.5 + 0.5 * place if mood == "energetic" else place

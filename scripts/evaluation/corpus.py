@@ -1,7 +1,7 @@
 """What the analyses learn from: patches of random line-ups with their truth, from their own split.
 
-A patch is three seconds. For the tagger it is a log-mel picture, for the tempo a set of novelty
-curves, and the whole mix is kept for the statistics of the embedding.
+A patch is three seconds. For the tagger it is a log-mel picture, for the embedding's statistics it
+is the whole mix. The tempo is learned from eight seconds (`tempo_lessons`).
 """
 
 from __future__ import annotations
@@ -39,12 +39,13 @@ class Lineup:
 
     Attributes:
         audio: float64 `[2, samples]` at 44.1 kHz, from the piece's start.
-        chosen: the roles that were put in.
+        stems: what was put in, by role.
         whole: whether these are all the roles there are.
     """
 
     tempo_bpm: float
     metre: tuple[int, int]
+    style: str
     audio: Audio = field(repr=False)
     stems: dict[str, Audio] = field(repr=False)
     whole: bool
@@ -81,7 +82,9 @@ def lineups(first_seed: int, pieces: int, per_piece: int) -> Iterator[Lineup]:
                 for role in chosen
             }
             total = np.asarray(np.sum(list(playing.values()), axis=0))
-            yield Lineup(piece.tempo_bpm, piece.metre, total, playing, size == len(stems))
+            yield Lineup(
+                piece.tempo_bpm, piece.metre, piece.style, total, playing, size == len(stems)
+            )
 
 
 def patch_starts(samples: int, hop_s: float = PATCH_HOP_S) -> range:

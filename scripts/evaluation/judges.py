@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from engine.sketch.score import ROLES
 from evaluation.corpus import (
@@ -25,20 +25,14 @@ from evaluation.corpus import (
 )
 from evaluation.embedding import PLAIN, Basis, Embedding, fit_embedding
 from evaluation.material import RATE_HZ
-from evaluation.measures import Audio, Matrix, auc, share, tempo_verdict
+from evaluation.measures import Audio, Matrix, auc
 from evaluation.store import code_digest
 from evaluation.tagger import Tagger, train_tagger
-from evaluation.tempo import (
-    Novelty,
-    TempoNetwork,
-    chosen_bpm,
-    estimate_tempo_bpm,
-    novelty,
-    train_tempo,
-)
+from evaluation.tempo import NETWORKS, TempoNetwork, chosen_bpm, listen, train_tempo
+from evaluation.tempo_lessons import tempo_lessons, tempo_trial
 
 PIECES, TEST_PIECES, LINEUPS = 160, 40, 3
-EXCERPT_S = 8.0  # of a sound whose tempo is learned
+TEMPO_PIECES, TEMPO_TEST_PIECES = 1000, 150
 _HOP_S = 3.0
 _TOLD_PIECES = 40
 
@@ -54,26 +48,23 @@ class Judges:
     """
 
     tagger: Tagger = field(repr=False)
-    tempo: TempoNetwork = field(repr=False)
+    tempo: nn.ModuleList = field(repr=False)
     embedding: Embedding = field(repr=False)
     trial: dict[str, Any]
 
     def tempo_bpm(self, audio: Audio, metre: tuple[int, int]) -> float:
         """Tempo of `[2, samples]` at 44.1 kHz in quarter notes a minute."""
-        return estimate_tempo_bpm(self.tempo, audio, RATE_HZ, metre)
+        return chosen_bpm(self.tempo, listen(audio, RATE_HZ, metre))
 
 
 @dataclass(slots=True)
 class _Lessons:
-    """What one split has: pictures with presence, figures of whole mixes, tempos."""
+    """What one split has: pictures with presence, and figures of whole mixes."""
 
     pictures: list[Picture] = field(default_factory=list)
     presence: list[list[int]] = field(default_factory=list)
     whole: list[int] = field(default_factory=list)
     plain: dict[str, list[Matrix]] = field(default_factory=lambda: {part: [] for part in PLAIN})
-    heard: list[Novelty] = field(default_factory=list)
-    mixes: list[bool] = field(default_factory=list)
-    tempos_bpm: list[float] = field(default_factory=list)
 
 
 def _lessons(first_seed: int, pieces: int, say: Say) -> _Lessons:
@@ -91,11 +82,6 @@ def _lessons(first_seed: int, pieces: int, say: Say) -> _Lessons:
                     lessons.plain[part].append(tell(patch))
             lessons.pictures.append(picture(patch))
             lessons.presence.append(lineup.presence(start, start + length))
-        sound = lineup.audio[:, -round(EXCERPT_S * RATE_HZ) :]
-        if float(np.abs(sound).max()) > 0.0:
-            lessons.mixes.append(lineup.whole)
-            lessons.heard.append(novelty(sound, RATE_HZ, lineup.metre))
-            lessons.tempos_bpm.append(lineup.tempo_bpm)
     return lessons
 
 
@@ -104,8 +90,8 @@ def _tensors(lessons: _Lessons) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def _trial(tagger: Tagger, tempo: TempoNetwork, lessons: _Lessons) -> dict[str, Any]:
-    """Area under the curve by role, and how often the tempo is right on whole mixes."""
+def _roles_trial(tagger: Tagger, lessons: _Lessons) -> dict[str, Any]:
+    """Area under the curve by role."""
     pictures, presence = _tensors(lessons)
     chances = torch.sigmoid(tagger(pictures)).numpy()
     areas = {}
@@ -113,32 +99,31 @@ def _trial(tagger: Tagger, tempo: TempoNetwork, lessons: _Lessons) -> dict[str, 
         known = (presence[:, column] != UNSURE).numpy()
         labels = (presence[:, column] == PRESENT).numpy()
         areas[role] = auc(chances[known, column], labels[known])
-    return {"auc": areas, "patches": len(pictures), **_tempo_trial(tempo, lessons)}
+    return {"auc": areas, "patches": len(pictures)}
 
 
-def _tempo_trial(tempo: TempoNetwork, lessons: _Lessons) -> dict[str, Any]:
-    learned, plain = [], []
-    rows = zip(lessons.heard, lessons.mixes, lessons.tempos_bpm, strict=True)
-    for heard, is_mix, asked_bpm in rows:
-        if not is_mix:
-            continue
-        learned.append(tempo_verdict(chosen_bpm(tempo, heard), asked_bpm) == "right")
-        plain.append(tempo_verdict(heard.pulse_bpm, asked_bpm) == "right")
-    return {"tempo_right": share(learned), "pulse_right": share(plain), "sounds": len(learned)}
+def _learned_tempo(say: Say, pieces: int, test_pieces: int) -> tuple[nn.ModuleList, dict[str, Any]]:
+    """The networks, and how they do on the test split."""
+    lessons = tempo_lessons(JUDGE_SEEDS, pieces, say)
+    say(f"  tempo: learning from {len(lessons)} sounds")
+    networks = train_tempo([one.heard for one in lessons], [one.tempo_bpm for one in lessons])
+    tried = tempo_lessons(JUDGE_TEST_SEEDS, test_pieces, say)
+    trial = tempo_trial(tried, [chosen_bpm(networks, one.heard) for one in tried])
+    return networks, {"tempo_pieces": pieces, **trial}
 
 
-def train_judges(say: Say, pieces: int = PIECES, test_pieces: int = TEST_PIECES) -> Judges:
-    """Train them all on their split; a few minutes on one core."""
-    say(f"training the analyses on {pieces} pieces of their own split")
-    lessons = _lessons(JUDGE_SEEDS, pieces, say)
+def train_judges(say: Say) -> Judges:
+    """Train them all on their split; a quarter of an hour on two cores."""
+    say(f"training the analyses on {PIECES} pieces of their own split, the tempo on {TEMPO_PIECES}")
+    tempo, tempo_figures = _learned_tempo(say, TEMPO_PIECES, TEMPO_TEST_PIECES)
+    lessons = _lessons(JUDGE_SEEDS, PIECES, say)
     pictures, presence = _tensors(lessons)
     tagger = train_tagger(pictures, presence)
-    tempo = train_tempo(lessons.heard, lessons.tempos_bpm)
     whole = [lessons.pictures[index] for index in lessons.whole]
     plain = {part: np.array(rows) for part, rows in lessons.plain.items()}
     embedding = fit_embedding(tagger, whole, plain)
-    trial = _trial(tagger, tempo, _lessons(JUDGE_TEST_SEEDS, test_pieces, say))
-    return Judges(tagger, tempo, embedding, {"pieces": pieces, **trial})
+    trial = _roles_trial(tagger, _lessons(JUDGE_TEST_SEEDS, TEST_PIECES, say))
+    return Judges(tagger, tempo, embedding, {"pieces": PIECES, **trial, **tempo_figures})
 
 
 def _packed(judges: Judges) -> dict[str, Any]:
@@ -158,7 +143,7 @@ def _packed(judges: Judges) -> dict[str, Any]:
 def _unpacked(data: dict[str, Any]) -> Judges:
     tagger = Tagger()
     tagger.load_state_dict(data["tagger"])
-    tempo = TempoNetwork(len(data["tempo"]["mean"]))
+    tempo = nn.ModuleList(TempoNetwork() for _ in range(NETWORKS))
     tempo.load_state_dict(data["tempo"])
     bases = {
         part: Basis(
@@ -172,7 +157,7 @@ def _unpacked(data: dict[str, Any]) -> Judges:
 
 def _sources() -> Sequence[str]:
     """The code whose change makes the kept analyses worthless."""
-    own = ("corpus", "tagger", "tempo", "embedding", "judges")
+    own = ("corpus", "tagger", "tempo", "tempo_lessons", "embedding", "judges")
     return (
         *(f"scripts/evaluation/{name}.py" for name in own),
         *(f"engine/analysis/{name}.py" for name in ("spectra", "constant_q", "tempo")),

@@ -11,7 +11,9 @@ import scipy.fft
 import scipy.signal
 
 from engine.analysis.key import estimate_key
+from engine.sketch.compose import usual_tempo_bpm
 from engine.sketch.score import Key
+from engine.sketch.styles import STYLES
 
 Audio = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
@@ -98,6 +100,12 @@ def tempo_verdict(found_bpm: float, asked_bpm: float) -> str:
         if abs(found_bpm / (asked_bpm * factor) - 1.0) <= TEMPO_TOLERANCE:
             return name
     return "other"
+
+
+def tempo_is_usual(style: str, metre: tuple[int, int], bpm: float) -> bool:
+    """Whether the style is at home in the tempo: elsewhere the octave is anybody's guess."""
+    low, high = usual_tempo_bpm(STYLES[style], metre)
+    return low <= bpm <= high
 
 
 def key_is(audio: Audio, rate_hz: int, asked: Key) -> bool:

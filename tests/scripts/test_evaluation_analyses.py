@@ -8,6 +8,7 @@ from pathlib import Path
 import evaluation.material as material
 import numpy as np
 import pytest
+import scipy.signal
 import soundfile
 import torch
 from evaluation.baselines import shuffled
@@ -30,9 +31,19 @@ from evaluation.material import (
     roles_heard,
     write_melody,
 )
-from evaluation.measures import Audio, mean_auc
+from evaluation.measures import Audio, mean_auc, tempo_is_usual
 from evaluation.tagger import Tagger, role_scores, train_tagger
-from evaluation.tempo import Novelty, chosen_bpm, right_candidate, train_tempo
+from evaluation.tempo import (
+    CHANNELS,
+    PLACES,
+    Heard,
+    TempoNetwork,
+    chosen_bpm,
+    listen,
+    right_candidates,
+    train_tempo,
+)
+from evaluation.tempo_lessons import TempoLesson, tempo_trial
 
 from engine.files.midi import read_melody
 from engine.sketch.score import Key, Note, Part, Piece
@@ -61,7 +72,7 @@ def test_picture_is_free_of_level() -> None:
 def test_presence_is_what_is_heard() -> None:
     stems = {"drums": tone(1.0), "bass": 0.01 * tone(1.0), "lead": 1e-5 * tone(1.0)}
     mix = np.asarray(np.sum(list(stems.values()), axis=0))
-    lineup = Lineup(100.0, (4, 4), mix, stems, True)
+    lineup = Lineup(100.0, (4, 4), "pop", mix, stems, True)
     assert lineup.presence(0, RATE_HZ) == [PRESENT, UNSURE, ABSENT, ABSENT]
 
 
@@ -151,29 +162,88 @@ def test_scores_of_a_sound_are_probabilities_of_each_role() -> None:
     assert all(0.0 < value < 1.0 for value in scores)
 
 
-def beats(tempo_bpm: float) -> Novelty:
-    """Strong beats with weak halves, of which the estimator takes the halves where it is slow."""
-    rate_hz = 86.0
-    curve = np.zeros(round(8 * rate_hz))
-    for place in range(int(8.0 * tempo_bpm / 60.0 * 2)):
-        curve[round(place * 30.0 / tempo_bpm * rate_hz) % len(curve)] += 1.0 - 0.6 * (place % 2)
-    pulse_bpm = 2.0 * tempo_bpm if tempo_bpm < 85.0 else tempo_bpm
-    return Novelty(((curve, rate_hz),) * 4, pulse_bpm, (4, 4))
+def beats(tempo_bpm: float, seconds: float = 8.0) -> Audio:
+    """A kick on every other beat and a snare between, hats on eighths, all noise of their bands."""
+    rng = np.random.default_rng(round(10.0 * tempo_bpm))
+    noise = rng.standard_normal(round(seconds * RATE_HZ))
+    bands = {"kick": (40.0, 120.0), "snare": (1500.0, 4000.0), "hat": (6000.0, 9000.0)}
+    sounds = {
+        name: scipy.signal.sosfilt(
+            scipy.signal.butter(4, band, "bandpass", fs=RATE_HZ, output="sos"), noise
+        )
+        for name, band in bands.items()
+    }
+    mix = 1e-4 * noise
+    time_s = np.arange(len(noise)) / RATE_HZ
+    for eighth in range(int(seconds * tempo_bpm / 30.0)):
+        since = time_s - eighth * 30.0 / tempo_bpm
+        ring = np.where(since >= 0.0, np.exp(-np.maximum(since, 0.0) / 0.04), 0.0)
+        played = ["hat", *{0: ["kick"], 2: ["snare"]}.get(eighth % 4, [])]
+        mix += ring * np.sum([sounds[name] for name in played], axis=0)
+    return np.stack([mix, mix])
+
+
+def heard_beats(tempo_bpm: float) -> Heard:
+    return listen(beats(tempo_bpm), RATE_HZ, (4, 4))
+
+
+def test_the_true_tempo_is_among_the_candidates() -> None:
+    for bpm in (52.0, 90.3, 127.0, 171.5):
+        heard = heard_beats(bpm)
+        assert right_candidates(heard, bpm).any()
+        assert heard.patterns.shape == (len(heard.bpm), CHANNELS, PLACES)
+
+
+def test_the_bar_is_seen_in_the_music_folded_at_its_tempo() -> None:
+    heard = heard_beats(100.0)
+    bar = heard.patterns[right_candidates(heard, 100.0)][0].reshape(4, 2, 8, PLACES)[2, 0]
+    low, high = bar[0], bar[7]  # rises of the lowest and the highest band
+    places = range(0, PLACES, PLACES // 8)  # the eighths
+    struck = [[float(np.roll(band, 2 - place)[:5].max()) for place in places]
+              for band in (low, high)]  # fmt: skip
+    assert np.argsort(struck[0])[-2:].tolist() in ([0, 4], [4, 0]), "kicks on one and three"
+    assert min(struck[1]) > 0.5 * max(struck[1]), "a hat on every eighth"
 
 
 def test_tempo_learns_which_pulse_is_the_beat() -> None:
-    taught = np.linspace(55.0, 150.0, 24)
-    network = train_tempo([beats(bpm) for bpm in taught], list(taught))
-    fresh = np.linspace(57.0, 147.0, 15)
-    found = np.array([chosen_bpm(network, beats(bpm)) for bpm in fresh])
-    plain = np.array([beats(bpm).pulse_bpm for bpm in fresh])
-    assert np.mean(np.abs(found / fresh - 1) < 0.02) > 0.9
-    assert np.mean(np.abs(plain / fresh - 1) < 0.02) < 0.75
+    taught = np.linspace(64.0, 150.0, 32)
+    networks = train_tempo([heard_beats(bpm) for bpm in taught], list(taught), epochs=12)
+    fresh = np.linspace(67.0, 147.0, 11)
+    found = np.array([chosen_bpm(networks, heard_beats(bpm)) for bpm in fresh])
+    assert np.mean(np.abs(found / fresh - 1.0) < 0.02) > 0.9
 
 
-@pytest.mark.parametrize(("tempo_bpm", "place"), [(100.0, 0), (199.0, 1), (51.0, 2), (117.0, None)])
-def test_right_candidate(tempo_bpm: float, place: int | None) -> None:
-    assert right_candidate(100.0, tempo_bpm) == place
+def test_silence_has_some_tempo() -> None:
+    heard = listen(np.zeros((2, RATE_HZ)), RATE_HZ, (7, 8))
+    assert chosen_bpm(torch.nn.ModuleList([TempoNetwork().eval()]), heard) == 110.0
+
+
+def test_tempo_counts_on_whole_mixes_and_apart_where_it_is_usual() -> None:
+    heard = Heard(np.array([100.0]), np.zeros((1, CHANNELS, PLACES), np.float16), (4, 4))
+    lessons = [
+        TempoLesson(heard, 100.0, usual, whole, pulse)
+        for usual, whole, pulse in (
+            (True, True, 100.0), (False, True, 50.0), (True, True, 50.0), (True, False, 50.0),
+        )
+    ]  # fmt: skip
+    assert tempo_trial(lessons, [101.0, 50.0, 100.0, 33.0]) == {
+        "tempo_right": pytest.approx(2 / 3), "usual_right": 1.0, "usual_sounds": 2,
+        "pulse_right": pytest.approx(1 / 3), "sounds": 3,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("style", "metre", "bpm", "usual"),
+    [
+        ("house", (4, 4), 124.0, True),
+        ("house", (4, 4), 60.0, False),
+        ("house", (6, 8), 165.0, True),
+    ],
+)
+def test_which_tempos_are_usual(
+    style: str, metre: tuple[int, int], bpm: float, usual: bool
+) -> None:
+    assert tempo_is_usual(style, metre, bpm) is usual
 
 
 def test_basis_brings_music_to_a_variance_of_one() -> None:

@@ -28,6 +28,7 @@ from tests.scripts.test_evaluation_analyses import excerpt
 
 ADHERENCE: dict[str, Any] = {
     "tempo_right": 0.85, "tempo_double": 0.05, "tempo_half": 0.1, "tempo_other": 0.0,
+    "usual_right": 0.93, "usual_known": 7,
     "onsets_ms": 12.5, "onsets_known": 9, "key_right": 0.6, "keys_known": 8, "roles_auc": 0.96,
 }  # fmt: skip
 WAYS = ("real", "codec", "sketch", "default", "noise")
@@ -71,7 +72,8 @@ FOUND: dict[str, Figures] = {
                        for v in ("default", "noise") for n in (2, 8) for s in (6.0, 30.0)],
               "threads": 2, "cores": 4, "load": 0.5, "weights_bytes": 27_000_000},
     "analyses": {"trial": {"pieces": 10, "patches": 99, "sounds": 10, "tempo_right": 0.8,
-                           "pulse_right": 0.6, "auc": dict.fromkeys("dbcl", 0.97)},
+                           "pulse_right": 0.6, "usual_right": 0.9, "usual_sounds": 7,
+                           "tempo_pieces": 12, "auc": dict.fromkeys("dbcl", 0.97)},
                  "pieces": 10, "points": 40, "dimensions": 20,
                  **PLACED},
 }  # fmt: skip

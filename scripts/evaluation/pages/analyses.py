@@ -13,9 +13,10 @@ music means nothing without the same figure on real renders, which is always bes
 
 - **Roles**: a convolutional network on log-mel pictures of three seconds, trained on random
   line-ups of stems with random tone and noise floor.
-- **Tempo**: the product's estimator finds the pulse, and a small network that weighs how the music
-  repeats at its multiples decides which of them is the beat. Free tempos make some of that
-  undecidable: music at 65 bpm in sixteenths is music at 130 in eighths.
+- **Tempo**: candidates are the tempos at which the onsets of eight bands repeat best, and two small
+  convolutional networks on the music folded at each of them (onto a beat, two beats, a bar and two
+  bars) choose. Free tempos make some of that undecidable: music at 65 bpm in sixteenths is music at
+  130 in eighths.
 - **Embedding** for the Fréchet distance, per three-second patch, in three parts: *instruments*,
   which is what the role network has before its last layer; *sound*, plain statistics of spectrum,
   chroma and onsets; *order*, how unlike moments of some distance are and where onsets repeat. Each
@@ -29,12 +30,13 @@ def tell(figures: Figures) -> Told:
     """The trial, and the distances whose order is known beforehand."""
     trial = figures["trial"]
     roles = table(
-        ["", *trial["auc"], "tempo right", "the pulse alone"],
+        ["", *trial["auc"], "tempo right", "usual tempos", "the product's own estimate"],
         [
             [
                 "on their own test split",
                 *trial["auc"].values(),
                 percent(trial["tempo_right"]),
+                percent(trial["usual_right"]),
                 percent(trial["pulse_right"]),
             ]
         ],
@@ -52,8 +54,10 @@ def tell(figures: Figures) -> Told:
     return Told(
         [
             _METHOD,
-            f"Trained on {trial['pieces']} pieces, tried on {trial['patches']} patches (area under "
-            f"the ROC curve by role) and on {trial['sounds']} mixes of eight seconds (tempo).",
+            f"Trained on {trial['pieces']} pieces (tempo: {trial['tempo_pieces']}), tried on "
+            f"{trial['patches']} patches (area under the ROC curve by role) and on "
+            f"{trial['sounds']} mixes of eight seconds (tempo; that of {trial['usual_sounds']} is "
+            "usual for their style).",
             "",
             *roles,
             f"Does the distance separate? {figures['pieces']} renders of six seconds in two halves "

@@ -21,6 +21,7 @@ def _adherence(name: str, found: dict[str, Any]) -> list[Cell]:
     return [
         name,
         *(percent(found[f"tempo_{kind}"]) for kind in ("right", "double", "half", "other")),
+        percent(found["usual_right"]),
         found["onsets_ms"],
         percent(found["key_right"]),
         found["roles_auc"],
@@ -45,18 +46,30 @@ def _verdicts(adherence: dict[str, dict[str, Any]], way: str, called: str) -> li
 def tell(figures: Figures) -> Told:
     """Adherence and distances."""
     adherence = figures["adherence"]
-    keys = adherence["real"]["keys_known"]
+    keys, usual = (adherence["real"][name] for name in ("keys_known", "usual_known"))
     lines = [
         f"{figures['pieces']} held-out pieces (eight seconds each, from the bar with the clearest "
         "line-up) are turned into requests of style, tempo, metre, key and roles, and rendered as "
-        "drafts. The same analyses hear the pieces themselves. Tempo counts as right within 2 %; "
-        "onsets are held against the nearest sixteenth of the tempo asked, swing included (their "
-        "random median would be a quarter of a sixteenth); the key has to have the tonic and the "
+        "drafts. The same analyses hear the pieces themselves. Tempo counts as right within 2 %, "
+        f"of all and of the {usual} pieces whose tempo is usual for their style (the others have "
+        "any, which can often as well be counted twice as fast or slow); onsets are held against "
+        "the nearest sixteenth of the tempo asked, swing included (their random median would be a "
+        "quarter of a sixteenth); the key has to have the tonic and the "
         f"mode's family ({keys} pieces have chords or a lead); roles are judged by how well the "
         "role network's score tells what was asked for from what was not.",
         "",
         *table(
-            ["", "tempo right", "double", "half", "other", "onsets (ms)", "key", "roles (AUC)"],
+            [
+                "",
+                "tempo right",
+                "double",
+                "half",
+                "other",
+                "right, usual tempos",
+                "onsets (ms)",
+                "key",
+                "roles (AUC)",
+            ],
             [_adherence(title, adherence[name]) for name, title in WAYS.items()],
         ),
         "Fréchet distance to those renders. What needs no model is made of other real renders, "

@@ -20,6 +20,7 @@ from evaluation.measures import (
     mean_auc,
     middle,
     share,
+    tempo_is_usual,
     tempo_verdict,
 )
 from evaluation.product import key_text, render, round_trip
@@ -53,6 +54,7 @@ def heard_in(bench: Bench, excerpt: Excerpt, audio: Audio) -> dict[str, Any]:
     grid = grid_figures(audio, RATE_HZ, piece.tempo_bpm)
     return {
         "tempo": tempo_verdict(bench.judges.tempo_bpm(audio, piece.metre), piece.tempo_bpm),
+        "usual": tempo_is_usual(piece.style, piece.metre, piece.tempo_bpm),
         "onsets_ms": grid["onset_deviation_ms_median"],
         "key": key_is(audio, RATE_HZ, piece.key) if pitched else None,
         "roles": role_scores(bench.judges.tagger, audio),
@@ -67,6 +69,8 @@ def summed_up(heard: list[dict[str, Any]], asked: list[tuple[str, ...]]) -> Figu
     return {
         **{f"tempo_{name}": share([t == name for t in tempos])
            for name in ("right", "double", "half", "other")},
+        "usual_right": share([row["tempo"] == "right" for row in heard if row["usual"]]),
+        "usual_known": sum(row["usual"] for row in heard),
         "onsets_ms": middle([row["onsets_ms"] for row in heard]),
         "onsets_known": sum(row["onsets_ms"] is not None for row in heard),
         "key_right": share([row["key"] for row in heard if row["key"] is not None]),
