@@ -34,7 +34,7 @@ from engine.tasks.sketches import generate_scene, melody_scene
 from engine.tasks.varied import vary_scene
 from engine.window_task import RenderSettings
 
-SAMPLER_VERSION = "15"  # part of every cache key: raise it when a request renders differently
+SAMPLER_VERSION = "16"  # part of every cache key: raise it when a request renders differently
 MIX = "mix"
 SCENES: dict[str, Callable[[RenderRequest, Model], Scene]] = {
     "extend": extend_scene,

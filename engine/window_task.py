@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from engine.controls.control import Goal, Scope
+from engine.controls.once import once
 from engine.controls.overlap import Overlap
 from engine.controls.together import Together
 from engine.models.studio import FrameConditions, Model
@@ -120,16 +121,17 @@ class WindowTask:
             window.stop,
             latent.clone(),
             known.clone(),
-            model.codec.log_mel,
+            once(model.codec.log_mel),
             model.codec.sample_rate_hz,
             model.codec.step_samples,
             model.codec.frames_per_step,
         )
+        let_in = once(self.let_in)
         overlap = Goal.of(Overlap(), scope)
         wishes = (Goal.of(control, scope) for control in timeline.controls)
         self.goals = tuple(
             goal
-            for goal in (overlap, *(self._as_heard(wish) for wish in wishes))
+            for goal in (overlap, *(self._as_heard(wish, let_in) for wish in wishes))
             if goal is not None
         )
 
@@ -139,12 +141,12 @@ class WindowTask:
             return latent
         return self.prior + self.blend * (latent - self.prior)
 
-    def _as_heard(self, goal: Goal | None) -> Goal | None:
+    def _as_heard(self, goal: Goal | None, let_in: Callable[[Tensor], Tensor]) -> Goal | None:
         """A wish measured on what is let in; the overlap is a matter of what the model makes."""
         if goal is None or self.blend is None or bool((self.blend == 1.0).all()):
             return goal
         loss = goal.loss
-        return replace(goal, loss=lambda latent: loss(self.let_in(latent)))
+        return replace(goal, loss=lambda latent: loss(let_in(latent)))
 
     def make(
         self, noises: Tensor, step: Step, score: Score | None, drafted: Tensor | None = None

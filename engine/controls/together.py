@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from engine.controls.control import Goal
+from engine.controls.once import one_evaluation
 
 _SMALLEST_NORM = 1e-12
 
@@ -36,7 +37,8 @@ class Together:
 
     def __call__(self, latent: Tensor) -> Tensor:
         """Loss of each item `[batch]`."""
-        losses = [goal.loss(latent) for goal in self.goals]
+        with one_evaluation():
+            losses = [goal.loss(latent) for goal in self.goals]
         names = [goal.name for goal in self.goals]
         self.last = {name: loss.detach() for name, loss in zip(names, losses, strict=True)}
         weighted = [goal.weight * loss for goal, loss in zip(self.goals, losses, strict=True)]

@@ -28,6 +28,7 @@ from engine.controls import intensity, structure
 from engine.controls.control import Control, Goal, Scope, Setting
 from engine.controls.intensity import WEIGHT_BESIDE_MELODY, Intensity
 from engine.controls.melody import Tune
+from engine.controls.once import once
 from engine.controls.overlap import Overlap, wrap_reference
 from engine.controls.together import Together
 from engine.curves import Form, Lane
@@ -100,7 +101,7 @@ def ask(material: Material, task: str, item: int, steps: int, rule: str = "euler
     cut = material.tune(item) if "melody" in parts else None
     blank = torch.zeros(1, model.codec.latent_channels, WINDOW_STEPS)
     prior, mask = (blank, blank[:, :1]) if place is None else (place.prior, place.mask)
-    scope = Scope(0, WINDOW_STEPS, prior, mask, model.codec.log_mel, RATE_HZ, STEP_SAMPLES)
+    scope = Scope(0, WINDOW_STEPS, prior, mask, once(model.codec.log_mel), RATE_HZ, STEP_SAMPLES)
     controls = tuple(_controls(material, parts, item, cut))
     goals = [goal for control in controls if (goal := Goal.of(control, scope)) is not None]
     if len(goals) == 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import cast
 
 import pytest
@@ -13,6 +13,7 @@ from torch import Tensor
 from engine import window_task
 from engine.chain import render_timeline, timeline_noise
 from engine.controls.control import Objective, Scope
+from engine.controls.together import Together
 from engine.models.house.model import HouseModel
 from engine.models.studio import Words
 from engine.optimise.problem import OptimisedNoise, Problem
@@ -34,6 +35,20 @@ class Quiet:
     def objective(self, scope: Scope) -> Objective | None:
         free = scope.free
         return lambda latent: (latent.square() * free).mean(dim=(1, 2))
+
+    def compare(self, *_: object) -> None:
+        return None
+
+
+@dataclass(frozen=True)
+class Loud:
+    """The decoded spectrum should be loud: a wish that has to decode."""
+
+    name: str
+    unit, weight, tolerance = "latent", 1.0, 0.0
+
+    def objective(self, scope: Scope) -> Objective | None:
+        return lambda latent: -scope.log_mel(latent).mean(dim=(1, 2))
 
     def compare(self, *_: object) -> None:
         return None
@@ -88,6 +103,26 @@ def test_wishes_hear_what_is_let_in_and_the_overlap_what_is_made() -> None:
     assert torch.equal(losses[0]["overlap"](latent), losses[1]["overlap"](latent))
     assert torch.equal(losses[1]["quiet"](latent), losses[0]["quiet"](heard))
     assert not torch.equal(losses[1]["quiet"](latent), losses[0]["quiet"](latent))
+
+
+def test_wishes_of_a_window_decode_what_is_let_in_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, house = fake_model()
+    asked: list[Tensor] = []
+
+    def log_mel(latent: Tensor) -> Tensor:
+        asked.append(latent)
+        return latent
+
+    monkeypatch.setattr(model.codec, "log_mel", log_mel)
+    made = replace(timeline(model), controls=(Loud("loud"), Loud("louder")))
+    window = Window(0, STEPS)
+    for blend in (None, fade_in(made.known[0, 0], 12.0)):
+        task = WindowTask(house, made, window, made.prior, made.known, SETTINGS, blend=blend)
+        asked.clear()
+        total = Together(task.goals)(latent := noises())
+        assert len(asked) == 1
+        assert torch.equal(asked[0], task.let_in(latent))
+        assert torch.allclose(total, sum(goal.loss(latent) for goal in task.goals))
 
 
 def test_the_losses_told_are_those_of_what_is_kept() -> None:

@@ -67,7 +67,8 @@ FOUND: dict[str, Figures] = {
     "extensions": {"renders": CONTINUED, "recordings": None},
     "stems": {"pieces": 2, "tunes": 4, "stems": {"available": False},
               "backings": {name: {"own": own, "unrelated": 0.2, "error": 0.021}
-                           for name, own in (("real", 0.3), ("default", 0.24), ("noise", 0.35))}},
+                           for name, own in (("real", 0.3), ("sketch", 0.2), ("default", 0.24),
+                                             ("noise", 0.35))}},
     "speed": {"rows": [{"variation": v, "steps": n, "length_s": s, "times_s": [0.4 * n * s / 6]}
                        for v in ("default", "noise") for n in (2, 8) for s in (6.0, 30.0)],
               "threads": 2, "cores": 4, "load": 0.5, "weights_bytes": 27_000_000},

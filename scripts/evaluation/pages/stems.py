@@ -35,7 +35,11 @@ def _stems(figures: dict[str, Any]) -> tuple[list[str], list[Verdict]]:
 
 
 def _backings(figures: dict[str, Any]) -> tuple[list[str], list[Verdict]]:
-    titles = {"real": "real backings: the lead's stem left out", **CALLED}
+    titles = {
+        "real": "real backings: the lead's stem left out",
+        "sketch": "variation 0: the sketch alone, whose score has no lead",
+        **CALLED,
+    }
     rows = [
         [
             title,
@@ -70,8 +74,9 @@ def tell(figures: Figures) -> Told:
             *stems,
             f"Backings to {figures['tunes']} tunes: all their roles but the lead. Share of frames "
             "whose strongest pitch class is the melody's, as for accompaniments. A harmony that "
-            "fits the tune agrees with it more often than with another one, also in real backings; "
-            f"the target allows {100 * LEVEL_OF_UNRELATED:.0f} points above an unrelated melody.",
+            "fits the tune agrees with it more often than with another one, also in real backings "
+            "and in sketches, where nobody plays it; the target allows "
+            f"{100 * LEVEL_OF_UNRELATED:.0f} points above an unrelated melody.",
             "",
             *backings,
         ],

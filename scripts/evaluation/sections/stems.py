@@ -22,6 +22,7 @@ from evaluation.tagger import role_scores
 
 FIRST_SEED = HELD_OUT_SEEDS + 500_000
 VARIATIONS: dict[str, float | None] = {"default": None, "noise": 1.0}
+BACKINGS: dict[str, float | None] = {"sketch": 0.0, **VARIATIONS}
 
 
 def rendered_stems(answer: Rendered) -> dict[str, Audio]:
@@ -87,7 +88,7 @@ def measure_backings(
         backing = tuple(role for role in e.roles if role != "lead")
         real = np.asarray(np.sum([a for r, a in e.stems.items() if r != "lead"], axis=0))
         answers = {"real": real}
-        for name, variation in VARIATIONS.items():
+        for name, variation in BACKINGS.items():
             wanted = request_for(e, path, backing)
             answers[name] = render(bench.engine, **wanted, variation=variation).audio
         other, transpose = unrelated(items, melodies, k)
