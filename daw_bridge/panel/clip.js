@@ -11,10 +11,15 @@ const RATE_HZ = 44_100; // to look at and listen to; the daemon has the file its
 /** Show the clips that are given to the page. */
 export function startClips() {
   on("given", ({ name, file }) => name === "source" && show(file));
-  on(
-    "selected",
-    (region) => /** @type {any} */ (player.tracks.a)?.key === CLIP && giveRegion(region),
-  );
+  on("selected", choose);
+}
+
+/** What was selected on the axis of both sides, in seconds of the clip. */
+function choose({ startS, endS }) {
+  const track = /** @type {any} */ (player.tracks.a);
+  if (track?.key !== CLIP) return;
+  const inside = (s) => Math.min(Math.max(0, s - track.startS), track.channels[0].length / RATE_HZ);
+  if (inside(endS) > inside(startS)) giveRegion({ startS: inside(startS), endS: inside(endS) });
 }
 
 async function show(file) {
@@ -24,6 +29,8 @@ async function show(file) {
   } catch {
     return; // a browser knows fewer formats than the engine
   }
+  state.clip = { file, lengthS: audio.duration };
+  tell("clip");
   state.chosen = null;
   tell("chosen");
   tell("shown", null);

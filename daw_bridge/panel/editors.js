@@ -10,7 +10,8 @@ const KINDS = { lane: [Lane, "Draw"], form: [Blocks, "Blocks"], melody: [Piano, 
 /**
  * An editor that is opened by a button.
  * @param {string} kind @param {HTMLInputElement} input the text that it draws
- * @param {{value: (name: string) => string}} surroundings what other fields say
+ * @param {{value: (name: string) => string, span: () => import("./span.js").Span}} surroundings
+ *   what other fields say, and what is made anew
  * @returns {{element: HTMLElement, opener: HTMLElement, close: () => void,
  *   file?: () => File | null, raw?: () => any, restore?: (raw: any) => void}}
  */

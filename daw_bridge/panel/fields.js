@@ -3,6 +3,7 @@
 import { h } from "./dom.js";
 import { editorOf } from "./editors.js";
 import { Place } from "./given.js";
+import { spanOf } from "./span.js";
 import { shown, state } from "./state.js";
 
 // The parts that `engine.spec.ROLES` names; a test compares them.
@@ -28,6 +29,11 @@ const EXAMPLES = {
   prompt: "warm jazz trio, brushes",
 };
 
+const ALONE = {
+  value: () => "",
+  span: () => spanOf({ task: "", side: "", askedS: 0, givenS: null }),
+};
+
 let number = 0;
 
 /**
@@ -39,10 +45,10 @@ let number = 0;
 /**
  * The control of a field.
  * @param {any} field of protocol.json @param {string} command
- * @param {any} [surroundings] `value(name)` says what others say
+ * @param {any} [surroundings] `value(name)` says what others say, `span()` what is made anew
  * @returns {Control}
  */
-export function controlOf(field, command, surroundings = { value: () => "" }) {
+export function controlOf(field, command, surroundings = ALONE) {
   number += 1;
   const id = `${command}-${field.name}-${number}`;
   const make = MAKERS[field.kind] ?? textControl;

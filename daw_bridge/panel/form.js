@@ -3,6 +3,7 @@
 import { button, byId, fill, h, size } from "./dom.js";
 import { acceptFiles, controlOf } from "./fields.js";
 import { noteOwnJob, refreshJobs } from "./jobs.js";
+import { barsS, spanOf } from "./span.js";
 import { ask, attempt, on, shown, state, tell } from "./state.js";
 
 const AGAIN = "rerender";
@@ -69,19 +70,20 @@ export function startForm() {
   acceptFiles(byId("pictures"), giveClip);
   acceptFiles(document.body, giveClip);
   on("chosen", () => task === AGAIN && state.chosen && restore("take", state.chosen));
+  on("clip", () => restore("intensity", value("intensity"))); // its axis is another one now
   chooseTask(task);
 }
 
 /** Show the fields of a task. @param {string} name */
 export function chooseTask(name) {
-  for (const control of controls) typed.set(control.name, control.raw());
+  keep();
   task = name;
   for (const each of byId("tasks").children)
     each.setAttribute("aria-pressed", String(each.dataset.task === name));
   const command = state.table.commands.find((each) => each.name === name);
   byId("task-about").textContent = `${command.doc[0].toUpperCase()}${command.doc.slice(1)}.`;
   const byName = new Map(
-    command.fields.map((field) => [field.name, controlOf(field, name, { value })]),
+    command.fields.map((field) => [field.name, controlOf(field, name, { value, span })]),
   );
   controls = [...byName.values()];
   for (const control of controls)
@@ -172,9 +174,34 @@ function arranged(names, byName) {
   return rows;
 }
 
+/** What was said stays for other tasks; what "again" leaves as the take has it was not said. */
+function keep() {
+  for (const control of controls)
+    if (task !== AGAIN || control.name === "take") typed.set(control.name, control.raw());
+}
+
 function value(name) {
-  const input = byId("request").querySelector(`[data-field="${name}"] input`);
+  const input = byId("request").querySelector(
+    `[data-field="${name}"] input, [data-field="${name}"] select`,
+  );
   return input?.value ?? "";
+}
+
+/** What the request makes anew, as far as the page can tell. */
+function span() {
+  const asked = barsS(value("bars"), value("bpm"), value("metre"));
+  const askedS = Number(value("seconds")) || asked;
+  return spanOf({ task, side: value("side"), askedS, givenS: givenS() });
+}
+
+/** Length of the clip that was given to the page, or of the take that is made again. */
+function givenS() {
+  if (task === AGAIN) {
+    const take = state.takes.find((each) => each.take === value("take"));
+    return take ? take.length_samples / take.sample_rate_hz : null;
+  }
+  const file = controls.find((control) => control.name === "source")?.raw().given?.file;
+  return file && file === state.clip?.file ? state.clip.lengthS : null;
 }
 
 function restore(name, raw) {

@@ -31,6 +31,13 @@ export function writeLane(points) {
   return points.map(({ s, db }) => `${Number(s.toFixed(2))}:${Number(db.toFixed(1))}`).join(",");
 }
 
+function hint({ clipUnknown }) {
+  return clipUnknown
+    ? "seconds count from the start of the clip, which stays as it is; give its file to the page " +
+        "to see where it ends"
+    : "click to set a point, double click to remove one";
+}
+
 /** An editor of a lane. */
 export class Lane {
   constructor(input, surroundings) {
@@ -72,15 +79,14 @@ export class Lane {
 
   /** How long the lane is: what is asked for, or what is drawn. */
   get lengthS() {
-    const value = (name) => Number(this.surroundings.value(name));
-    const bars = (value("bars") * 4 * 60) / (value("bpm") || 120);
-    return Math.max(value("seconds") || bars || 8, this.points.at(-1)?.s ?? 0);
+    return Math.max(this.surroundings.span().lengthS, this.points.at(-1)?.s ?? 0);
   }
 
   #preset(fromDb, toDb) {
+    const { fromS, toS } = this.surroundings.span();
     this.#set([
-      { s: 0, db: fromDb },
-      { s: Number(this.lengthS.toFixed(2)), db: toDb },
+      { s: Number(fromS.toFixed(2)), db: fromDb },
+      { s: Number(toS.toFixed(2)), db: toDb },
     ]);
   }
 
@@ -190,7 +196,7 @@ export class Lane {
   /** A point between the chosen one and the next, or at the end, or at the start. */
   #addAfter() {
     const here = this.points[this.chosen] ?? this.points.at(-1);
-    if (!here) return this.#add({ s: 0, db: -18 });
+    if (!here) return this.#add({ s: this.surroundings.span().fromS, db: -18 });
     const next = this.points[this.points.indexOf(here) + 1] ?? { s: this.lengthS, db: here.db };
     if (next.s - here.s < 2 * LEAST_S) return undefined;
     return this.#add({ s: (here.s + next.s) / 2, db: (here.db + next.db) / 2 });
@@ -207,11 +213,23 @@ export class Lane {
       draw.fillStyle = COLOURS.text;
       draw.fillText(`${db} dB`, 4, this.#y(db) - 3);
     }
+    const span = this.surroundings.span();
+    this.#clip(draw, height, span);
     this.#line(draw, width);
     const point = this.points[this.chosen];
     this.said.textContent = point
       ? `point ${this.chosen + 1} of ${this.points.length}: ${point.s.toFixed(2)} s, ${point.db.toFixed(1)} dB`
-      : "click to set a point, double click to remove one";
+      : hint(span);
+  }
+
+  /** Where the musician's own clip lies, which stays as it is. */
+  #clip(draw, height, { lengthS, fromS, toS }) {
+    const [startS, endS] = fromS > 0 ? [0, fromS] : [toS, lengthS];
+    if (endS <= startS) return;
+    draw.fillStyle = COLOURS.grid;
+    draw.fillRect(this.#x(startS), 0, this.#x(endS) - this.#x(startS), height);
+    draw.fillStyle = COLOURS.kept;
+    draw.fillText("your clip", this.#x(startS) + 4, height - 6);
   }
 
   #line(draw, width) {

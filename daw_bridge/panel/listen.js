@@ -37,7 +37,15 @@ export function toggle() {
 
 /** Let a side be heard. @param {string} side */
 export function hear(side) {
+  const { loop } = player;
   player.hear(side);
+  const own = regionOf(loops.chosen, player.tracks[player.heard]);
+  if (loop && (own?.startS !== loop.startS || own?.endS !== loop.endS)) {
+    // A seam of the other side: the same stretch goes on, by its place.
+    loops.selection = loop;
+    loops.chosen = "selection";
+  }
+  listLoops();
   pictures.redraw();
 }
 
@@ -64,12 +72,20 @@ export function put(side, track) {
     each.gainDb = tracks.length > 1 && lufsOf(each) > SILENCE_LUFS ? quietest - lufsOf(each) : 0;
   }
   player.load(side, track);
+  dropSelection();
   sayMatched(tracks, quietest);
   listLoops();
   const longer = Math.abs(player.endS - player.startS - before.lengthS) > 0.01;
   if (longer || (side === "a" && track?.key !== before.key)) pictures.fit();
   pictures.redraw();
   tell("sides");
+}
+
+/** A region that lies on nothing any more is nothing to repeat. */
+function dropSelection() {
+  const { selection } = loops;
+  if (selection && selection.endS <= player.endS && selection.startS >= player.startS) return;
+  loops.selection = null;
 }
 
 function lufsOf(track) {

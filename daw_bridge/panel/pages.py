@@ -20,8 +20,8 @@ TABLE_ADDRESS = "/protocol.json"
 _SCRIPTS = (
     "binary", "blocks", "client", "clip", "colours", "curve", "dom", "editors", "fields", "form",
     "given", "home", "jobs", "keys", "lane", "list", "listen", "loudness", "main", "marks", "midi",
-    "piano", "pictures", "player", "proof", "rating", "recent", "report", "save", "spectrum",
-    "state", "take", "wav", "wave",
+    "piano", "pictures", "player", "proof", "rating", "recent", "report", "save", "span",
+    "spectrum", "state", "take", "wav", "wave",
 )  # fmt: skip
 _STYLES = ("frame", "parts", "rows", "stage")
 FILES: dict[str, tuple[str, str]] = {

@@ -17,6 +17,8 @@ export const state = {
   takes: [], // newest first
   trash: [],
   chosen: null, // id of the take that is shown
+  /** @type {{file: File, lengthS: number} | null} */
+  clip: null, // that was given to the page last and could be decoded
   stem: "", // which of its files, "" for the mix
 };
 

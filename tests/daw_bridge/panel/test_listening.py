@@ -149,6 +149,41 @@ def test_the_loop_across_a_seam_has_no_gap(shared: App, connected_panel: Connect
     assert panel.page.locator("#play").inner_text() == "Play"
 
 
+def test_what_is_repeated_lies_on_what_is_heard(
+    shared: App, connected_panel: ConnectedPanel
+) -> None:
+    panel = connected_panel(shared)
+    told = panel.run(
+        """async () => {
+            const {put, hear, chooseLoop, player} = await part('listen');
+            const track = (key, seconds, seams) => ({
+                key, title: key, channels: [new Float32Array(48000 * seconds)], rateHz: 48000,
+                offsetS: 0, startS: 0, gainDb: 0, wraps: false,
+                marks: {seams: seams.map((atS) => ({atS})), bars: [], made: null},
+            });
+            const list = document.querySelector("#loop");
+            const said = () => [list.selectedOptions[0].textContent, player.loop];
+            put("a", track("long", 16, [8]));
+            put("b", track("other", 16, [3, 5]));
+            chooseLoop("seam-0");
+            const first = said();
+            hear("b"); // the same stretch, by its place: it is no seam here
+            const other = [said(), Array.from(list.options, (option) => option.textContent)];
+            put("b", null);
+            put("a", track("short", 4, []));
+            return {first, other, short: said()};
+        }"""
+    )
+    first, ((name, loop), options) = told["first"], told["other"]
+    assert first[0].startswith("seam at 0:08")
+    assert loop == first[1]
+    assert "seam" not in name
+    assert [option for option in options if "seam" in option] == [
+        "seam at 0:03.0", "seam at 0:05.0",
+    ]  # fmt: skip
+    assert told["short"] == ["off", None]
+
+
 _RENDERED = """async (count) => {
     const {player} = await part('listen');
     const {Player} = await part('player');
@@ -276,3 +311,18 @@ def test_a_clip_that_is_given_is_shown_and_a_region_of_it_chosen(
     panel.page.mouse.up()
     fields = [panel.page.locator(f'[data-field="{name}"] input') for name in ("start", "end")]
     assert np.allclose([float(field.input_value()) for field in fields], [0.5, 1.5], atol=0.01)
+    # Beside a take that begins four seconds before it, the clip's own seconds count all the same.
+    panel.run(
+        """async () => {
+            const {put} = await part('listen');
+            const {tell} = await part('state');
+            put("b", {
+                key: "b", title: "", channels: [new Float32Array(6 * 44100)], rateHz: 44100,
+                offsetS: -4, startS: 0, gainDb: 0, wraps: false,
+                marks: {seams: [], bars: [], made: null},
+            });
+            tell("selected", {startS: 4.25, endS: 9});
+            tell("selected", {startS: 1, endS: 3}); // before it
+        }"""
+    )
+    assert np.allclose([float(field.input_value()) for field in fields], [0.25, 2.0], atol=0.01)

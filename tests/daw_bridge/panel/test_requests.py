@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import mido
+import numpy as np
 import pytest
+import soundfile
 
 from daw_bridge.app import App
 from daw_bridge.protocol.table import COMMAND_BY_NAME
@@ -203,6 +205,68 @@ def test_intensity_is_drawn(shared: App, connected_panel: ConnectedPanel) -> Non
     panel.until("async () => !document.querySelector('#send').disabled")
     assert sent(panel, "generate")["intensity"] == "0:-18,4:-18"
     assert panel.page.locator("#wrong").inner_text() == ""
+
+
+def test_intensity_is_drawn_over_what_is_new(
+    shared: App, connected_panel: ConnectedPanel, tmp_path: Path
+) -> None:
+    """Seconds count from the result's start, and a clip that goes on comes first in it."""
+    panel = connected_panel(shared)
+    clip = tmp_path / "two seconds.wav"
+    soundfile.write(clip, np.zeros(2 * 44_100), 44_100)
+    panel.task("extend")
+    open_all(panel)
+    box = panel.page.locator('[data-field="intensity"]')
+    box.get_by_role("button", name="Draw: open the editor").click()
+    assert "the clip" in box.get_by_role("status").inner_text()
+    panel.page.locator('[data-field="source"] input[type=file]').set_input_files(clip)
+    panel.until("async () => (await part('state')).state.clip?.lengthS === 2")
+    box.get_by_role("status").get_by_text("click to set a point").wait_for()
+    panel.fill("seconds", "4")
+    for task, before, expected in (
+        ("extend", None, "2:-30,6:-12"),
+        ("extend", "start", "0:-30,4:-12"),
+        ("inpaint", None, "0:-30,2:-12"),
+        ("loop", None, "0:-30,4:-12"),
+    ):
+        panel.task(task)
+        if before:
+            panel.page.locator('[data-field="side"] select').select_option(before)
+        open_all(panel)
+        if not box.locator("canvas").is_visible():
+            box.get_by_role("button", name="Draw: open the editor").click()
+        box.get_by_role("button", name="Clear").click()
+        box.get_by_role("button", name="Rise").click()
+        assert box.locator("input").input_value() == expected, task
+    panel.task("melody")
+    open_all(panel)
+    for name, value in (("seconds", ""), ("bars", "4"), ("bpm", "60"), ("metre", "7/8")):
+        panel.fill(name, value)
+    box.get_by_role("button", name="Draw: open the editor").click()
+    box.get_by_role("button", name="Clear").click()
+    box.get_by_role("button", name="Rise").click()
+    assert box.locator("input").input_value() == "0:-30,14:-12"
+
+
+def test_a_look_at_again_leaves_the_request_as_it_was(
+    shared: App, connected_panel: ConnectedPanel
+) -> None:
+    panel = connected_panel(shared)
+    panel.task("extend")
+    open_all(panel)
+    said = {"bars": "4", "bpm": "120", "prompt": "brushes", "intensity": "0:-30,3:-12"}
+    for name, value in said.items():
+        panel.fill(name, value)
+    panel.task("rerender")
+    open_all(panel)
+    assert panel.page.locator('[data-field="bars"] input').input_value() == ""
+    panel.page.locator('[data-field="stems"] select').select_option("no")
+    panel.fill("prompt", "of the take only")
+    panel.task("extend")
+    for name, value in said.items():
+        assert panel.page.locator(f'[data-field="{name}"] input').first.input_value() == value
+    panel.task("melody")
+    assert not panel.page.locator('[data-field="stems"] input').is_checked()
 
 
 def test_structure_is_built_of_blocks(shared: App, connected_panel: ConnectedPanel) -> None:
