@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import PurePath
 from typing import Literal
@@ -30,6 +30,7 @@ from engine.controls.control import (
     Setting,
     Span,
 )
+from engine.controls.loop import places_in_round
 from engine.curves import Lane
 
 Match = Literal["level", "shape"]
@@ -78,6 +79,11 @@ class Intensity:
         return intensity_objective(
             scope.heard(), target, free, scope.sample_rate_hz, self.frame_s, self.match
         )
+
+    def repeated(self, period_frames: float) -> Intensity:
+        """The wish of a loop of so many frames: beyond its end it begins again."""
+        places = places_in_round(len(self.target_db), period_frames)
+        return replace(self, target_db=self.target_db[places])
 
     def compare(
         self, samples: Samples, sample_rate_hz: int, starts_s: float = 0.0, new_s: Span = ALL

@@ -48,6 +48,16 @@ class Loop:
         return None
 
 
+def places_in_round(count: int, period: float) -> Tensor:
+    """For each of `count` places of a loop of `period` places, which one of the first round it is.
+
+    Returns:
+        int64 `[count]`.
+    """
+    places = torch.arange(count).double()
+    return (places - period * torch.floor(places / period + 1e-9)).long()
+
+
 def loop_objective(scope: Scope, first: int, last: int, period: float) -> Objective:
     """Mean squared difference of steps `[first, last)` and those one period before.
 

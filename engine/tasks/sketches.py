@@ -11,6 +11,7 @@ import numpy as np
 
 from engine.analysis.tempo import Grid
 from engine.controls.control import Control
+from engine.controls.intensity import Intensity
 from engine.controls.loop import OVERLAP_S, Loop
 from engine.curves import Form
 from engine.files.audio import read_clip
@@ -263,7 +264,15 @@ def sketch_scene(
     controls, tune = _wishes(request, model.codec, sketch, form, tune, wrap)
     apart = by_stems or request.stems
     parts = parts_of(
-        piece, stems, model, sketch.grid, tune, controls, apart=apart, prompt=request.prompt
+        piece,
+        stems,
+        model,
+        sketch.grid,
+        tune,
+        controls,
+        apart=apart,
+        prompt=request.prompt,
+        round_samples=sketch.length if request.seamless else None,
     )
     gain = 1.0 if beside is None else beside.gain(tuple(stems))
 
@@ -273,17 +282,6 @@ def sketch_scene(
         done = summed(names, heard, form.sample_rate_hz, form.subtype, apart=request.stems)
         return replace(done, seams=(0,)) if request.seamless else done
 
-    facts: dict[str, Any] = {
-        "style": piece.style,
-        "mood": piece.mood,
-        "key": key_name(piece.key),
-        "roles": list(stems),
-        "unknown_words": [] if model.reads_text else sketch.unknown_words,
-    }
-    if beside is not None:
-        facts["beside"] = beside.facts() | {"gain_db": round(20 * math.log10(gain), 2)}
-        if not model.hears_context:
-            facts["unused_wishes"] = ["context"]  # the sketch goes by the clip, the model does not
     return Scene(
         parts,
         finish,
@@ -296,9 +294,27 @@ def sketch_scene(
         if beside is None
         else beside.audio(sketch.length + wrap, gain, model.codec.step_samples),
         grid=sketch.grid,
-        facts=facts,
+        facts=_facts(sketch, list(stems), model, beside, gain),
         controls=controls if tune is None or not piece.part("lead") else (*controls, tune.control),
     )
+
+
+def _facts(
+    sketch: Sketch, roles: list[str], model: Model, beside: Beside | None, gain: float
+) -> dict[str, Any]:
+    """What the report says of the sketch, and of what it is heard beside."""
+    facts: dict[str, Any] = {
+        "style": sketch.piece.style,
+        "mood": sketch.piece.mood,
+        "key": key_name(sketch.piece.key),
+        "roles": roles,
+        "unknown_words": [] if model.reads_text else sketch.unknown_words,
+    }
+    if beside is not None:
+        facts["beside"] = beside.facts() | {"gain_db": round(20 * math.log10(gain), 2)}
+        if not model.hears_context:
+            facts["unused_wishes"] = ["context"]  # the sketch goes by the clip, the model does not
+    return facts
 
 
 def _played(sketch: Sketch, wrap: int, seamless: bool) -> dict[str, Stereo]:
@@ -318,7 +334,7 @@ def _wishes(
     tune: Tune | None,
     wrap: int,
 ) -> tuple[tuple[Control, ...], Tune | None]:
-    """What is wished beside the sketch, and its tune, which a loop begins again at its end."""
+    """What is wished beside the sketch, and its tune; in a loop both begin again at its end."""
     length_s = form.length_samples / form.sample_rate_hz
     axis = Axis.of(codec, -(-(sketch.length + wrap) // codec.step_samples), 0.0)
     grid = sketch.grid
@@ -326,6 +342,10 @@ def _wishes(
     if not request.seamless:
         return controls, tune
     period = sketch.length / codec.step_samples
+    frames = period * codec.frames_per_step
+    controls = tuple(
+        each.repeated(frames) if isinstance(each, Intensity) else each for each in controls
+    )
     repeated = None if tune is None else tune.repeated(period, axis.steps)
     return (*controls, Loop(period, max(1, wrap // codec.step_samples))), repeated
 

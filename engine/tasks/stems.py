@@ -12,6 +12,7 @@ from torch import Tensor
 
 from engine.analysis.tempo import Grid
 from engine.controls.control import Control
+from engine.controls.loop import places_in_round
 from engine.controls.melody import Tune as TuneControl
 from engine.files.midi import Melody, melody_chroma, melody_pitches
 from engine.files.quantise import quantise
@@ -67,9 +68,7 @@ class Tune:
 
     def repeated(self, period: float, steps: int) -> Tune:
         """The tune of a loop of `period` steps, told for so many steps from its start on."""
-        places = torch.arange(steps).double()
-        own = (places - period * torch.floor(places / period + 1e-9)).long()
-        own = own.clamp_max(self.chroma.shape[-1] - 1)
+        own = places_in_round(steps, period).clamp_max(self.chroma.shape[-1] - 1)
         wish = replace(self.control, chroma=self.control.chroma[..., own])
         return Tune(self.chroma[..., own], self.onsets[..., own], wish)
 
@@ -84,6 +83,7 @@ def parts_of(
     *,
     apart: bool,
     prompt: str = "",
+    round_samples: int | None = None,
 ) -> tuple[Part, ...]:
     """The sketch as one part, or as a part for each stem in the order in which they are made.
 
@@ -92,12 +92,16 @@ def parts_of(
         tune: told to whoever plays it, and to nobody where that role is missing.
         wishes: about the mix; each stem follows the level wished for by the same gain.
         prompt: as the musician wrote it.
+        round_samples: of a loop, whose stems go on with the next round, as loud as the first.
     """
     step_samples = model.codec.step_samples
     together = whole_steps(mix(stems), step_samples)
     wish, gain_db = loudness_wish(wishes), None
     if wish is not None:
         gain_db = gain_curve_db(together, wish, np.ones(len(wish.target_db), dtype=np.bool_))
+        if round_samples is not None:
+            period = round_samples / STUDIO_RATE_HZ / wish.frame_s
+            gain_db = gain_db[places_in_round(len(gain_db), period).numpy()]
     told = _Told(model, piece, grid, prompt, together.shape[1] / STUDIO_RATE_HZ)
     if not apart:
         guide = together

@@ -60,6 +60,22 @@ def test_what_sounds_at_the_end_of_a_sketch_goes_on_in_its_next_round(
     assert wrap["step_ratio"] < 1.0
 
 
+@pytest.mark.parametrize("stems", [False, True])
+def test_a_loop_that_rises_begins_as_softly_as_it_is_drawn(tmp_path: Path, stems: bool) -> None:
+    """What rings on into the beginning is the next round, which begins at its own first level."""
+    levels_db = []
+    for seamless in (False, True):
+        folder = tmp_path / str(seamless)
+        folder.mkdir()
+        paths, _ = _render(
+            folder, task="generate", bars=2, bpm=120, seed=3, roles=["drums"],
+            intensity="0:-30,4:-12", seamless=seamless, stems=stems, variation=0, refine=0,
+        )  # fmt: skip
+        begun = read_clip(paths[-1]).samples[:, : round(0.02 * 44_100)]
+        levels_db.append(10.0 * np.log10(np.mean(begun**2)))
+    assert abs(levels_db[1] - levels_db[0]) < 3.0
+
+
 def test_stems_of_a_loop_sum_to_it(tmp_path: Path) -> None:
     paths, report = _render(
         tmp_path, task="generate", prompt="pop", bars=1, bpm=120, seamless=True, stems=True,
