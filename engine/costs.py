@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-from engine.optimise.fast import FastSettings
+from engine.optimise.fast import FastSettings, Plan, plans
 from engine.optimise.surrogate import DECODES, POLISH_STEPS
 from engine.timeline import Timeline
 from engine.window_task import RenderSettings
@@ -70,12 +69,17 @@ def start_cost(settings: RenderSettings) -> float:
 
 def _guided_cost(settings: RenderSettings) -> float:
     """Of the start's own sampling and of guided runs, all but the last of them undone."""
-    longest = FastSettings().steps
-    runs = math.ceil(settings.refine / longest)
-    undone = max(0, runs - 1) * longest
-    evaluations = settings.refine + runs
-    guided = settings.refine + _GRADIENT_COST * evaluations
-    return settings.steps + guided + _UNDOING_COST * undone
+    near = settings.near and settings.candidates == 1
+    runs = list(plans(FastSettings(iterations=settings.refine), near))
+    evaluations = settings.refine + len(runs)  # at every correction, and of every result
+    guided = sum(run.steps for run in runs) + _GRADIENT_COST * evaluations
+    return settings.steps + guided + sum(_undoing_cost(run) for run in runs[:-1])
+
+
+def _undoing_cost(run: Plan) -> float:
+    """Steps after the last correction need none; where few were corrected, one call a step does."""
+    corrected_lightly = len(run.corrected) < run.steps
+    return (1 + max(run.corrected)) * (1.0 if corrected_lightly else _UNDOING_COST)
 
 
 def decode_cost(timeline: Timeline) -> float:

@@ -64,9 +64,9 @@ class Estimate:
         return asdict(self)
 
 
-def pace_name(settings: RenderSettings) -> str:
+def pace_name(model: str, settings: RenderSettings) -> str:
     """What renders of one kind have in common, so that one tells how fast another will be."""
-    return settings.method if settings.refine else "draft"
+    return f"{model} {settings.method if settings.refine else 'draft'}"
 
 
 @torch.no_grad()
@@ -85,11 +85,18 @@ def estimate_of(host: Host, request: RenderRequest, pace_s: Mapping[str, float])
     model = host.model(request.model)
     scene = SCENES[request.task](request, model)
     rendering = Rendering(
-        model, str(model.device), scene, job.settings, request.seed, job.meter, job.emit
+        model,
+        str(model.device),
+        scene,
+        job.settings,
+        request.seed,
+        job.meter,
+        job.emit,
+        job.start(),
     )
     found = [_Needs.of_part(rendering, part) for part in scene.parts]
     largest = max(found, key=lambda needs: needs.memory_bytes)
-    pace = pace_s.get(pace_name(job.settings))
+    pace = pace_s.get(pace_name(request.model, job.settings))
     return Estimate(
         False,
         largest.policy,
@@ -112,7 +119,7 @@ class _Needs:
 
     @classmethod
     def of_part(cls, rendering: Rendering, part: Part) -> _Needs:
-        settings, noise = rendering.settings, rendering.noise_of(part)
+        settings, noise = rendering.settings_of(part), rendering.noise_of(part)
         drafts = list(_tasks(rendering, part, replace(settings, refine=0)))
         counts = [_rehearsed(task, noise, None) for task in drafts]
         if not (settings.refine and part.refined and any(task.goals for task in drafts)):

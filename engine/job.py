@@ -168,7 +168,7 @@ class Job:
             self.request.seed,
             self.meter,
             self.emit,
-            self._start(),
+            self.start(),
             Checkpoints(self.spool_dir / "checkpoints", key.digest),
         )
         finished = rendering.draft()
@@ -199,11 +199,11 @@ class Job:
 
     @property
     def pace_s(self) -> float | None:
-        """Seconds that a unit of the meter's work took; None where nothing was rendered."""
+        """Seconds that a unit of the work took that was done; None where nothing was rendered."""
         total_s = self.meter.timings_s.get("total")
-        return None if total_s is None else total_s / self.meter.total
+        return None if total_s is None else total_s / self.meter.done
 
-    def _start(self) -> dict[str, Tensor]:
+    def start(self) -> dict[str, Tensor]:
         """The noises that the request wants to begin with; none where they are gone."""
         name = self.request.noise
         return {} if name is None else self.host.noises(name) or {}

@@ -112,7 +112,7 @@ class Engine:
             self._unsettled = job  # before anybody can hear its `Done`, and ask for what is left
             job.run()
             if (pace_s := job.pace_s) is not None:
-                self._pace_s[pace_name(job.settings)] = pace_s
+                self._pace_s[pace_name(request.model, job.settings)] = pace_s
 
         def work() -> None:
             try:

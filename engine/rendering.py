@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import takewhile
 
 import numpy as np
@@ -98,6 +99,10 @@ class Rendering:
         """Initial noises of a part `[candidates, channels, steps]`, on the CPU."""
         return self._noise[part.name]
 
+    def settings_of(self, part: Part) -> RenderSettings:
+        """How a part is refined: what begins with noise for a wish like this one is mended."""
+        return replace(self.settings, near=part.name in self.near)
+
     def draft(self) -> Finished:
         """Render every part once; the result."""
         settings = replace(self.settings, refine=0)
@@ -113,7 +118,7 @@ class Rendering:
             drafted = self.done[place]
             if not part.refined or not any(outcome.losses for outcome in drafted.outcomes):
                 continue
-            settings = replace(self.settings, near=part.name in self.near)
+            settings = self.settings_of(part)
             known = drafted.outcomes[0].latent if self.begins_as_drafted(part) else None
             better = self._render(part, self.done[:place], "refine", settings, known)
             self.done[place] = replace(better, draft=drafted.draft)
@@ -174,7 +179,7 @@ class Rendering:
         windows = len(windows_of(self.model, timeline))
         told = bool(timeline.controls) or bool(timeline.known.any()) or windows > 1
         again = bool(self.settings.refine) and part.refined and told
-        calls = self.settings.steps + (refine_cost(self.settings) if again else 0.0)
+        calls = self.settings.steps + (refine_cost(self.settings_of(part)) if again else 0.0)
         # What a model refines by another rule than its own is compared with its own draft.
         compared = again and self.model.habits.added_noise
         own_draft = StepCosts.of(self.settings).call * self.settings.steps if compared else 0.0
@@ -221,7 +226,7 @@ class Rendering:
             assert self.checkpoints is not None
             name = f"{part.name}-{window.start}-{window.stop}"
             begun = "from earlier noise" if part.name in self.near else ""
-            return self.checkpoints.of(name, begun, self._restored)
+            return self.checkpoints.of(name, begun, partial(self._restored, part))
 
         with torch.enable_grad():
             latent, outcomes = render_timeline(
@@ -239,12 +244,12 @@ class Rendering:
         self.meter.stage(stage, since)
         return latent, outcomes
 
-    def _restored(self, evaluations: int) -> None:
+    def _restored(self, part: Part, evaluations: int) -> None:
         """Take what an earlier run of the job has done already out of the work."""
         share = min(1.0, evaluations / (self.settings.refine + 1))
         if self.settings.sparing:  # each candidate is told of by itself
             share /= self.settings.candidates
-        self.meter.total -= share * refine_cost(self.settings)
+        self.meter.total -= share * refine_cost(self.settings_of(part))
 
     @torch.no_grad()
     def _score(

@@ -104,7 +104,7 @@ def optimise_fast(
         return best
     best.losses = []  # those of the iterations follow
     run: OptimisedNoise | None = None
-    for plan in _plans(settings, near, problem.fewest_steps):
+    for plan in plans(settings, near, problem.fewest_steps):
         begun = noise if run is None else run.noise  # undoes the run before: now it is needed
         told = _Told(best.losses, watch)
         run, walk = _guided_run(problem.in_steps(plan.steps), begun, plan, settings, told, met)
@@ -116,7 +116,7 @@ def optimise_fast(
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
+class Plan:
     """One run: in how many steps, which of them may be corrected, and how strongly."""
 
     steps: int
@@ -124,7 +124,7 @@ class _Plan:
     strength: float
 
 
-def _plans(settings: FastSettings, near: bool, fewest_steps: int) -> Iterator[_Plan]:
+def plans(settings: FastSettings, near: bool, fewest_steps: int = 1) -> Iterator[Plan]:
     """The runs for which there are iterations, an evaluation with a gradient each.
 
     Where the model needs more steps than that, the corrections are spread over them.
@@ -132,18 +132,18 @@ def _plans(settings: FastSettings, near: bool, fewest_steps: int) -> Iterator[_P
     left, strength = settings.iterations, settings.strength
     mended = frozenset(step for step in settings.mended if step < settings.steps)
     if near and len(mended) <= left:
-        yield _spread(_Plan(settings.steps, mended, settings.mending), fewest_steps)
+        yield _spread(Plan(settings.steps, mended, settings.mending), fewest_steps)
         left -= len(mended)
     while left > 0:
         steps = min(settings.steps, left)
-        yield _spread(_Plan(steps, frozenset(range(steps)), strength), fewest_steps)
+        yield _spread(Plan(steps, frozenset(range(steps)), strength), fewest_steps)
         left, strength = left - steps, strength * settings.fall
 
 
-def _spread(plan: _Plan, fewest_steps: int) -> _Plan:
+def _spread(plan: Plan, fewest_steps: int) -> Plan:
     times = -(-fewest_steps // plan.steps)
     corrected = frozenset(times * step for step in plan.corrected)
-    return _Plan(times * plan.steps, corrected, plan.strength)
+    return Plan(times * plan.steps, corrected, plan.strength)
 
 
 def better_of(first: OptimisedNoise, second: OptimisedNoise) -> OptimisedNoise:
@@ -181,7 +181,7 @@ def _never() -> bool:
 def _guided_run(
     problem: Problem,
     begun: Tensor,
-    plan: _Plan,
+    plan: Plan,
     settings: FastSettings,
     told: _Told,
     met: Reached,

@@ -265,8 +265,10 @@ def _scene(
     known = known_steps(codec, guide.shape[-1] // codec.step_samples, ranges_s)
     starts = layout.starts_at
     place = Place(starts / rate, (starts - span[0]) / rate, span[1] / rate)
+    # Windows begin beside what is known, wherever in the result that lies.
+    backwards = bool(known.any()) and not bool(known[..., 0].any())
     timeline, guide, wished, heard = clip_timeline(
-        request, model, clip, grid, guide, known, place, backwards=span[0] < 0
+        request, model, clip, grid, guide, known, place, backwards=backwards
     )
     return Scene(
         (Part("mix", timeline, guide),),

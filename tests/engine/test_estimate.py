@@ -5,14 +5,17 @@ from __future__ import annotations
 import ctypes
 import gc
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from engine.estimate import pace_name
 from engine.job import Job
 from engine.pipeline import Engine, create_engine
 from engine.spec import BridgeError, Event, Preview, Progress, RenderRequest
+from engine.window_task import RenderSettings
 
 CLIP = str(Path(__file__).parents[2] / "scripts" / "clips" / "drums.flac")
 EXTEND = {
@@ -108,6 +111,37 @@ def test_evaluations_lie_between_the_two_where_it_does(
     assert told["evaluations_least"] < told["evaluations_most"]
     made = counter.of(engine, request, tmp_path)
     assert told["evaluations_least"] <= made <= told["evaluations_most"]
+
+
+def test_estimate_and_meter_know_that_noise_is_mended_first(tmp_path: Path) -> None:
+    """Noise of a wish like this one takes a run more, where mending it is not enough."""
+    engine, counter = create_engine(tmp_path / "cache"), Counter()
+    *_, done = engine.render(RenderRequest.from_mapping(GENERATE), tmp_path, lambda: False)
+    engine.settle(lambda: False)
+    changed = {**GENERATE, "intensity": "0:-10,1:-30", "intensity_match": "shape"}
+    request = RenderRequest.from_mapping({**changed, "noise": done.recipe["latent_key"]})
+    told = engine.estimate(request)
+
+    def count(*_: Any) -> None:
+        counter.calls += 1
+
+    engine.house.network.register_forward_pre_hook(count)
+    job = Job(engine, request, tmp_path, lambda event: None, lambda: False)
+    job.run()
+    assert told["evaluations_least"] <= counter.calls <= told["evaluations_most"]
+    assert job.meter.done == pytest.approx(job.meter.total, rel=0.02)
+
+
+def test_pace_is_of_a_model_and_of_the_work_that_was_done(engine: Engine, tmp_path: Path) -> None:
+    settings = RenderSettings(1.0, 8)
+    assert pace_name("house", settings) != pace_name("other", settings)
+    assert pace_name("house", settings) != pace_name("house", replace(settings, refine=1))
+    met_at_once = {**GENERATE, "intensity": "0:-30,1:-30", "refine": 32, "seed": 5}
+    request = RenderRequest.from_mapping(met_at_once)
+    job = Job(engine, request, tmp_path, lambda event: None, lambda: False)
+    job.run()
+    assert job.meter.done < 0.9 * job.meter.total
+    assert job.pace_s == job.meter.timings_s["total"] / job.meter.done
 
 
 def _status_bytes(name: str) -> int:

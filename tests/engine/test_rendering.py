@@ -340,6 +340,6 @@ def test_candidates_that_were_restored_one_by_one_are_taken_off_once(clip: Path)
     rendering.settings = replace(rendering.settings, sparing=True)
     whole = rendering.meter.total
     for _ in range(4):
-        rendering._restored(10)
+        rendering._restored(rendering.scene.parts[0], 10)
     assert rendering.meter.total == pytest.approx(whole - refine_cost(rendering.settings))
     assert rendering.meter.total > 0.0

@@ -14,6 +14,7 @@ import soundfile
 import torch
 
 from engine.analysis.grid import grid_figures
+from engine.chain import windows_of
 from engine.files.audio import read_clip
 from engine.models.studio import beat_channels
 from engine.musical_time import MetreMap, MusicalTime, TempoMap
@@ -252,6 +253,32 @@ def test_an_extension_in_bars_ends_on_the_songs_bar(tmp_path: Path, side: str) -
     assert report["grid"]["bar_lines_s"] == [
         round(float(seconds_at(beat) - seconds_at(start)), 6) for beat in lines
     ]
+
+
+@pytest.mark.parametrize(
+    ("task", "fields"),
+    [
+        ("inpaint", {"start": 0.0, "end": 12.0}),
+        ("inpaint", {"start": 0.02, "end": 12.0}),
+        ("inpaint", {"start": 4.0, "end": 16.0}),
+        ("extend", {"seconds": 12.0, "side": "start"}),
+        ("extend", {"seconds": 12.0}),
+    ],
+    ids=str,
+)
+def test_every_window_begins_beside_what_is_known(
+    tmp_path: Path, task: str, fields: dict[str, Any]
+) -> None:
+    """Also where the clip's head is replaced: the windows are made from its kept part on."""
+    scenes = {"inpaint": inpaint_scene, "extend": extend_scene}
+    source = clip(tmp_path / "clip.wav", seconds=16.0)
+    scene = scene_of(scenes[task], task=task, source=source, bpm=120, **fields)
+    timeline = scene.parts[0].timeline
+    known, windows = timeline.known.clone(), windows_of(fake_model()[1], timeline)
+    assert len(windows) > 1
+    for window in windows:
+        assert bool(window.of(known).any()), window
+        window.of(known)[:] = 1.0
 
 
 def test_loops_repairs_and_variations_in_a_songs_time(tmp_path: Path) -> None:
