@@ -139,7 +139,8 @@ class Shelf:
 
 def dtype_for(device: str) -> torch.dtype:
     """Of a public model's weights: half precision where the hardware computes in it."""
-    if device.startswith("cuda") and torch.cuda.is_bf16_supported():
+    # Emulated it is slower than float16, in which such cards do compute.
+    if device.startswith("cuda") and torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.bfloat16
     return torch.float16 if device.startswith(("cuda", "mps")) else torch.float32
 

@@ -68,7 +68,7 @@ class AceStep(Checkpoint):
             known.to(self.device, self._dtype)
             for known in (self._conditions.null_condition_emb, self._conditions.silence_latent)
         )
-        self.codec = OobleckCodec(self._part("vae", AutoencoderOobleck))
+        self.codec = OobleckCodec(self._exact_part("vae", AutoencoderOobleck))
         self._tokenizer = load_part(folder, "tokenizer", AutoTokenizer, None)
         self._prompts = self._prompts_by(self._read)
 

@@ -104,7 +104,7 @@ class AudioLDM2(_MelDiffusion):
         self._projection = self._text_part("projection_model", AudioLDM2ProjectionModel)
         self._language = self._text_part("language_model", GPT2Model)
         self.codec = MelCodec(
-            self._part("vae", AutoencoderKL), self._part("vocoder", SpeechT5HifiGan)
+            self._exact_part("vae", AutoencoderKL), self._exact_part("vocoder", SpeechT5HifiGan)
         )
         self._tokenizer = load_part(folder, "tokenizer", AutoTokenizer, None)
         self._tokenizer_2 = load_part(folder, "tokenizer_2", AutoTokenizer, None)
@@ -183,7 +183,7 @@ class MusicLDM(_MelDiffusion):
         self._network = self._part("unet", UNet2DConditionModel)
         self._clap = self._text_part("text_encoder", ClapModel)
         self.codec = MelCodec(
-            self._part("vae", AutoencoderKL), self._part("vocoder", SpeechT5HifiGan)
+            self._exact_part("vae", AutoencoderKL), self._exact_part("vocoder", SpeechT5HifiGan)
         )
         self._tokenizer = load_part(folder, "tokenizer", AutoTokenizer, None)
         self._prompts = self._prompts_by(self._read)

@@ -64,8 +64,10 @@ def load_part(folder: ModelFolder, name: str, reader: Any, dtype: torch.dtype | 
         with _without_bars(), warnings.catch_warnings():
             # What their code uses of torch that is to go some day is not the musician's business.
             warnings.simplefilter("ignore", FutureWarning)
+            # A folder of transformers may bring code of its own, which nobody is asked about here.
+            own_code = {} if _is_of_diffusers(reader) else {"trust_remote_code": False}
             if dtype is None:
-                return reader.from_pretrained(str(place), local_files_only=True)
+                return reader.from_pretrained(str(place), local_files_only=True, **own_code)
             part, found = reader.from_pretrained(
                 str(place),
                 local_files_only=True,
@@ -73,6 +75,7 @@ def load_part(folder: ModelFolder, name: str, reader: Any, dtype: torch.dtype | 
                 variant=folder.variant(name),
                 dtype=dtype,
                 output_loading_info=True,
+                **own_code,
             )
     except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
         raise BridgeError(
@@ -89,6 +92,10 @@ def load_part(folder: ModelFolder, name: str, reader: Any, dtype: torch.dtype | 
             "download the model again, and all of it",
         )
     return part.requires_grad_(False).eval()
+
+
+def _is_of_diffusers(reader: Any) -> bool:
+    return str(reader.__module__).startswith("diffusers.")
 
 
 @contextmanager
@@ -196,6 +203,11 @@ class Checkpoint(ABC):
 
     def _part(self, name: str, reader: Any) -> Any:
         return load_part(self._folder, name, reader, self._dtype).to(self.device)
+
+    def _exact_part(self, name: str, reader: Any) -> Any:
+        """One in single precision, whatever the rest has: what makes the waveform, whose rounding
+        is heard beside the musician's own audio, and what tells numbers."""
+        return load_part(self._folder, name, reader, torch.float32).to(self.device)
 
     def _text_part(self, name: str, reader: Any) -> Any:
         """One that only reads prompts."""

@@ -23,6 +23,8 @@ from engine.models.public.loading import (
     tokenised,
 )
 from engine.models.public.pieces import PieceCodec, Pieces
+from engine.models.public.precise import exponential_frequencies
+from engine.models.public.rotations import rotary_frequencies
 from engine.models.studio import Words
 from engine.spec import BridgeError
 
@@ -74,8 +76,9 @@ class StableAudio3(Checkpoint):
 
         self._network = self._part("transformer", StableAudio3DiTModel)
         self._encoder = self._text_part("text_encoder", T5GemmaEncoderModel)
-        self._embedder = self._part("duration_embedder", StableAudio3DurationEmbedder)
-        self.codec = SameCodec(self._part("vae", AutoencoderSAME))
+        self._embedder = self._exact_part("duration_embedder", StableAudio3DurationEmbedder)
+        self._mend_tables()
+        self.codec = SameCodec(self._exact_part("vae", AutoencoderSAME))
         self._tokenizer = load_part(folder, "tokenizer", AutoTokenizer, None)
         self._prompts = self._prompts_by(self._read)
         schedule = flow_schedule(folder)
@@ -86,12 +89,22 @@ class StableAudio3(Checkpoint):
             reach_s, _LONGEST_S.get(int(self._network.config.embed_dim), reach_s)
         )
 
+    def _mend_tables(self) -> None:
+        """Fixed frequencies that are stored or loaded in half precision, worked out anew."""
+        rotary, lengths = self._network.rotary_pos_emb, self._embedder
+        width = 2 * len(rotary.inv_freq)
+        rotary.inv_freq = rotary_frequencies(width, self.device)
+        told = lengths.config
+        lengths.freqs = exponential_frequencies(
+            told.min_freq, told.max_freq, len(lengths.freqs)
+        ).to(self.device)
+
     @torch.no_grad()
     def tell(self, words: Words) -> Told:
         """Text and length; the length is one more token, and goes to every layer beside."""
         tokens, mask = self._prompts(words.prompt)
         seconds = torch.tensor([words.seconds], device=self.device)
-        length = self._embedder(seconds)
+        length = self._embedder(seconds).to(self._dtype)
         return Told(
             torch.cat([tokens, length[:, None].to(tokens.dtype)], dim=1),
             length,

@@ -17,6 +17,7 @@ from engine.models.public.contract import Kept, Told, Usage
 from engine.models.public.folder import ModelFolder
 from engine.models.public.loading import Checkpoint, libraries, load_part, tokenised
 from engine.models.public.oobleck import OobleckCodec
+from engine.models.public.precise import LevelFeatures, stored_weight
 from engine.models.public.rotations import Rotations, rotary_frequencies
 from engine.models.studio import Words
 from engine.spec import BridgeError
@@ -55,8 +56,9 @@ class StableAudioOpen(Checkpoint):
 
         self._network = self._part("transformer", StableAudioDiTModel)
         self._encoder = self._text_part("text_encoder", T5EncoderModel)
-        self._projection = self._part("projection_model", StableAudioProjectionModel)
-        self.codec = OobleckCodec(self._part("vae", AutoencoderOobleck))
+        self._projection = self._exact_part("projection_model", StableAudioProjectionModel)
+        self._level = _level_features(folder, self._network, self.device)
+        self.codec = OobleckCodec(self._exact_part("vae", AutoencoderOobleck))
         self._tokenizer = load_part(folder, "tokenizer", AutoTokenizer, None)
         self._prompts = self._prompts_by(self._read)
         self._noise = _NoiseRange.of(folder)
@@ -93,9 +95,10 @@ class StableAudioOpen(Checkpoint):
             state = x / scale
             time = math.atan2(level, 1.0 - level) * 2.0 / math.pi
             here = told.for_batch(x.shape[0])
+            self._level.level = told_time = x.new_full((1,), time)
             predicted: Tensor = self._network(
                 state.to(self._dtype),
-                x.new_full((1,), time),
+                told_time,
                 encoder_hidden_states=here.tokens,
                 global_hidden_states=here.whole,
                 rotary_embedding=self._rotation(x.shape[-1] + here.whole.shape[1]),
@@ -120,14 +123,24 @@ class StableAudioOpen(Checkpoint):
     def _place(self, words: Words) -> tuple[Tensor, Tensor]:
         seconds = (torch.tensor([value], device=self.device) for value in (0.0, words.seconds))
         place = self._projection(start_seconds=next(seconds), end_seconds=next(seconds))
-        return place.seconds_start_hidden_states, place.seconds_end_hidden_states
+        starts, ends = place.seconds_start_hidden_states, place.seconds_end_hidden_states
+        return starts.to(self._dtype), ends.to(self._dtype)
 
     def _read(self, prompt: str) -> tuple[Tensor, Tensor]:
         most = min(self._tokenizer.model_max_length, MOST_TOKENS)
         ids, mask = tokenised(self._tokenizer, prompt, most, self._text_device)
-        read = self._encoder(ids, attention_mask=mask)[0].to(self.device, self._dtype)
+        read = self._encoder(ids, attention_mask=mask)[0].to(self.device, self._projection.dtype)
         tokens = self._projection(text_hidden_states=read).text_hidden_states
         return tokens * mask[..., None].to(tokens), mask
+
+
+def _level_features(folder: ModelFolder, network: Any, device: torch.device) -> LevelFeatures:
+    """In place of the network's own."""
+    own: Tensor = network.time_proj.weight
+    stored = stored_weight(folder, "transformer", "time_proj.weight")
+    network.time_proj = LevelFeatures(own.detach() if stored is None else stored).to(device)
+    made: LevelFeatures = network.time_proj
+    return made
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from engine.models.public.folder import TOOLS_PIPELINE, ModelFolder, read_table
 from engine.models.public.levels import log_snr_levels
 from engine.models.public.loading import Checkpoint, libraries, load_part, tokenised
 from engine.models.public.oobleck import OobleckCodec
+from engine.models.public.precise import LevelFeatures
 from engine.models.public.rotations import Rotations, rotary_frequencies
 from engine.models.public.tools_design import Design, read_design
 from engine.models.public.tools_weights import (
@@ -70,11 +71,14 @@ class StableAudioTools(Checkpoint):
                 _norm_heads(network)
         weights = read_weights(folder.path / folder.whole)
         blocks = len(design.codec["downsampling_ratios"])
-        self._network = self._filled(network, network_weights(weights), "network")
-        codec = self._filled(codec, codec_weights(weights, blocks), "autoencoder")
+        found = network_weights(weights)
+        self._network = self._filled(network, found, "network")
+        self._level = self._network.time_proj = LevelFeatures(found["time_proj.weight"])
+        self._level.to(self.device)
+        codec = self._filled(codec, codec_weights(weights, blocks), "autoencoder", torch.float32)
         self.codec = OobleckCodec(codec)
         self._numbers = {
-            name: self._filled(number, condition_weights(weights, name), name)
+            name: self._filled(number, condition_weights(weights, name), name, torch.float32)
             for name, number in numbers.items()
         }
         self._encoder = self._text_part("text_encoder", T5EncoderModel)
@@ -89,7 +93,7 @@ class StableAudioTools(Checkpoint):
         """Text and the length of the piece as tokens, and the length as a whole."""
         tokens, _ = self._prompts(words.prompt)
         told = {self._design.prompt: tokens} | {
-            name: number(torch.tensor([value], device=self.device))
+            name: number(torch.tensor([value], device=self.device)).to(self._dtype)
             for name, value in (("seconds_start", 0.0), ("seconds_total", words.seconds))
             if (number := self._numbers.get(name)) is not None
         }
@@ -114,9 +118,10 @@ class StableAudioTools(Checkpoint):
 
         def denoise(x: Tensor, level: float, next_level: float | None = None, /) -> Tensor:
             here = told.for_batch(x.shape[0])
+            self._level.level = told_level = x.new_full((1,), level)
             velocity: Tensor = self._network(
                 x.to(self._dtype),
-                x.new_full((1,), level),
+                told_level,
                 encoder_hidden_states=here.tokens,
                 global_hidden_states=here.whole,
                 rotary_embedding=self._rotation(x.shape[-1] + 1),
@@ -136,8 +141,16 @@ class StableAudioTools(Checkpoint):
             self.window_steps * self.codec.step_samples / self.codec.sample_rate_hz
         )
 
-    def _filled(self, part: Any, weights: dict[str, Tensor], named: str) -> Any:
-        here = {name: weight.to(self.device, self._dtype) for name, weight in weights.items()}
+    def _filled(
+        self,
+        part: Any,
+        weights: dict[str, Tensor],
+        named: str,
+        dtype: torch.dtype | None = None,
+    ) -> Any:
+        """The part with its weights, in the model's precision or another one."""
+        kind = dtype or self._dtype
+        here = {name: weight.to(self.device, kind) for name, weight in weights.items()}
         fill(part, here, f"{self.name}'s {named}")
         return part.requires_grad_(False).eval()
 
