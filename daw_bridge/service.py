@@ -208,7 +208,9 @@ class Service:
                 real[name] = str(self._uploads.path_of(text.removeprefix(PREFIX)))
             else:
                 limit = self._config.max_source_bytes
-                real[name] = str(resolve_allowed(text, self._roots, limit))
+                path = resolve_allowed(text, self._roots, limit)
+                self._uploads.note_use(path)  # a take's source, which is made again
+                real[name] = str(path)
         return real
 
     async def _estimate(self, call: Call, peer: Peer) -> None:

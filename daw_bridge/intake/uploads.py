@@ -27,8 +27,9 @@ _ID_FORM = re.compile(rf"[0-9a-f]{{{ID_LENGTH}}}")
 _PARTIAL = ".part-"
 _DIGEST_FORM = re.compile(r"[0-9a-f]{64}")
 _SUFFIXES = frozenset(
-    {".wav", ".flac", ".aif", ".aiff", ".ogg", ".opus", ".mp3", ".caf", ".w64", ".mid", ".midi"}
-)
+    {".wav", ".flac", ".aif", ".aiff", ".ogg", ".opus", ".mp3", ".caf", ".w64", ".mid", ".midi",
+     ".json"}
+)  # fmt: skip
 
 
 class Upload:
@@ -66,7 +67,7 @@ class Upload:
         """Read what is there already, as long as that may take.
 
         Raises:
-            BridgeError: `bad_message` when another client has gone on with it meanwhile.
+            BridgeError: `bad_message` when its client has left meanwhile.
         """
         with self._lock:
             self._check_open()
@@ -99,8 +100,8 @@ class Upload:
         """Add the next bytes; at 0 it begins anew.
 
         Raises:
-            BridgeError: `bad_message` when they are not the next ones or another client goes on
-                with it, `too_large` when they are more than was announced.
+            BridgeError: `bad_message` when they are not the next ones or its client has left,
+                `too_large` when they are more than was announced.
         """
         with self._lock:
             self._check_open()
@@ -133,7 +134,7 @@ class Upload:
                 self._check_whole(digest)
                 return self._keep(digest[:ID_LENGTH])
             except OSError:
-                if not self._digest:  # nobody could go on with it
+                if not self._can_wait:
                     self._partial.unlink(missing_ok=True)
                 raise
             except BridgeError:
@@ -141,8 +142,8 @@ class Upload:
                 raise
 
     def leave(self) -> None:
-        """The client is gone: what has a digest waits for it to come back, the rest goes."""
-        if not self._digest:
+        """The client is gone: what can be gone on with waits for it to come back."""
+        if not self._can_wait:
             self.discard()
             return
         with self._lock:
@@ -157,9 +158,14 @@ class Upload:
                 with contextlib.suppress(OSError):
                     self._partial.unlink()
 
+    @property
+    def _can_wait(self) -> bool:
+        """Whether a client that comes back finds it: by the digest that it has said."""
+        return self._partial.name == f"{_PARTIAL}{self._digest}"
+
     def _check_open(self) -> None:
         if not self._is_open:
-            raise BridgeError("bad_message", "the upload goes on with another call")
+            raise BridgeError("bad_message", "the upload is over", "begin it again")
 
     def _check_whole(self, digest: str) -> None:
         if not self.is_whole:
@@ -203,18 +209,17 @@ class UploadStore:
         keep_unfinished_s: float = 86_400.0,
         min_free_bytes: int = 0,
     ) -> None:
-        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder.resolve()  # as paths are compared: whoever uses them has real ones
         self._max_upload_bytes = max_upload_bytes
         self._max_total_bytes = max_total_bytes
         self._keep_unfinished_s = keep_unfinished_s
         self._min_free_bytes = min_free_bytes
-        self._beginning = threading.Lock()
         self._lock = threading.Lock()
         # Held while files come, are found or go: what is found is the last to go, no folder goes
         # while a file comes into it, and none that waits goes while its client comes back.
         self._coming_and_going = threading.Lock()
         self._open: dict[Path, Upload] = {}
-        folder.mkdir(parents=True, exist_ok=True)
 
     def begin(self, name: str, size_bytes: int, sha256: str = "") -> Upload:
         """Start an upload, or go on with one of the same digest; of the name only a harmless part
@@ -222,8 +227,7 @@ class UploadStore:
 
         Raises:
             BridgeError: `too_large` when it announces more than the limit, or too much is under
-                way; `bad_request` for a digest that is none; `unavailable` on a full disk;
-                `bad_message` when another client has gone on with the same one meanwhile.
+                way; `bad_request` for a digest that is none; `unavailable` on a full disk.
         """
         if size_bytes > self._max_upload_bytes:
             raise BridgeError(
@@ -235,15 +239,14 @@ class UploadStore:
         if digest and not _DIGEST_FORM.fullmatch(digest):
             raise BridgeError("bad_request", f"sha256 is {sha256[:80]!r}", "give 64 hex digits")
         self._sweep_old()
-        partial = self._folder / f"{_PARTIAL}{digest or secrets.token_hex(6)}"
-        with self._beginning:
+        with self._coming_and_going:
+            partial = self._folder / f"{_PARTIAL}{digest}"
             with self._lock:
-                before = self._open.get(partial)
-            if before is not None:
-                # Its client has come back before we have noticed that it was gone.
-                before.leave()
-            with self._coming_and_going:
-                upload = self._opened(partial, _harmless_name(name), size_bytes, digest)
+                is_taken = partial in self._open
+            if is_taken or not digest:
+                # Two may send the same clip at a time: each its own, and what comes last is both.
+                partial = self._folder / f"{_PARTIAL}{secrets.token_hex(6)}"
+            upload = self._opened(partial, _harmless_name(name), size_bytes, digest)
         try:
             upload.catch_up()  # nobody else waits for it
         except OSError:
@@ -310,6 +313,12 @@ class UploadStore:
             with contextlib.suppress(OSError):
                 os.utime(path)
         return path
+
+    def note_use(self, path: Path) -> None:
+        """A file that is used again, by its own path, is not among the first to go."""
+        if path.is_relative_to(self._folder):
+            with self._coming_and_going, contextlib.suppress(OSError):
+                os.utime(path)
 
     def make_room(self, kept: Collection[str] = ()) -> None:
         """Remove the least recently used uploads while all together are too large.

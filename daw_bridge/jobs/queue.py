@@ -82,6 +82,7 @@ class Job:
         reason: why it is, or is to be, cancelled.
         interruptions: how often it made way for an interactive job.
         making_way: it was told to stop and will go on later.
+        first_revision, revisions: the number of this attempt's first preview, and of the next one.
     """
 
     number: int
@@ -101,6 +102,8 @@ class Job:
     reason: str = ""
     interruptions: int = 0
     making_way: bool = False
+    first_revision: int = 0
+    revisions: int = 0
 
     @property
     def id(self) -> str:
@@ -207,6 +210,7 @@ class JobQueue:
         self._move(job, State.RUNNING)
         job.started_s = max(now_s, job.created_s)
         job.making_way = False
+        job.first_revision = job.revisions
         return job
 
     def progress(self, job: Job, event: Progress) -> None:
@@ -214,6 +218,12 @@ class JobQueue:
         job.stage = event.stage
         job.fraction = max(job.fraction, min(1.0, event.fraction))
         job.eta_s = event.eta_s
+
+    def revised(self, job: Job, revision: int) -> int:
+        """Number of a preview, of this attempt's `revision`; it rises over all attempts."""
+        number = job.first_revision + revision
+        job.revisions = max(job.revisions, number + 1)
+        return number
 
     def finish(self, job: Job, take: str, now_s: float) -> None:
         """A running job has its take."""

@@ -201,6 +201,7 @@ class Scheduler:
                         event = replace(event, fraction=job.fraction)
                         self._ports.publish(job, _progress_fields(event), event)
                     case Preview():
+                        event = replace(event, revision=self._queue.revised(job, event.revision))
                         self._ports.publish(job, _preview_fields(event), event)
                     case Stem():
                         stems.append(event)

@@ -84,7 +84,10 @@ REPLIES: tuple[Reply, ...] = (
         "a part of the result can be heard; WebSocket sends it as binary frames instead",
         (
             JOB,
-            Arg("revision", "i", "rises each time the preview is rendered anew"),
+            Arg(
+                "revision", "i",
+                "rises each time the preview is rendered anew, also when the job starts again",
+            ),
             Arg("offset_samples", "i", "place in the finished file", "samples"),
             Arg("sample_rate_hz", "i", "sample rate", "Hz"),
             Arg("channels", "i", "channels"),
@@ -267,7 +270,7 @@ REPLIES: tuple[Reply, ...] = (
            Arg("offset_bytes", "", "how many bytes are there already; go on from there", "bytes")),
           last=False),
     Reply("uploaded", "the upload is complete",
-          (Arg("source", "", "value for `source`, `melody` or `context`: upload:ID"),
+          (Arg("source", "", "value for any field that takes a path: upload:ID"),
            Arg("size_bytes", "", "size", "bytes"))),
     Reply(
         "stream",

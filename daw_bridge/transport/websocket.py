@@ -166,6 +166,9 @@ class WebSocketServer:
                 compression=None,  # audio does not shrink, and each client would cost 300 kB
                 max_size=min(_MAX_HELLO_BYTES, self._limits.max_frame_bytes),
                 max_queue=_MAX_UNREAD_FRAMES,
+                # Who reads nothing for a while is not gone: the system tells when a process is, and
+                # the outbox sends away who never reads.
+                ping_interval=None,
                 logger=logging.getLogger("daw_bridge.websockets"),
                 server_header=None,
             )

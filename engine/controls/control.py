@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Literal, Protocol
 
 import numpy as np
@@ -87,6 +88,11 @@ class Scope:
         return tensor[..., self.start : self.stop]
 
 
+def is_named_json(path: str) -> bool:
+    """Whether the name says that it is a lane and no clip."""
+    return PurePath(path).suffix.lower() == ".json"
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """Where a control is asked for: a timeline and the result it becomes a part of.
@@ -100,6 +106,7 @@ class Setting:
         hear: reads a clip: path -> samples and rate in Hz.
         read_text: reads a small text file.
         frames_per_step: of the spectrum that controls look at.
+        is_text: tells a small text file from a clip.
     """
 
     steps: int
@@ -110,6 +117,7 @@ class Setting:
     hear: Callable[[str], tuple[Samples, int]]
     read_text: Callable[[str], str]
     frames_per_step: int = 2
+    is_text: Callable[[str], bool] = is_named_json
 
     def times_s(self, per_step: int = 1) -> npt.NDArray[np.float64]:
         """Where each step, or part of one, begins on the result's time axis."""

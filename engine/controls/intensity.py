@@ -9,7 +9,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from pathlib import PurePath
 from typing import Literal
 
 import numpy as np
@@ -128,7 +127,7 @@ def read_file(path: str, setting: Setting, match: Match) -> Intensity:
     Raises:
         ValueError: the file holds no lane.
     """
-    if PurePath(path).suffix.lower() == ".json":
+    if setting.is_text(path):
         return read(lane_of_json(setting.read_text(path)), setting, match)
     samples, rate_hz = setting.hear(path)
     frame_rate_hz = setting.frames_per_step / setting.step_s

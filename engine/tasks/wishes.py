@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from engine.analysis.intensity import intensity_curve, smoothed
 from engine.analysis.spectra import Samples
-from engine.controls.control import Control, Setting
+from engine.controls.control import Control, Setting, is_named_json
 from engine.controls.intensity import Intensity
 from engine.controls.table import wished
 from engine.curves import Form
@@ -21,10 +22,12 @@ from engine.files.audio import read_clip
 from engine.files.read import read_bytes
 from engine.models.studio import STUDIO_RATE_HZ, StudioCodec, step_seconds
 from engine.musical_time import MusicalTime
+from engine.opening import open_named
 from engine.render.finish import to_stereo
 from engine.spec import BridgeError, RenderRequest
 
 _MAX_TEXT_BYTES = 1 << 20
+_PEEKED_BYTES = 256
 _GAIN_LIMIT_DB = 30.0  # a silent prior is not turned up into its own noise
 _QUIET_DB = -70.0
 _REST_DB = 30.0  # what lies so far below a prior's loudest moment does not say where its level is
@@ -79,6 +82,7 @@ def wishes_of(
         _hear,
         _read_text,
         axis.frames_per_step,
+        _is_json,
     )
     return wished(_in_seconds(request, time), setting)
 
@@ -98,12 +102,24 @@ def _hear(path: str) -> tuple[Samples, int]:
     return clip.samples, clip.sample_rate_hz
 
 
+def _is_json(path: str) -> bool:
+    """By its name, or by what it begins with: an upload may have come without a suffix."""
+    if is_named_json(path):
+        return True
+    try:
+        with open_named(path) as file:
+            begun = file.read(_PEEKED_BYTES)
+    except OSError:
+        return False  # whoever reads it says why
+    return begun.removeprefix(codecs.BOM_UTF8).lstrip()[:1] in (b"[", b"{")
+
+
 def _read_text(path: str) -> str:
     data = read_bytes(
         Path(path), code="bad_request", wanted="a JSON file", max_bytes=_MAX_TEXT_BYTES
     )
     try:
-        return data.decode()
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise BridgeError(
             "bad_request", "the lane's file is not text", "save it as UTF-8"

@@ -9,6 +9,9 @@ local NO_WAIT = -1
 local PATIENCE_S = 3600
 local PROBE_MS = 20000
 local REPORT_S = 15
+local MOST_BARS = 10000
+-- How a take sounds beside its source: the files that are sent and come back are without.
+local SOUNDS = { "D_VOL", "D_PAN", "D_PANLAW" }
 local IS_WINDOWS = reaper.GetOS():match("^Win") ~= nil
 
 local TASKS = { extend = true, loop = true, inpaint = true, vary = true, accompany = true, melody = true }
@@ -90,6 +93,14 @@ local function work_folder()
   return folder
 end
 
+-- Where in the project the result ends: an extension goes on after the item, and a loop is so many
+-- bars of it.
+local function result_end(task, start_s, end_s)
+  local bars = TAKES_BARS[task] and tonumber(core.setting("bars")) or 0
+  if bars <= 0 or bars > MOST_BARS then return end_s end -- the command says what is wrong with it
+  return song.after_bars(task == "extend" and end_s or start_s, bars)
+end
+
 -- The words of the command line after the source.
 local function wishes_of(task, item)
   local start_s = reaper.GetMediaItemInfo_Value(item, "D_POSITION")
@@ -112,7 +123,7 @@ local function wishes_of(task, item)
   end
   if core.setting("structure") == "y" then add("--structure", song.structure(start_s, end_s)) end
   if core.setting("intensity") == "y" then
-    add("--intensity", song.intensity(item, start_s, end_s))
+    add("--intensity", song.intensity(item, start_s, result_end(task, start_s, end_s)))
     add("--intensity-match", "shape") -- a fader says where it is louder, not how loud it sounds
   end
   return words
@@ -197,6 +208,9 @@ local function insert(own, item, path)
   reaper.SetMediaItemInfo_Value(target, "D_LENGTH", length_s)
   local take = reaper.AddTakeToMediaItem(target)
   reaper.SetMediaItemTake_Source(take, source)
+  if IN_PLACE[task] then
+    for key, value in pairs(own.sounds) do reaper.SetMediaItemTakeInfo_Value(take, key, value) end
+  end
   reaper.GetSetMediaItemTakeInfo_String(take, "P_NAME", "daw-bridge " .. task, true)
   reaper.SetActiveTake(take)
   reaper.UpdateItemInProject(target)
@@ -238,6 +252,8 @@ local function work(own)
   own.project = reaper.EnumProjects(-1) -- by the take's arrival another tab may be in front
   local item, take = chosen(task)
   local wishes = wishes_of(task, item)
+  own.sounds = {}
+  for _, key in ipairs(SOUNDS) do own.sounds[key] = reaper.GetMediaItemTakeInfo_Value(take, key) end
   own.command = command_path()
   own.stem = new_stem(task)
   jobs.begin(own.stem)

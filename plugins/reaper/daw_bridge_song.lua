@@ -110,7 +110,18 @@ local function volume_envelope(item)
     reaper.GetMediaItemTakeInfo_Value(take, "D_PLAYRATE")
 end
 
--- The selected envelope over the item, every half second, as dB below its loudest moment: its shape
+-- When so many bars after a time are over. The part of a last bar is taken of its own metre.
+function song.after_bars(from_s, bars)
+  local beat = reaper.TimeMap2_timeToQN(0, from_s)
+  while bars > 0 do
+    local top, bottom = reaper.TimeMap_GetTimeSigAtTime(0, reaper.TimeMap2_QNToTime(0, beat))
+    beat = beat + math.min(1, bars) * 4 * top / bottom
+    bars = bars - 1
+  end
+  return reaper.TimeMap2_QNToTime(0, beat)
+end
+
+-- The selected envelope over the result, every half second, as dB below its loudest moment: its shape
 -- is what counts, and it may lie above what a level can be.
 function song.intensity(item, start_s, end_s)
   local envelope, origin_s, rate = volume_envelope(item)

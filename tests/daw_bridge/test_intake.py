@@ -290,17 +290,66 @@ def test_upload_may_begin_anew(store: UploadStore) -> None:
     assert upload.finish()[1].read_bytes() == data
 
 
-def test_client_that_comes_back_takes_over(store: UploadStore) -> None:
+def test_two_clients_may_send_the_same_clip_at_once(store: UploadStore, tmp_path: Path) -> None:
     data = os.urandom(100)
-    lost = store.begin("a.wav", 100, digest_of(data))
-    lost.write(0, data[:40])
-    found = store.begin("a.wav", 100, digest_of(data))
-    assert found.received_bytes == 40
-    with pytest.raises(BridgeError, match="another call"):
-        lost.write(40, data[40:])
-    lost.discard()  # takes nothing from the other
-    found.write(40, data[40:])
-    assert found.finish()[1].read_bytes() == data
+    first = store.begin("a.wav", 100, digest_of(data))
+    first.write(0, data[:40])
+    second = store.begin("b.wav", 100, digest_of(data))
+    assert second.received_bytes == 0
+    second.write(0, data)
+    first.write(40, data[40:])
+    kept = second.finish()
+    assert first.finish() == kept
+    assert kept[1].read_bytes() == data
+    assert [path.name for path in (tmp_path / "uploads").iterdir()] == [kept[0]]
+
+
+def test_of_two_that_send_the_same_the_first_can_be_gone_on_with(
+    store: UploadStore, tmp_path: Path
+) -> None:
+    data = os.urandom(100)
+    first, second = (store.begin("a.wav", 100, digest_of(data)) for _ in range(2))
+    first.write(0, data[:40])
+    second.write(0, data[:70])
+    second.leave()
+    first.leave()
+    assert len(list((tmp_path / "uploads").iterdir())) == 1
+    again = store.begin("a.wav", 100, digest_of(data))
+    assert again.received_bytes == 40
+    again.write(40, data[40:])
+    assert again.finish()[1].read_bytes() == data
+    with pytest.raises(BridgeError, match="over"):
+        again.write(0, data)
+
+
+def test_a_lane_keeps_its_suffix(store: UploadStore) -> None:
+    upload = store.begin("my lane.json", 2)
+    upload.write(0, b"[]")
+    assert upload.finish()[1].name == "my-lane.json"
+
+
+def test_what_is_used_again_by_its_path_is_not_the_first_to_go(tmp_path: Path) -> None:
+    """Also where the folder is reached through a link."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    store = UploadStore(tmp_path / "link" / "uploads", LIMIT, 2500)
+
+    def sent(content: bytes) -> Path:
+        upload = store.begin("a.wav", 800)
+        upload.write(0, content * 800)
+        path = upload.finish()[1]
+        os.utime(path, (1, 1))
+        return path
+
+    used, waited_for, unused = (sent(content) for content in (b"a", b"b", b"c"))
+    store.note_use(used.resolve())
+    store.note_use(tmp_path / "elsewhere.wav")
+    newest = sent(b"d")
+    os.utime(newest)
+    store.make_room({str(waited_for.resolve())})
+    assert [path.exists() for path in (used, waited_for, unused, newest)] == [
+        True, True, False, True,
+    ]  # fmt: skip
 
 
 def test_what_was_damaged_while_it_waited_is_noticed(store: UploadStore, tmp_path: Path) -> None:

@@ -13,7 +13,17 @@ import pytest_asyncio
 
 from daw_bridge.jobs.queue import Job, JobQueue, Placement, Priority, State
 from daw_bridge.jobs.scheduler import Ports, Scheduler
-from engine.spec import BridgeError, Cancelled, Done, Event, Failed, Progress, RenderRequest, Stem
+from engine.spec import (
+    BridgeError,
+    Cancelled,
+    Done,
+    Event,
+    Failed,
+    Preview,
+    Progress,
+    RenderRequest,
+    Stem,
+)
 
 REQUEST = RenderRequest("generate", seconds=1.0)
 STEM = Stem("mix", "/spool/mix.wav", 48_000, 2, 480)
@@ -27,6 +37,7 @@ class Desk:
         self.script: list[list[Event]] = []
         self.told: list[tuple[str, str]] = []
         self.reasons: dict[str, str] = {}
+        self.revisions: list[int] = []
         self.gates: dict[str, asyncio.Event] = {}
         self.recorded: list[tuple[str, str]] = []
         self.discarded: list[str] = []
@@ -66,6 +77,8 @@ class Desk:
 
     def publish(self, job: Job, fields: dict[str, Any], event: Event | None) -> None:
         self.told.append((job.id, fields["event"]))
+        if fields["event"] == "preview":
+            self.revisions.append(fields["revision"])
         if fields["event"] == "cancelled":
             self.reasons[job.id] = fields["reason"]
 
@@ -266,6 +279,17 @@ async def test_a_request_that_is_not_journalled_supersedes_nothing(desk: Desk) -
         desk.scheduler.submit([REQUEST] * 2, Placement("verse"))
     assert old.state is State.QUEUED
     assert desk.scheduler.queue.waiting_count == 1
+
+
+async def test_previews_of_a_job_that_starts_again_rise_on(desk: Desk) -> None:
+    previews = [Preview(number, 0, 44_100, 2, bytes(8)) for number in range(3)]
+    desk.script = [[*previews, CRASH], [*previews, STEM, Done({}, {})], [*previews, CRASH]]
+    submit(desk)
+    await desk.until("done")
+    assert desk.revisions == [0, 1, 2, 3, 4, 5]
+    submit(desk)
+    await desk.until("preview", 9)
+    assert desk.revisions[6:] == [0, 1, 2], "another job's are its own"
 
 
 async def test_a_batch_job_makes_way_and_goes_on_with_what_it_left() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from urllib.parse import urlsplit
 
@@ -59,3 +60,27 @@ async def test_it_is_sent_away_in_the_end(
 
 def _asked(seconds: float = 0.05) -> dict[str, object]:
     return {"task": "generate", "seconds": seconds, "prompt": "a " * 400}
+
+
+async def test_nobody_is_pinged(make_config: MakeConfig) -> None:
+    async with App(make_config()) as app, Client(app.url, app.token):
+        assert app._websocket._server is not None
+        (connection,) = app._websocket._server.connections
+        assert connection.ping_interval is None
+
+
+@pytest.mark.slow
+async def test_who_reads_nothing_for_a_while_hears_the_end(make_config: MakeConfig) -> None:
+    """Longer than the library would wait for the answer to a ping."""
+    async with App(make_config()) as app:
+        token = {"Authorization": f"Bearer {app.token}"}
+        pausing = await connect(app.url, proxy=None, additional_headers=token, ping_interval=None)
+        asked = {"id": "a", "command": "generate", "seconds": 0.05, "prompt": "sleep=42"}
+        await pausing.send(json.dumps(asked))
+        pausing.transport.pause_reading()  # type: ignore[attr-defined]
+        await asyncio.sleep(45.0)
+        pausing.transport.resume_reading()  # type: ignore[attr-defined]
+        async with asyncio.timeout(10.0):
+            while '"done"' not in str(await pausing.recv()):
+                pass
+        await pausing.close()

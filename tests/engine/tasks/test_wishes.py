@@ -112,6 +112,11 @@ def test_a_lane_and_a_form_are_heard_from_files(tmp_path: Path) -> None:
     drawn = loudness_wish(_wishes(intensity_from=str(lane)))
     assert drawn is not None
     assert torch.equal(drawn.target_db, _lane("0:-30,6:-10").target_db)
+    sent = tmp_path / "lane"  # as an upload may be kept
+    sent.write_bytes(b"\xef\xbb\xbf \n" + lane.read_bytes())
+    kept = loudness_wish(_wishes(intensity_from=str(sent)))
+    assert kept is not None
+    assert torch.equal(kept.target_db, drawn.target_db)
     gain = 10 ** (np.linspace(-20, 0, STEPS * 1024) / 20)
     soundfile.write(clip, (gain * _music().double().numpy()).T, RATE_HZ, subtype="FLOAT")
     heard = loudness_wish(_wishes(intensity_from=str(clip)))

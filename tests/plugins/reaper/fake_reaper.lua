@@ -31,7 +31,7 @@ local API = { -- arguments > returns; s text, n number, i integer, b boolean, f 
   PCM_Source_CreateFromFile = "s>S?", RecursiveCreateDirectory = "si>i",
   ScaleFromEnvelopeMode = "in>n", SelectProjectInstance = "p>",
   SetActiveTake = "T>", SetExtState = "sssb>",
-  SetMediaItemInfo_Value = "Isn>b", SetMediaItemTake_Source = "TS>b", SetProjExtState = "psss>i",
+  SetMediaItemInfo_Value = "Isn>b", SetMediaItemTakeInfo_Value = "Tsn>b", SetMediaItemTake_Source = "TS>b", SetProjExtState = "psss>i",
   ShowConsoleMsg = "s>", ShowMessageBox = "ssi>i", TakeFX_GetCount = "T>i", TakeIsMIDI = "T>b",
   TimeMap2_QNToTime = "pn>n", TimeMap2_timeToQN = "pn>n", TimeMap_GetTimeSigAtTime = "pn>iin",
   Undo_BeginBlock2 = "p>", Undo_EndBlock2 = "psi>", UpdateArrange = ">", UpdateItemInProject = "I>",
@@ -86,6 +86,7 @@ end
 local take = {
   kind = "T", D_STARTOFFS = scene.offset_s or 0, D_PLAYRATE = scene.rate or 1, D_PITCH = 0,
   I_CHANMODE = scene.channel_mode or 0, source = source, item = item,
+  D_VOL = scene.take_volume or 1, D_PAN = scene.take_pan or 0, D_PANLAW = -1,
 }
 item.takes[1], item.active, track.items[1] = take, take, item
 local parents = { take = take, other = { kind = "T", D_PLAYRATE = 1, item = other_item } } -- of the envelope
@@ -161,7 +162,7 @@ end
 
 local impl = {
   AddMediaItemToTrack = function(t) inside(t); local new = { kind = "I", takes = {}, track = t }; table.insert(t.items, new); return new end,
-  AddTakeToMediaItem = function(i) inside(i); local new = { kind = "T", item = i, D_STARTOFFS = 0, D_PLAYRATE = 1, D_PITCH = 0, I_CHANMODE = 0 }; table.insert(i.takes, new); return new end,
+  AddTakeToMediaItem = function(i) inside(i); local new = { kind = "T", item = i, D_STARTOFFS = 0, D_PLAYRATE = 1, D_PITCH = 0, I_CHANMODE = 0, D_VOL = 1, D_PAN = 0, D_PANLAW = -1 }; table.insert(i.takes, new); return new end,
   CountTempoTimeSigMarkers = function() return #scene.tempo end,
   GetTempoTimeSigMarker = function(_, i) local m = assert(scene.tempo[i + 1]); return true, m[1], 0, 0, m[2], m[3], m[4], m[5] end,
   CreateTakeAudioAccessor = function(t) return { kind = "A", take = t, open = true } end,
@@ -211,6 +212,7 @@ local impl = {
   GetMediaItemInfo_Value = function(i, key) return (assert(i[key], key)) end,
   SetMediaItemInfo_Value = function(i, key, v) inside(i); i[key] = v; return true end,
   GetMediaItemTakeInfo_Value = function(t, key) return (assert(t[key], key)) end,
+  SetMediaItemTakeInfo_Value = function(t, key, v) inside(t); assert(t[key], key); t[key] = v; return true end,
   GetMediaItemTake_Item = function(t) return t.item end,
   GetMediaItemTake_Source = function(t) return t.source end,
   SetMediaItemTake_Source = function(t, s) inside(t); t.source = s; return true end,
@@ -362,6 +364,7 @@ tell("other_tracks", #other.tracks)
 tell("other_undo", table.concat(other.undone, ";"))
 tell("audio", target.active and target.active.source.path or "")
 tell("position_s", target.D_POSITION)
+if target.active then tell("sounds", target.active.D_VOL .. " " .. target.active.D_PAN) end
 tell("message", table.concat(messages, " "))
 tell("console", table.concat(console))
 tell("command", ext.command or "")

@@ -51,9 +51,11 @@ def assert_is_the_take(place: Path, before: set[Path], inserted: Path, action: s
 @pytest.mark.parametrize("action", ["extend", "loop", "inpaint", "vary"])
 def test_a_take_of_the_item(place: Path, tmp_path: Path, action: str) -> None:
     before = takes_of(place)
-    after = act(place, tmp_path, action, from_s=2.1, to_s=2.3)
+    sounds = {"take_volume": -0.25, "take_pan": 0.5}  # normalised, its polarity turned
+    after = act(place, tmp_path, action, from_s=2.1, to_s=2.3, **sounds)
     assert after["message"] == ""
     assert (after["tracks"], after["takes"]) == ("1", "2")
+    assert after["sounds"] == "-0.25 0.5", "the files are without, so the take needs it, too"
     assert after["undo"] == f"daw-bridge: {action}"
     assert_is_the_take(place, before, Path(after["audio"]), action)
 
@@ -63,9 +65,10 @@ def test_a_track_below(place: Path, tmp_path: Path, action: str) -> None:
     notes = [[0, 480, 60], [480, 960, 60]]
     scene: dict[str, Any] = {"notes": notes} if action == "melody" else {}
     before = takes_of(place)
-    after = act(place, tmp_path, action, **scene)
+    after = act(place, tmp_path, action, take_volume=-0.25, **scene)
     assert after["message"] == ""
     assert (after["tracks"], after["position_s"]) == ("2", str(POSITION_S))
+    assert after["sounds"] == "1 0", "another instrument is as loud as it is"
     assert_is_the_take(place, before, Path(after["audio"]), action)
 
 

@@ -83,6 +83,22 @@ def test_an_envelope_is_read_where_it_sounds(
     assert gains(told["intensity"]) == pytest.approx(wanted)
 
 
+@pytest.mark.parametrize(("task", "to_s"), [("extend", 5.0), ("loop", 4.0), ("vary", 3.0)])
+def test_an_envelope_is_read_over_what_will_be_there(
+    place: Path, tmp_path: Path, task: str, to_s: float
+) -> None:
+    """The bar after the item is what an extension makes; half a bar of a loop is not the item's."""
+    settings = {"intensity": "y", "bars": "1"}
+    after = act(
+        place, tmp_path, task, answer=ENOUGH, envelope=FALLING, length_s=1.0, settings=settings
+    )
+    points = dict(re.findall(r'"--([a-z-]+)=([^"]*)"', after["line"]))["intensity"]
+    assert float(points.split(",")[-1].split(":")[0]) == pytest.approx(to_s - POSITION_S)
+    levels = gains(points)
+    assert levels[0] == 1.0
+    assert levels[-1] == pytest.approx((1 - 0.1 * to_s) / (1 - 0.1 * POSITION_S))
+
+
 @pytest.mark.parametrize(
     ("scene", "told"),
     [
