@@ -23,6 +23,7 @@ from daw_bridge.owners import write_private
 from engine.spec import BridgeError
 
 _LEFT_OUT = ("__pycache__", ".build")
+_HOSTS_OWN = "/./"  # ends the part of a place that the host makes itself
 
 
 @dataclass(slots=True)
@@ -135,8 +136,9 @@ class Installer:
         if not any(targets):
             return f"{self._host.title} has no place for it on {self._platform}", ""
         return (
-            f"{self._host.title} has no folder {targets[0]}",
-            "start it once, so that it makes its folders",
+            f"{self._host.title} has no folder {str(targets[0]).partition(_HOSTS_OWN)[0]}",
+            "start it once, so that it makes its folders; where it keeps them elsewhere, copy the "
+            f"files there by hand, as plugins/{self._host.name}/README.md says",
         )
 
     def _sources(self) -> list[Path]:
@@ -156,6 +158,9 @@ class Installer:
                         yield folder / file.relative_to(origin.parent), file
 
     def _folders(self, written: str) -> list[Path]:
+        own, mark, _ = written.partition(_HOSTS_OWN)
+        if mark and not expanded(own, self._environment).is_dir():
+            return []
         path = expanded(written, self._environment)
         at = next((n for n, part in enumerate(path.parts) if "*" in part), None)
         if at is None:

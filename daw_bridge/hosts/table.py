@@ -1,7 +1,8 @@
 """The hosts, one row each: how one is found, what of `plugins/` it gets, and where it looks for it.
 
 In a place `~` is the home folder, `$NAME` a variable of the environment with a stand-in of
-`DEFAULTS`, and `*` stands for what is there, such as the folder of each version.
+`DEFAULTS`, and `*` stands for what is there, such as the folder of each version. What stands before
+`/./` has to be there: the host makes it, and where it is not the host looks elsewhere.
 """
 
 from __future__ import annotations
@@ -64,8 +65,8 @@ def _mac(*names: str) -> tuple[str, ...]:
 
 
 _LIVE_LIBRARY = {
-    "darwin": "~/Music/Ableton/User Library",
-    "win32": "~/Documents/Ableton/User Library",
+    "darwin": "~/Music/Ableton/User Library/.",
+    "win32": "~/Documents/Ableton/User Library/.",
 }
 
 
@@ -74,9 +75,9 @@ def _in_live(folder: str) -> dict[str, str]:
 
 
 _BITWIG = {
-    "linux": "~/Bitwig Studio/Controller Scripts/daw-bridge",
-    "darwin": "~/Documents/Bitwig Studio/Controller Scripts/daw-bridge",
-    "win32": "~/Documents/Bitwig Studio/Controller Scripts/daw-bridge",
+    "linux": "~/Bitwig Studio/./Controller Scripts/daw-bridge",
+    "darwin": "~/Documents/Bitwig Studio/./Controller Scripts/daw-bridge",
+    "win32": "~/Documents/Bitwig Studio/./Controller Scripts/daw-bridge",
 }
 _REAPER = {
     "linux": "$XDG_CONFIG_HOME/REAPER/Scripts/daw-bridge",

@@ -50,7 +50,9 @@ def home(tmp_path: Path) -> Path:
     """A home folder in which every host was started once."""
     path = tmp_path / "home"
     for name in (".config/ardour7", ".config/ardour8", "Library/Preferences/Ardour8",
-                 "AppData/Local/ardour8", "Documents/Max 8", "Documents/Max 9"):  # fmt: skip
+                 "AppData/Local/ardour8", "Documents/Max 8", "Documents/Max 9", "Bitwig Studio",
+                 "Documents/Bitwig Studio", "Music/Ableton/User Library",
+                 "Documents/Ableton/User Library"):  # fmt: skip
         (path / name).mkdir(parents=True)
     return path
 
@@ -209,6 +211,29 @@ def test_a_host_that_was_never_started(plugins: Path, tmp_path: Path) -> None:
     with pytest.raises(BridgeError, match="Ardour has no folder") as refused:
         installer(plugins, tmp_path / "empty", "ardour").install()
     assert "start it once" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "platform", "folder"),
+    [
+        ("live", "win32", "Documents/Ableton/User Library"),
+        ("live", "darwin", "Music/Ableton/User Library"),
+        ("bitwig", "win32", "Documents/Bitwig Studio"),
+    ],
+)
+def test_a_folder_that_the_host_keeps_elsewhere_is_not_made(
+    plugins: Path, tmp_path: Path, name: str, platform: str, folder: str
+) -> None:
+    """Files in a folder of ours would never be seen, and it would say that they are installed."""
+    home = tmp_path / "home"
+    (home / "OneDrive" / folder).mkdir(parents=True)
+    here = installer(plugins, home, name, platform)
+    before = set(home.rglob("*"))
+    with pytest.raises(BridgeError, match=f"has no folder ~/{folder} ") as refused:
+        here.install()
+    assert "by hand" in refused.value.hint
+    assert set(home.rglob("*")) == before
+    assert here.state() == "not installed"
 
 
 def test_no_part_in_this_version(home: Path, tmp_path: Path) -> None:

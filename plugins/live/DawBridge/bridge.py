@@ -84,6 +84,7 @@ class Bridge:
         self._clock_s = clock_s
         self._link = Link(find, self._on_open, self._on_packet, self._on_lost)
         self._jobs: list[Job] = []
+        self._to_cancel: list[str] = []  # the daemon's jobs, once it is back
         self._count = 0
         self._trouble = ""
         self._run = f"live-{os.getpid()}-{int(time.time() * 1000) & 0xFFFFFFFF:x}"
@@ -105,9 +106,15 @@ class Bridge:
         """Stop a request; what has begun stops in the daemon, too."""
         job.is_cancelled = True
         for name in job.open_jobs:
-            self._send("cancel", job.id + "-cancel", {"job": name})
+            self._cancel(name)
         if not job.is_sent or not self._link.is_open:
             self._end(job)
+
+    def _cancel(self, name: str) -> None:
+        if self._link.is_open:
+            self._send("cancel", name + "-cancel", {"job": name})
+        else:  # the daemon takes it from its journal when it is back
+            self._to_cancel.append(name)
 
     def tick(self) -> None:
         """Copy a step, read and write what can be read and written at once."""
@@ -171,6 +178,9 @@ class Bridge:
             "progress_hz": PROGRESS_HZ,
         }
         self._send(_HELLO, _HELLO, hello)
+        names, self._to_cancel = self._to_cancel, []
+        for name in names:
+            self._cancel(name)
         for job in self.jobs:
             if job.is_accepted:
                 for name in job.open_jobs:
@@ -233,7 +243,7 @@ class Bridge:
         job.is_accepted = True
         job.open_jobs.append(name)
         if job.is_cancelled:
-            self._send("cancel", job.id + "-cancel", {"job": name})
+            self._cancel(name)
 
     def _one_less(self, job: Job, name: str) -> None:
         """One of the jobs of a request has ended; OSC does not say which has failed."""

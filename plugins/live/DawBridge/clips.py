@@ -126,7 +126,7 @@ def read_selected(song: Song, clip: Clip, title: str, replaces: bool) -> Selecte
         timeline=timeline,
         sound=sound,
         metre=(metre.signature_numerator, metre.signature_denominator),
-        key=_key(song),
+        key=_key(song, 0 if clip.is_midi_clip else clip.pitch_coarse),
         is_looping=bool(clip.looping),
         is_warped=warped,
         # Read now: the clip may be gone when its take comes.
@@ -237,11 +237,15 @@ def _track_of(parent: Any) -> Any:
     return parent
 
 
-def _key(song: Song) -> str | None:
-    """The song's scale, where somebody has chosen one that the daemon knows."""
+def _key(song: Song, transposed: int) -> str | None:
+    """The song's scale, where somebody has chosen one that the daemon knows.
+
+    Args:
+        transposed: semitones that the clip sounds above its file, which is what the daemon hears.
+    """
     scale, root = _SCALES.get(song.scale_name), song.root_note
     if hasattr(song, "scale_mode"):  # Live 12 says whether the scale is in use
         chosen = song.scale_mode
     else:
         chosen = (root, song.scale_name) != (0, "Major")
-    return f"{_TONICS[root]} {scale}" if chosen and scale else None
+    return f"{_TONICS[(root - transposed) % 12]} {scale}" if chosen and scale else None

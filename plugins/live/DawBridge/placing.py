@@ -248,6 +248,7 @@ def _dress(clip: Clip, new: _New, cut_beats: float = 0.0) -> str:
         trouble = _warp(clip, new)
     if is_old:
         clip.gain = of.sounding["gain"]
+    if of.sounding:  # a transposed clip went out as its file is: what belongs to it is, too
         clip.pitch_coarse = of.sounding["pitch_coarse"]
         clip.pitch_fine = of.sounding["pitch_fine"]
     start = cut_beats if warps else Timeline(markers).seconds(cut_beats)

@@ -55,12 +55,18 @@ def in_slot(track: Track, row: int) -> AudioClip:
     return clip
 
 
-def request_of(app: App, job: str = "j-0001") -> dict[str, Any]:
-    """What the daemon was asked."""
+def job_of(app: App, job: str = "j-0001") -> dict[str, Any]:
+    """What the daemon says of a job."""
 
     async def ask() -> dict[str, Any]:
         async with Client(app.url, app.token) as client:
             jobs = (await client.request("jobs"))["jobs"]
-            return next(entry["request"] for entry in jobs if entry["job"] == job)
+            return next(entry for entry in jobs if entry["job"] == job)
 
     return asyncio.run(ask())
+
+
+def request_of(app: App, job: str = "j-0001") -> dict[str, Any]:
+    """What the daemon was asked."""
+    request: dict[str, Any] = job_of(app, job)["request"]
+    return request

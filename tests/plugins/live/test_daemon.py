@@ -17,7 +17,14 @@ from tests.daw_bridge.conftest import MakeConfig
 from tests.daw_bridge.served import served
 from tests.plugins.live.conftest import MakeSound, OpenLive
 from tests.plugins.live.fake_live import PLUGIN, Host, running
-from tests.plugins.live.sets import a_set, in_slot, look_everywhere, put_device, request_of
+from tests.plugins.live.sets import (
+    a_set,
+    in_slot,
+    job_of,
+    look_everywhere,
+    put_device,
+    request_of,
+)
 
 
 def write_server_file(data_dir: Path, **changed: Any) -> None:
@@ -119,6 +126,28 @@ def test_job_goes_on_while_the_daemon_is_restarted(
         assert request_of(app)["prompt"] == "sleep=2"
     assert in_slot(track, 1).f_values["name"] == "groove extend t-0001"
     assert not track.f_values["clip_slots"][2].f_values["clip"]
+
+
+def test_job_that_was_cancelled_while_the_daemon_was_away_ends_when_it_is_back(
+    make_config: MakeConfig,
+    open_live: OpenLive,
+    make_sound: MakeSound,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    song, track, clip = a_set(make_sound)
+    host = open_live(song)
+    monkeypatch.setattr("DawBridge.link.RETRY_S", 0.05)
+    bridge = host.surface._bridge
+    with served(make_config()):
+        host.rename(clip, "groove > extend 4: sleep=30")
+        host.until(lambda: any(job.is_accepted for job in bridge.jobs))
+    host.until_shown("the daemon has gone away")
+    (job,) = bridge.jobs
+    bridge.cancel(job)
+    assert not bridge.jobs
+    with served(make_config()) as app:
+        host.until(lambda: job_of(app)["state"] == "cancelled")
+    assert not track.f_values["clip_slots"][1].f_values["clip"]
 
 
 def test_wrong_token_is_told(

@@ -266,6 +266,26 @@ def test_accompaniment_lies_beside_its_clip(
     assert (asked["key"], asked["roles"]) == ("A minor", ["drums", "bass"])
 
 
+@pytest.mark.parametrize("task", ["accompany", "extend 1"])
+def test_a_transposed_clip_is_told_in_its_files_key_and_answered_in_its_own(
+    daemon: App, open_live: OpenLive, make_sound: MakeSound, task: str
+) -> None:
+    """The file goes out as it is, three semitones below what sounds in a song in A minor."""
+    song = Song(NEWEST)
+    track = song.f_add_track("Guitar")
+    clip = put_in_arrangement(song, track, 4.0, make_sound(4.0))
+    warp_to(clip, 120.0)
+    clip.f_values.update(pitch_coarse=3, pitch_fine=12.0)
+    song.f_values.update(scale_mode=True, root_note=9, scale_name="Minor")
+    host = open_live(song)
+    host.rename(clip, f"riff > {task}")
+    host.until_shown("is on Guitar takes")
+    assert request_of(daemon)["key"] == "F# minor"
+    (takes,) = [each for each in song.f_values["tracks"] if each.f_values["name"] == "Guitar takes"]
+    (made,) = takes.f_values["arrangement_clips"]
+    assert (made.f_values["pitch_coarse"], made.f_values["pitch_fine"]) == (3, 12.0)
+
+
 @pytest.mark.parametrize("version", [(11, 3, 25), NEWEST])
 def test_midi_clip_becomes_a_melody(daemon: App, open_live: OpenLive, version: Version) -> None:
     song = Song(version, bpm=101.0)

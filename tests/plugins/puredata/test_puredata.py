@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -209,3 +210,54 @@ def test_the_help_patch_opens_without_a_complaint(tmp_path: Path) -> None:
     with saying([*command, "-open", str(patch)], {**os.environ, "HOME": str(tmp_path)}) as lines:
         lines.until("READY")
     assert lines.heard == ["READY: bang"]
+
+
+_ROUNDS = """#N canvas 0 0 450 300 12;
+#X declare -path {plugin};
+#X obj 300 10 declare -path {plugin};
+#X obj 10 10 loadbang;
+#X obj 10 40 t b b b b;
+#X msg 10 70 symbol {take};
+#X msg 10 100 loop;
+#X obj 10 130 dawbridge-play~;
+#X obj 10 160 writesf~ 2;
+#X msg 200 70 open -bytes 4 {out} \\, start;
+#X obj 300 40 delay {ms};
+#X obj 300 70 t b b;
+#X msg 300 100 stop;
+#X obj 350 100 delay 60000;
+#X msg 350 130 \\; pd quit;
+#X connect 1 0 2 0;
+#X connect 2 3 3 0;
+#X connect 2 2 7 0;
+#X connect 2 1 4 0;
+#X connect 2 0 8 0;
+#X connect 3 0 5 0;
+#X connect 4 0 5 0;
+#X connect 5 0 6 0;
+#X connect 5 1 6 1;
+#X connect 7 0 6 0;
+#X connect 8 0 9 0;
+#X connect 9 1 10 0;
+#X connect 9 0 11 0;
+#X connect 10 0 6 0;
+#X connect 11 0 12 0;
+"""
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_rounds_of_a_loop_follow_each_other_to_the_sample(tmp_path: Path, channels: int) -> None:
+    """Also where a round is no whole number of Pd's blocks of 64 samples."""
+    length, seconds = 10_007, 2
+    rng = np.random.default_rng(0)
+    take, out = tmp_path / "take.wav", tmp_path / "out.wav"
+    wave = rng.uniform(-0.5, 0.5, (length, channels)).astype(np.float32)
+    soundfile.write(take, wave, 44_100, subtype="FLOAT")
+    patch = tmp_path / "rounds.pd"
+    patch.write_text(_ROUNDS.format(plugin=PLUGIN, take=take, out=out, ms=1000 * seconds))
+    command = ["pd", "-nogui", "-batch", "-r", "44100", "-stderr", "-send", "pd dsp 1"]
+    subprocess.run([*command, "-open", str(patch)], timeout=60, check=True, capture_output=True)
+    heard, _ = soundfile.read(out, dtype="float32", always_2d=True)
+    assert len(heard) > 0.9 * seconds * 44_100
+    expected = wave[np.arange(len(heard)) % length]
+    assert np.array_equal(heard, np.broadcast_to(expected, heard.shape))
