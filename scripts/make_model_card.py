@@ -39,7 +39,7 @@ TEMPLATE = """# Model card: house
 | audio | {sample_rate_hz} Hz stereo |
 | file | {megabytes:.1f} MB, 16-bit safetensors, SHA-256 `{digest}` |
 | codec | {codec} |
-| trained on | {windows:,} windows in {minutes} minutes on two CPU cores, all runs together |
+| trained on | {windows:,} windows in {minutes} minutes on two CPU cores, all runs together{mean} |
 | music of the last run | {hours} hours, composed and rendered by this project |
 | held-out loss | {held_out:.3f} (velocity, mean over noise levels, masks, parts and contexts) |
 | licence | MIT, like the code |
@@ -96,13 +96,24 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     return [row for row in rows if row["loss"]]
 
 
-def plot_loss(rows: list[dict[str, Any]], path: Path) -> None:
+def told_mean(training: dict[str, Any]) -> str:
+    """Of which weights these are the mean (`scripts/average_weights.py`); empty for none."""
+    minutes = training.get("mean_of_minutes")
+    if not minutes:
+        return ""
+    return f"; the mean of what they were after {', '.join(map(str, minutes))} minutes"
+
+
+def plot_loss(rows: list[dict[str, Any]], path: Path, mean: float | None = None) -> None:
     """Held-out loss over windows; that of the batches changes with what they are asked."""
     figure = Figure(figsize=(6.4, 3.0), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     axis = figure.subplots()
     losses = [row["held_out"] for row in rows]
     axis.plot([row["windows"] / 1000 for row in rows], losses, marker=".", color="#d9762b")
+    if mean is not None:
+        axis.plot(rows[-1]["windows"] / 1000, mean, marker="*", color="#3a7d44", label="their mean")
+        axis.legend()
     axis.set(xlabel="windows seen (thousands)", ylabel="held-out velocity loss")
     axis.set_ylim(0, min(3.0, 1.1 * max(losses)))
     figure.savefig(path)
@@ -115,7 +126,8 @@ def main() -> None:
     model = load_house()
     weights = default_weights_path()
     with safe_open(weights, "pt") as file:
-        trained = json.loads(file.metadata()["training"])["windows"]
+        training = json.loads(file.metadata()["training"])
+    trained = training["windows"]
     # Runs that went on from an earlier checkpoint follow in the log: the weights' own row counts.
     rows = read_log(options.log)
     ends = [place for place, row in enumerate(rows) if row["windows"] == trained]
@@ -138,10 +150,11 @@ def main() -> None:
         hours=rows[-1]["hours_of_music"],
         codec=describe_codec(model),
         guidance=GUIDANCE,
-        held_out=rows[-1]["held_out"],
+        mean=told_mean(training),
+        held_out=training.get("held_out", rows[-1]["held_out"]),
     )
     (weights.parent / "MODEL_CARD.md").write_text(text, encoding="utf-8")
-    plot_loss(rows, weights.parent / "loss.png")
+    plot_loss(rows, weights.parent / "loss.png", training.get("held_out"))
 
 
 if __name__ == "__main__":

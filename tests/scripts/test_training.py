@@ -16,6 +16,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
 from _muon import Muon
+from average_weights import average
 from train_flow_map import GUIDANCE, SHORTEST_SPAN, STEP_COUNTS, Teacher
 from train_house import (
     WARM_UP_UPDATES,
@@ -333,3 +334,32 @@ def test_the_rate_warms_up_and_falls_to_nothing() -> None:
     assert rate_factor(1000, 50.0, 100.0, 0.2) == 1.0
     assert rate_factor(1000, 90.0, 100.0, 0.2) == pytest.approx(0.5)
     assert rate_factor(1000, 100.0, 100.0, 0.2) == 0.0
+
+
+def _weights_file(path: Path, value: float, **said: str) -> Path:
+    tensors = {"network.a": torch.full((2,), value).half(), "codec.mean": torch.ones(3)}
+    training = json.dumps({"windows": round(100 * value), "minutes": round(value)})
+    metadata = {"format": "1", "shape": "{}", "vocabulary": "{}", "training": training}
+    save_file(tensors, path, metadata | said)
+    return path
+
+
+def test_the_mean_of_weights_is_that_of_their_networks(tmp_path: Path) -> None:
+    files = [_weights_file(tmp_path / f"{k}.safetensors", float(k)) for k in (1, 2, 6)]
+    tensors, metadata = average(files)
+    assert torch.equal(tensors["network.a"], torch.full((2,), 3.0).half())
+    assert torch.equal(tensors["codec.mean"], torch.ones(3))
+    training = json.loads(metadata["training"])
+    assert training == {"windows": 600, "minutes": 6, "mean_of_minutes": [1, 2, 6]}
+
+
+def test_weights_of_other_networks_or_codecs_have_no_mean(tmp_path: Path) -> None:
+    first = _weights_file(tmp_path / "a.safetensors", 1.0)
+    wider = _weights_file(tmp_path / "b.safetensors", 1.0, shape='{"width": 8}')
+    with pytest.raises(SystemExit, match="differ in their shape"):
+        average([first, wider])
+    other = tmp_path / "c.safetensors"
+    tensors = {"network.a": torch.ones(2).half(), "codec.mean": torch.zeros(3)}
+    save_file(tensors, other, {"format": "1", "shape": "{}", "vocabulary": "{}", "training": "{}"})
+    with pytest.raises(SystemExit, match="different codecs"):
+        average([first, other])
