@@ -115,7 +115,8 @@ def plot_loss(rows: list[dict[str, Any]], path: Path, mean: float | None = None)
         axis.plot(rows[-1]["windows"] / 1000, mean, marker="*", color="#3a7d44", label="their mean")
         axis.legend()
     axis.set(xlabel="windows seen (thousands)", ylabel="held-out velocity loss")
-    axis.set_ylim(0, min(3.0, 1.1 * max(losses)))
+    known = losses if mean is None else [*losses, mean]
+    axis.set_ylim(0.98 * min(known), min(3.0, 1.02 * max(known)))
     figure.savefig(path)
 
 

@@ -15,9 +15,10 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import BinaryIO
 
+from daw_bridge.intake.names import harmless_name
 from daw_bridge.intake.room import check_room
 from engine.spec import BridgeError
 
@@ -26,10 +27,6 @@ ID_LENGTH = 16
 _ID_FORM = re.compile(rf"[0-9a-f]{{{ID_LENGTH}}}")
 _PARTIAL = ".part-"
 _DIGEST_FORM = re.compile(r"[0-9a-f]{64}")
-_SUFFIXES = frozenset(
-    {".wav", ".flac", ".aif", ".aiff", ".ogg", ".opus", ".mp3", ".caf", ".w64", ".mid", ".midi",
-     ".json"}
-)  # fmt: skip
 
 
 class Upload:
@@ -246,7 +243,7 @@ class UploadStore:
             if is_taken or not digest:
                 # Two may send the same clip at a time: each its own, and what comes last is both.
                 partial = self._folder / f"{_PARTIAL}{secrets.token_hex(6)}"
-            upload = self._opened(partial, _harmless_name(name), size_bytes, digest)
+            upload = self._opened(partial, harmless_name(name), size_bytes, digest)
         try:
             upload.catch_up()  # nobody else waits for it
         except OSError:
@@ -375,14 +372,6 @@ class UploadStore:
         with self._lock:
             if self._open.get(upload.partial) is upload:
                 del self._open[upload.partial]
-
-
-def _harmless_name(name: str) -> str:
-    # The client may run on the other kind of system.
-    bare = PureWindowsPath(PurePosixPath(name).name).name
-    stem, suffix = os.path.splitext(bare)
-    stem = "".join(char if char.isalnum() else "-" for char in stem).strip("-")[:48] or "clip"
-    return stem + (suffix.lower() if suffix.lower() in _SUFFIXES else "")
 
 
 def _seen(paths: Iterable[Path]) -> list[tuple[os.stat_result, Path]]:

@@ -17,6 +17,8 @@ from engine.models.public.contract import PublicModel, Usage
 from engine.models.public.folder import ModelFolder
 from engine.spec import BridgeError
 
+SMALLEST = torch.bfloat16  # precision in which a model takes least memory; every processor knows it
+
 
 class Architecture(Protocol):
     """A class of models that are read from a folder.

@@ -162,9 +162,9 @@ class Registry:
         """
         before = self.get(name)
         self._check_free(adapted_name, before.path)
-        import torch  # slow to import, and only this needs it
+        from engine.models.public.opening import SMALLEST  # brings torch
 
-        model = before.open(dtype=torch.bfloat16)  # in single precision the largest take 23 GB
+        model = before.open(dtype=SMALLEST)  # in single precision the largest take 23 GB
         model.adapt(path.resolve(), scale)
         adapted = replace(
             before,
