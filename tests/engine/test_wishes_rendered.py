@@ -143,7 +143,13 @@ def test_without_a_wish_the_candidate_of_the_lowest_loss_is_kept(render: Render)
     asked: dict[str, Any] = {
         "task": "extend", "source": HARMONIC, "seconds": 1, "refine": 2, "variation": 1.0,
     }  # fmt: skip
-    losses = [
-        render(**asked, candidates=count)[1]["losses"]["refined"]["overlap"] for count in (1, 3)
-    ]
-    assert losses[1] < losses[0]
+    # With some noises the first of three is the best; it is one of them, so none is ever worse.
+    gained = []
+    for seed in range(3):
+        alone, of_three = (
+            render(**asked, seed=seed, candidates=count)[1]["losses"]["refined"]["overlap"]
+            for count in (1, 3)
+        )
+        assert of_three <= alone
+        gained.append(of_three < alone)
+    assert any(gained)

@@ -227,7 +227,7 @@ def test_intensity_is_drawn_over_what_is_new(
         ("extend", None, "2:-30,6:-12"),
         ("extend", "start", "0:-30,4:-12"),
         ("inpaint", None, "0:-30,2:-12"),
-        ("loop", None, "0:-30,4:-12"),
+        ("loop", None, "0:-30,2:-12"),
     ):
         panel.task(task)
         if before:
