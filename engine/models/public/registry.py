@@ -164,7 +164,7 @@ class Registry:
         self._check_free(adapted_name, before.path)
         from engine.models.public.opening import SMALLEST  # brings torch
 
-        model = before.open(dtype=SMALLEST)  # in single precision the largest take 23 GB
+        model = before.open(dtype=SMALLEST)  # the largest would fill the memory otherwise
         model.adapt(path.resolve(), scale)
         adapted = replace(
             before,
